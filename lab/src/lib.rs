@@ -1,0 +1,5 @@
+//! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
+
+pub mod plan;
+pub mod traffic;
+pub mod world;

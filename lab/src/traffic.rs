@@ -1,0 +1,175 @@
+//! The packets of a plan: a pure function of flow and sequence number, the same in every world.
+//!
+//! ```text
+//! IPv4 20 (+ option room) or IPv6 40 (+ hop-by-hop room) | UDP 8 | payload
+//! payload: "ASHI" | flow (4) | sequence (8) | tag (8) = 24 bytes, then payload room, then zeros
+//! ```
+//! The tag is a keyed hash of flow and sequence, so that a stray packet can be told from ours.
+
+use crate::plan::{Flow, Plan, RoomKind, Source, StartMark};
+use std::net::IpAddr;
+use traceback::invariant::{mix, mix2};
+use traceback::packet::{Packet, proto};
+use traceback::room::{HEAD, MAGIC, OPTION4, OPTION6};
+use traceback::{Nanos, checksum};
+
+/// The Identification of clean runs. Source: schemes.md section 18; distance 31 in FMS's layout.
+pub const CLEAN_ID: u16 = 0x1f00;
+
+/// What one of our packets says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    /// [`Flow::id`].
+    pub flow: u32,
+    /// Position in the flow, from 0.
+    pub seq: u64,
+}
+
+/// When packet `seq` of a flow leaves.
+pub fn departure(flow: &Flow, seq: u64) -> Nanos {
+    Nanos(flow.start.0 + flow.gap.0 * seq)
+}
+
+/// Builds the IP packet `seq` of a flow into `out`, with every checksum in place.
+pub fn build(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
+    out.clear();
+    let source = source(plan, flow, seq);
+    let to = plan.hosts[flow.to].address;
+    let id = match flow.mark {
+        StartMark::Clean => CLEAN_ID,
+        StartMark::Stock => (mix2(plan.key.0, u64::from(flow.id) << 40 | seq) >> 48) as u16,
+    };
+    match (source, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            header4(out, plan, flow, id);
+            out[12..16].copy_from_slice(&from.octets());
+            out[16..20].copy_from_slice(&to.octets());
+            let check = checksum::of(out);
+            out[10..12].copy_from_slice(&check.to_be_bytes());
+        }
+        (from, to) => {
+            let octets = |a: IpAddr| match a {
+                IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+                IpAddr::V6(a) => a.octets(),
+            };
+            header6(out, plan, flow, id, [octets(from), octets(to)]);
+        }
+    }
+    udp(out, plan, flow, seq);
+}
+
+/// Reads back who we are from a packet, if it is one of this plan's.
+pub fn tag<T: AsRef<[u8]>>(plan_key: u64, packet: &Packet<T>) -> Option<Tag> {
+    let payload = packet.payload();
+    let (Some(fields), Some(MAGIC)) = (payload.get(4..24), payload.first_chunk().copied()) else {
+        return None;
+    };
+    let flow = u32::from_be_bytes(fields[..4].try_into().ok()?);
+    let seq = u64::from_be_bytes(fields[4..12].try_into().ok()?);
+    let check = u64::from_be_bytes(fields[12..].try_into().ok()?);
+    (check == keyed(plan_key, flow, seq)).then_some(Tag { flow, seq })
+}
+
+fn keyed(key: u64, flow: u32, seq: u64) -> u64 {
+    mix(mix2(key, u64::from(flow)) ^ seq)
+}
+
+fn source(plan: &Plan, flow: &Flow, seq: u64) -> IpAddr {
+    match flow.source {
+        Source::Fixed(address) => address,
+        Source::PerPacket { net, len } => {
+            let draw = u128::from(keyed(plan.key.1, flow.id, seq));
+            match net {
+                IpAddr::V4(net) => {
+                    let host = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+                    // Neither the network's own address nor its broadcast.
+                    let low = 1 + (draw as u32) % (host.max(2) - 1);
+                    (u32::from(net) & !host | low).to_be_bytes().into()
+                }
+                IpAddr::V6(net) => {
+                    let host = u128::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+                    (u128::from(net) & !host | (draw & host).max(1)).to_be_bytes().into()
+                }
+            }
+        }
+    }
+}
+
+fn room(plan: &Plan, kind: RoomKind) -> Option<usize> {
+    plan.room.filter(|r| r.kind == kind).map(|r| r.records)
+}
+
+fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, id: u16) {
+    let option = room(plan, RoomKind::Option).map_or(0, |n| (HEAD + 2 * n).next_multiple_of(4));
+    let words = u8::try_from((20 + option) / 4).unwrap_or(15);
+    out.extend([0x40 | words, 0]);
+    out.extend(flow.size.to_be_bytes());
+    out.extend(id.to_be_bytes());
+    out.extend([0x40, 0, flow.ttl, proto::UDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    if option > 0 {
+        // An odd number of records leaves two bytes, which end-of-options zeros fill.
+        let len = HEAD + 2 * room(plan, RoomKind::Option).unwrap_or(0);
+        out.extend([OPTION4, u8::try_from(len).unwrap_or(u8::MAX), 0, 0]);
+        out.resize(20 + option, 0);
+    }
+}
+
+fn header6(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, id: u16, [from, to]: [[u8; 16]; 2]) {
+    let records = room(plan, RoomKind::Option);
+    let next = if records.is_some() { 0 } else { proto::UDP };
+    let [high, low] = id.to_be_bytes();
+    out.extend([0x60, 0, high, low]);
+    out.extend((flow.size - 40).to_be_bytes());
+    out.extend([next, flow.ttl]);
+    out.extend(from);
+    out.extend(to);
+    if let Some(records) = records {
+        let len = HEAD + 2 * records;
+        let total = (2 + len).next_multiple_of(8);
+        let start = out.len();
+        out.extend([proto::UDP, u8::try_from(total / 8 - 1).unwrap_or(u8::MAX)]);
+        out.extend([OPTION6, u8::try_from(len - 2).unwrap_or(u8::MAX), 0, 0]);
+        out.resize(start + 2 + len, 0);
+        // PadN of RFC 8200 section 4.2 for the rest; Pad1 is a single zero.
+        let pad = start + total - out.len();
+        if pad >= 2 {
+            out.extend([1, u8::try_from(pad - 2).unwrap_or(0)]);
+        }
+        out.resize(start + total, 0);
+    }
+}
+
+fn udp(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
+    let start = out.len();
+    let len = flow.size - u16::try_from(start).unwrap_or(flow.size);
+    out.extend(flow.source_port.to_be_bytes());
+    out.extend(flow.port.to_be_bytes());
+    out.extend(len.to_be_bytes());
+    out.extend([0, 0]);
+    out.extend(MAGIC);
+    out.extend(flow.id.to_be_bytes());
+    out.extend(seq.to_be_bytes());
+    out.extend(keyed(plan.key.0, flow.id, seq).to_be_bytes());
+    if let Some(records) = room(plan, RoomKind::Payload) {
+        out.extend([OPTION4, u8::try_from(HEAD + 2 * records).unwrap_or(u8::MAX), 0, 0]);
+    }
+    out.resize(usize::from(flow.size), 0);
+    let addresses = if out[0] >> 4 == 4 { 12..20 } else { 8..40 };
+    let pseudo = checksum::sum(&out[addresses]) + u32::from(proto::UDP) + u32::from(len);
+    let check = match !checksum::fold(pseudo + checksum::sum(&out[start..])) {
+        0 => 0xffff,
+        check => check,
+    };
+    out[start + 6..start + 8].copy_from_slice(&check.to_be_bytes());
+}
+
+/// Bytes of the smallest packet that a plan's flows may use.
+pub fn smallest(v6: bool, room: Option<crate::plan::Room>) -> u16 {
+    let ip = if v6 { 40 } else { 20 };
+    let extra = room.map_or(0, |r| match (r.kind, v6) {
+        (RoomKind::Option, false) => (HEAD + 2 * r.records).next_multiple_of(4),
+        (RoomKind::Option, true) => (2 + HEAD + 2 * r.records).next_multiple_of(8),
+        (RoomKind::Payload, _) => HEAD + 2 * r.records,
+    });
+    u16::try_from(ip + 8 + 24 + extra).unwrap_or(u16::MAX)
+}

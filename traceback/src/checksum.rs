@@ -1,0 +1,64 @@
+//! The Internet checksum and its repair.
+//!
+//! Holds the one's-complement sum of RFC 1071 and the incremental update of RFC 1624 (equation 3).
+//! Does not hold knowledge of headers: callers name the words that changed.
+
+/// Ones' complement sum of big-endian 16-bit words, not yet folded; an odd last byte is padded with 0.
+pub fn sum(bytes: &[u8]) -> u32 {
+    let mut chunks = bytes.chunks_exact(2);
+    let mut total: u32 = chunks.by_ref().map(|w| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
+    if let [last] = chunks.remainder() {
+        total += u32::from(*last) << 8;
+    }
+    total
+}
+
+/// Folds carries into 16 bits.
+pub fn fold(mut total: u32) -> u16 {
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    total as u16
+}
+
+/// The checksum field's value for `bytes`, whose own checksum field must be zero.
+pub fn of(bytes: &[u8]) -> u16 {
+    !fold(sum(bytes))
+}
+
+/// The checksum after one 16-bit word changed from `old` to `new`.
+///
+/// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`.
+pub fn repair(check: u16, old: u16, new: u16) -> u16 {
+    !fold(u32::from(!check) + u32::from(!old) + u32::from(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc1624_section_4_example() {
+        // The example that equation 2 of RFC 1141 gets wrong.
+        assert_eq!(repair(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn repair_equals_recomputation() {
+        let mut header =
+            *b"\x45\x00\x00\x54\x12\x34\x40\x00\x40\x11\x00\x00\xc6\x12\x00\x01\xc6\x12\x00\x02";
+        let before = of(&header);
+        for id in 0..=u16::MAX {
+            let new = id.to_be_bytes();
+            header[4..6].copy_from_slice(&new);
+            let repaired = repair(before, 0x1234, id);
+            // 0x0000 and 0xffff are one number in ones' complement; a header never sums to zero.
+            assert_eq!(repaired, of(&header), "id {id:#06x}");
+        }
+    }
+
+    #[test]
+    fn odd_lengths_are_padded() {
+        assert_eq!(fold(sum(&[0x12, 0x34, 0x56])), 0x1234 + 0x5600);
+    }
+}

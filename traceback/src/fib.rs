@@ -1,0 +1,93 @@
+//! A router's forwarding table: longest prefix first.
+//!
+//! Pure and small: routers of a testbed have tens of routes. Filled from a plan in the simulator,
+//! and from the kernel's tables by the agent.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where a packet goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextHop {
+    /// Index of the port it leaves by.
+    pub port: u16,
+    /// The neighbour's address; `None` where the destination itself is on the link.
+    pub via: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Route {
+    len: u8,
+    net: u128,
+    next: NextHop,
+}
+
+/// Longest-prefix look-up for both versions of IP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fib {
+    v4: Vec<Route>,
+    v6: Vec<Route>,
+}
+
+impl Fib {
+    /// Adds a route, or replaces the one with the same prefix. Bits beyond `len` are ignored, and a
+    /// `len` beyond the address's width counts as that width.
+    pub fn insert(&mut self, net: IpAddr, len: u8, next: NextHop) {
+        let (bits, width) = widen(net);
+        let len = len.min(width);
+        let table = if net.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let route = Route { len, net: bits & mask(len), next };
+        table.retain(|r| (r.len, r.net) != (route.len, route.net));
+        let at = table.partition_point(|r| r.len >= len);
+        table.insert(at, route);
+    }
+
+    /// The next hop with the longest prefix that holds `to`.
+    pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
+        let (bits, _) = widen(to);
+        let table = if to.is_ipv4() { &self.v4 } else { &self.v6 };
+        table.iter().find(|r| bits & mask(r.len) == r.net).map(|r| r.next)
+    }
+
+    /// Number of routes.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether there are no routes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The address in the upper bits of a word, and its width.
+fn widen(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(a) => (u128::from(u32::from(a)) << 96, Ipv4Addr::BITS as u8),
+        IpAddr::V6(a) => (a.into(), Ipv6Addr::BITS as u8),
+    }
+}
+
+fn mask(len: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let mut fib = Fib::default();
+        let next = |port| NextHop { port, via: None };
+        fib.insert("0.0.0.0".parse().unwrap(), 0, next(0));
+        fib.insert("198.18.0.0".parse().unwrap(), 16, next(1));
+        fib.insert("198.18.7.0".parse().unwrap(), 24, next(2));
+        fib.insert("198.18.7.9".parse().unwrap(), 24, next(3)); // replaces: same prefix
+        let port = |to: &str| fib.lookup(to.parse().unwrap()).map(|n| n.port);
+        assert_eq!(port("198.18.7.1"), Some(3));
+        assert_eq!(port("198.18.8.1"), Some(1));
+        assert_eq!(port("203.0.113.1"), Some(0));
+        assert_eq!(port("2001:2::1"), None);
+        assert_eq!(fib.len(), 3);
+    }
+}

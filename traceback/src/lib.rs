@@ -1,0 +1,35 @@
+//! Ashiato's library: everything about IP traceback that is not input or output.
+//!
+//! No clock, socket, file, thread, global or `unsafe` here: time, chance and place are arguments.
+//! The module list is a map of the code; read it top to bottom.
+//!
+//! - Bytes: [`packet`] parses once, [`slot`] and [`room`] say where marks live, [`checksum`] repairs,
+//!   [`invariant`] hashes what nobody changes, [`icmp`] builds a router's error messages.
+//! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
+//!   a scheme at work at one place behind one erased interface.
+//! - Routers: [`fib`] looks up, [`router`] forwards and marks.
+//! - Evidence: [`ledger`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod checksum;
+pub mod fib;
+pub mod graph;
+pub mod icmp;
+pub mod invariant;
+pub mod law;
+pub mod ledger;
+pub mod map;
+pub mod packet;
+pub mod report;
+pub mod room;
+pub mod router;
+pub mod scheme;
+pub mod schemes;
+pub mod score;
+pub mod slot;
+pub mod stats;
+pub mod vantage;
+
+pub use scheme::{Nanos, Place, RouterId, Scheme};

@@ -1,0 +1,285 @@
+//! IP packets as bytes, checked once.
+//!
+//! [`Packet::parse`] proves every length; accessors after it cannot fail. Holds the fields that a
+//! router or a scheme reads and writes. Slots for marks are in [`crate::slot`], reserved room in
+//! [`crate::room`], the part of a packet that nobody on the way changes in [`crate::invariant`].
+
+use crate::checksum;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A lawful IPv4 or IPv6 packet over some bytes (Ethernet padding behind it is allowed).
+#[derive(Debug, Clone)]
+pub struct Packet<T> {
+    pub(crate) bytes: T,
+    head: Head,
+}
+
+/// What parsing found, so that nobody looks twice. Offsets count bytes from the IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    v6: bool,
+    proto: u8,
+    fragment: bool,
+    later_fragment: bool,
+    /// IPv4: header length with options. IPv6: 40 and the extension headers walked.
+    l4: usize,
+    total: usize,
+}
+
+/// Why bytes are no packet that a router forwards. An attacker can send these at line rate, so they
+/// are counted, never logged one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Fewer bytes than the headers or lengths claim.
+    #[error("packet is shorter than its own lengths say")]
+    Truncated,
+    /// The version nibble is neither 4 nor 6, or contradicts the EtherType.
+    #[error("IP version is neither 4 nor 6")]
+    Version,
+    /// IPv4 header length below 20 bytes or beyond the total length.
+    #[error("IPv4 header length is impossible")]
+    HeaderLength,
+    /// IPv4 header checksum is wrong (RFC 1812 section 5.2.2 drops such packets).
+    #[error("IPv4 header checksum is wrong")]
+    Checksum,
+    /// More IPv6 extension headers than [`MAX_EXTENSIONS`].
+    #[error("too many IPv6 extension headers")]
+    Extensions,
+}
+
+/// IPv6 extension headers walked before a packet is refused. Source: ours; RFC 8504 section 5.3
+/// lets hosts set such limits.
+pub const MAX_EXTENSIONS: usize = 8;
+
+/// Protocol numbers that the testbed names.
+pub mod proto {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMP6: u8 = 58;
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const DESTINATION: u8 = 60;
+}
+
+impl<T: AsRef<[u8]>> Packet<T> {
+    /// Checks `bytes` as an IP packet.
+    ///
+    /// # Errors
+    /// [`Malformed`] names the first thing that is wrong.
+    pub fn parse(bytes: T) -> Result<Self, Malformed> {
+        let head = match bytes.as_ref().first().ok_or(Malformed::Truncated)? >> 4 {
+            4 => parse_v4(bytes.as_ref())?,
+            6 => parse_v6(bytes.as_ref())?,
+            _ => return Err(Malformed::Version),
+        };
+        Ok(Self { bytes, head })
+    }
+
+    /// The packet's own bytes, without what follows it in the frame.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes.as_ref()[..self.head.total]
+    }
+
+    /// Whether this is IPv6.
+    pub fn is_v6(&self) -> bool {
+        self.head.v6
+    }
+
+    /// Whether the packet is a fragment, the first one included.
+    pub fn is_fragment(&self) -> bool {
+        self.head.fragment
+    }
+
+    /// Whether the transport header is in another packet (a fragment that is not the first).
+    pub fn lacks_transport(&self) -> bool {
+        self.head.later_fragment
+    }
+
+    /// Transport protocol, behind all extension headers.
+    pub fn protocol(&self) -> u8 {
+        self.head.proto
+    }
+
+    /// Time to live, or hop limit.
+    pub fn ttl(&self) -> u8 {
+        self.byte(if self.head.v6 { 7 } else { 8 })
+    }
+
+    /// Sender's address as the packet claims it.
+    pub fn source(&self) -> IpAddr {
+        if self.head.v6 { self.address6(8) } else { self.address4(12) }
+    }
+
+    /// Receiver's address.
+    pub fn destination(&self) -> IpAddr {
+        if self.head.v6 { self.address6(24) } else { self.address4(16) }
+    }
+
+    /// Bytes behind the IP header and its extensions: transport header and payload.
+    pub fn transport(&self) -> &[u8] {
+        &self.as_bytes()[self.head.l4..]
+    }
+
+    /// Offset of the transport header from the first byte of the IP header.
+    pub fn transport_offset(&self) -> usize {
+        self.head.l4
+    }
+
+    /// Source and destination port of TCP and UDP; type and code of ICMP, then 0; else zeros.
+    pub fn ports(&self) -> (u16, u16) {
+        let (l4, known) = (self.transport(), !self.head.later_fragment);
+        match (self.head.proto, l4) {
+            (proto::TCP | proto::UDP, [a, b, c, d, ..]) if known => {
+                (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
+            }
+            (proto::ICMP | proto::ICMP6, [kind, code, ..]) if known => {
+                (u16::from_be_bytes([*kind, *code]), 0)
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// Bytes behind the transport header; all of [`Self::transport`] where the protocol is unknown
+    /// or the header is in another fragment.
+    pub fn payload(&self) -> &[u8] {
+        &self.transport()[self.transport_header().min(self.transport().len())..]
+    }
+
+    pub(crate) fn transport_header(&self) -> usize {
+        if self.head.later_fragment {
+            return 0;
+        }
+        match self.head.proto {
+            proto::TCP => self.transport().get(12).map_or(0, |b| usize::from(b >> 4) * 4),
+            proto::UDP | proto::ICMP | proto::ICMP6 => 8,
+            _ => 0,
+        }
+    }
+
+    /// "Don't fragment" of IPv4; true for IPv6, whose routers never fragment.
+    pub fn df(&self) -> bool {
+        self.head.v6 || self.byte(6) & 0x40 != 0
+    }
+
+    pub(crate) fn byte(&self, at: usize) -> u8 {
+        self.bytes.as_ref()[at]
+    }
+
+    pub(crate) fn word(&self, at: usize) -> u16 {
+        let b = self.bytes.as_ref();
+        u16::from_be_bytes([b[at], b[at + 1]])
+    }
+
+    fn address4(&self, at: usize) -> IpAddr {
+        let b = self.bytes.as_ref();
+        Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3]).into()
+    }
+
+    fn address6(&self, at: usize) -> IpAddr {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&self.bytes.as_ref()[at..at + 16]);
+        Ipv6Addr::from(octets).into()
+    }
+}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
+    /// Lowers the TTL by one and repairs the header checksum.
+    ///
+    /// # Panics
+    /// If the TTL is 0: a router answers such packets instead of forwarding them.
+    pub fn decrement_ttl(&mut self) {
+        let ttl = self.ttl();
+        assert!(ttl > 0, "invariant: callers drop packets whose TTL is spent");
+        self.set_ttl(ttl - 1);
+    }
+
+    /// Writes the TTL or hop limit.
+    pub fn set_ttl(&mut self, ttl: u8) {
+        if self.head.v6 {
+            self.bytes.as_mut()[7] = ttl;
+        } else {
+            let proto = self.byte(9);
+            self.set_word4(8, u16::from_be_bytes([ttl, proto]));
+        }
+    }
+
+    /// Sets "don't fragment" on IPv4; nothing to do on IPv6.
+    pub fn set_df(&mut self) {
+        if !self.head.v6 {
+            let word = self.word(6);
+            self.set_word4(6, word | 0x4000);
+        }
+    }
+
+    /// Writes an aligned word of the IPv4 header and repairs the header checksum.
+    pub(crate) fn set_word4(&mut self, at: usize, new: u16) {
+        debug_assert!(!self.head.v6 && at.is_multiple_of(2) && at != 10);
+        let old = self.word(at);
+        if old == new {
+            return;
+        }
+        let check = checksum::repair(self.word(10), old, new);
+        let bytes = self.bytes.as_mut();
+        bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        bytes[10..12].copy_from_slice(&check.to_be_bytes());
+    }
+}
+
+fn parse_v4(bytes: &[u8]) -> Result<Head, Malformed> {
+    if bytes.len() < 20 {
+        return Err(Malformed::Truncated);
+    }
+    let l4 = usize::from(bytes[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
+    if l4 < 20 || l4 > total {
+        return Err(Malformed::HeaderLength);
+    }
+    if total > bytes.len() {
+        return Err(Malformed::Truncated);
+    }
+    if checksum::fold(checksum::sum(&bytes[..l4])) != 0xffff {
+        return Err(Malformed::Checksum);
+    }
+    let word = u16::from_be_bytes([bytes[6], bytes[7]]);
+    let (fragment, later_fragment) = (word & 0x3fff != 0, word & 0x1fff != 0);
+    Ok(Head { v6: false, proto: bytes[9], fragment, later_fragment, l4, total })
+}
+
+fn parse_v6(bytes: &[u8]) -> Result<Head, Malformed> {
+    if bytes.len() < 40 {
+        return Err(Malformed::Truncated);
+    }
+    let total = 40 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    if total > bytes.len() {
+        return Err(Malformed::Truncated);
+    }
+    let mut head =
+        Head { v6: true, proto: bytes[6], fragment: false, later_fragment: false, l4: 40, total };
+    for _ in 0..MAX_EXTENSIONS {
+        let at = head.l4;
+        let len = match head.proto {
+            _ if head.later_fragment => return Ok(head),
+            proto::HOP_BY_HOP | proto::ROUTING | proto::DESTINATION => {
+                8 + 8 * usize::from(*bytes[..total].get(at + 1).ok_or(Malformed::Truncated)?)
+            }
+            proto::FRAGMENT => 8,
+            _ => return Ok(head),
+        };
+        if at + len > total {
+            return Err(Malformed::Truncated);
+        }
+        if head.proto == proto::FRAGMENT {
+            head.fragment = true;
+            head.later_fragment = u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]) & 0xfff8 != 0;
+        }
+        (head.proto, head.l4) = (bytes[at], at + len);
+    }
+    Err(Malformed::Extensions)
+}

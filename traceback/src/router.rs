@@ -1,0 +1,234 @@
+//! A router as a pure function of frames: parse, look up, mark or log, lower the TTL, say where to.
+//!
+//! The simulator and the `afpacket` datapath run exactly this code. It holds no socket, no clock and
+//! no link-layer addresses: the shell that calls it resolves the neighbour it names and sends.
+
+use crate::fib::{Fib, NextHop};
+use crate::icmp::{self, Problem};
+use crate::packet::{Malformed, Packet};
+use crate::report::Counters;
+use crate::scheme::{Hop, Nanos, Place, RouterId};
+use crate::vantage::Vantage;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Length of an Ethernet header.
+pub const ETHERNET: usize = 14;
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// Error messages a router sends at most in a second. Source: RFC 1812 section 4.3.2.8 asks for a
+/// limit and leaves its size open.
+const ANSWERS_PER_SECOND: u64 = 100;
+
+/// One side of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// The router at the other end; `None` where the link leads to hosts.
+    pub neighbour: Option<RouterId>,
+    /// The router's own addresses on the link.
+    pub addresses: Vec<IpAddr>,
+    /// Largest IP packet that the link takes, in bytes.
+    pub mtu: u16,
+}
+
+/// Measures the marking step; the simulator passes `()`, which does nothing.
+pub trait Stopwatch {
+    /// Called just before the step.
+    fn start(&mut self);
+    /// Called just after the step.
+    fn stop(&mut self);
+}
+
+impl Stopwatch for () {
+    fn start(&mut self) {}
+    fn stop(&mut self) {}
+}
+
+/// What to do with a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// Send the frame, as changed in place, by this port to this neighbour.
+    Send {
+        /// Egress port.
+        port: u16,
+        /// Whose link-layer address it needs.
+        to: IpAddr,
+    },
+    /// Send this IP packet by this port: an error message to the frame's sender.
+    Answer {
+        /// The whole IP packet.
+        packet: &'a [u8],
+        /// Egress port.
+        port: u16,
+        /// Whose link-layer address it needs.
+        to: IpAddr,
+    },
+    /// For this host, or not IP at all: the host's own stack deals with it.
+    Local,
+    /// Gone, and counted.
+    Dropped,
+}
+
+/// One router.
+pub struct Router {
+    place: Place,
+    ports: Vec<Port>,
+    own: BTreeSet<IpAddr>,
+    /// Forwarding table; the datapath replaces it when the kernel's changes.
+    pub fib: Fib,
+    /// The scheme at work here; `None` where the router takes no part.
+    pub vantage: Option<Box<dyn Vantage>>,
+    /// What happened so far; harms are the vantage's.
+    pub counters: Counters,
+    scratch: Vec<u8>,
+    answers: (u64, u64),
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("place", &self.place).field("ports", &self.ports).finish()
+    }
+}
+
+impl Router {
+    /// A router with its links and addresses of its own (loopback) beside those of the ports.
+    pub fn new(place: Place, ports: Vec<Port>, own: &[IpAddr], fib: Fib) -> Self {
+        let own = ports.iter().flat_map(|p| &p.addresses).chain(own).copied().collect();
+        Self {
+            place,
+            ports,
+            own,
+            fib,
+            vantage: None,
+            counters: Counters::default(),
+            scratch: Vec::with_capacity(2048),
+            answers: (0, 0),
+        }
+    }
+
+    /// Decides about one Ethernet frame that came in by `port`, and changes it in place.
+    pub fn forward(
+        &mut self,
+        port: u16,
+        frame: &mut [u8],
+        at: Nanos,
+        watch: &mut impl Stopwatch,
+    ) -> Verdict<'_> {
+        self.counters.received += 1;
+        let Some((header, body)) = frame.split_at_mut_checked(ETHERNET) else {
+            return self.malformed(Malformed::Truncated);
+        };
+        match u16::from_be_bytes([header[12], header[13]]) {
+            ETHERTYPE_IPV4 if body.first().is_some_and(|b| b >> 4 == 4) => {}
+            ETHERTYPE_IPV6 if body.first().is_some_and(|b| b >> 4 == 6) => {}
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return self.malformed(Malformed::Version),
+            _ => return self.local(),
+        }
+        match Packet::parse(body) {
+            Ok(packet) => self.route(port, packet, at, watch),
+            Err(e) => self.malformed(e),
+        }
+    }
+
+    fn route(
+        &mut self,
+        port: u16,
+        mut packet: Packet<&mut [u8]>,
+        at: Nanos,
+        watch: &mut impl Stopwatch,
+    ) -> Verdict<'_> {
+        let to = packet.destination();
+        if self.own.contains(&to) || !routable(to) || !routable(packet.source()) {
+            return self.local();
+        }
+        if packet.ttl() <= 1 {
+            self.counters.expired += 1;
+            return self.complain(port, &packet, Problem::TimeExceeded, at);
+        }
+        let Some(NextHop { port: out, via }) = self.fib.lookup(to) else {
+            self.counters.unroutable += 1;
+            return self.complain(port, &packet, Problem::NoRoute, at);
+        };
+        let mtu = self.ports.get(usize::from(out)).map_or(0, |p| p.mtu);
+        if packet.as_bytes().len() > usize::from(mtu) {
+            // Departs: a router would fragment a packet that allows it; this one counts and answers.
+            self.counters.expired += 1;
+            return self.complain(port, &packet, Problem::TooBig(mtu), at);
+        }
+        let hop = self.hop(port, packet.ttl(), at);
+        watch.start();
+        if let Some(vantage) = &mut self.vantage {
+            vantage.forward(hop, &mut packet);
+        }
+        watch.stop();
+        packet.decrement_ttl();
+        self.counters.forwarded += 1;
+        Verdict::Send { port: out, to: via.unwrap_or(to) }
+    }
+
+    fn hop(&self, port: u16, ttl: u8, at: Nanos) -> Hop {
+        let neighbour = self.ports.get(usize::from(port)).and_then(|p| p.neighbour);
+        Hop {
+            at,
+            me: self.place.id,
+            from: neighbour.unwrap_or_default(),
+            draw: 0,
+            port,
+            degree: self.place.degree,
+            ttl,
+            edge: u8::from(neighbour.is_none()),
+        }
+    }
+
+    fn malformed(&mut self, _why: Malformed) -> Verdict<'_> {
+        self.counters.malformed += 1;
+        Verdict::Dropped
+    }
+
+    fn local(&mut self) -> Verdict<'_> {
+        self.counters.local += 1;
+        Verdict::Local
+    }
+
+    /// Answers the sender of a packet that cannot go on, as often as the limit allows.
+    fn complain<T: AsRef<[u8]>>(
+        &mut self,
+        port: u16,
+        packet: &Packet<T>,
+        problem: Problem,
+        at: Nanos,
+    ) -> Verdict<'_> {
+        let second = at.0 / 1_000_000_000;
+        if self.answers.0 != second {
+            self.answers = (second, 0);
+        }
+        let addresses = self.ports.get(usize::from(port)).map_or(&[][..], |p| &p.addresses);
+        let from = addresses.iter().find(|a| a.is_ipv6() == packet.is_v6() && routable(**a));
+        let next = self.fib.lookup(packet.source());
+        let (Some(from), Some(next)) = (from, next) else { return Verdict::Dropped };
+        if self.answers.1 >= ANSWERS_PER_SECOND
+            || !icmp::answer(&mut self.scratch, packet, problem, *from)
+        {
+            return Verdict::Dropped;
+        }
+        self.answers.1 += 1;
+        self.counters.answered += 1;
+        let to = next.via.unwrap_or(packet.source());
+        Verdict::Answer { packet: &self.scratch, port: next.port, to }
+    }
+}
+
+/// Whether routers pass packets with this address on.
+fn routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => {
+            !a.is_multicast() && !a.is_broadcast() && !a.is_link_local() && !a.is_loopback()
+        }
+        IpAddr::V6(a) => {
+            !a.is_multicast()
+                && !a.is_unicast_link_local()
+                && !a.is_loopback()
+                && !a.is_unspecified()
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What a traceback scheme is.
+//!
+//! A scheme marks packets, logs them, or both, and rebuilds paths from what was seen. All impurity
+//! is an argument: place, time and chance come in through [`Hop`], so one implementation serves the
+//! simulator, the userspace router, capture files and (as a C twin) the kernel. To add one, write
+//! one file under `schemes/` and one line in its registry: see `CONTRIBUTING.md`.
+//!
+//! How schemes that are not here yet fit this shape is worked out in `docs/decisions.md`.
+
+use crate::case::{Case, Evidence, Gap, Step};
+use crate::invariant::Invariant;
+use crate::ledger::Ledger;
+use crate::slot::Slot;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// A router's name on the wire: its loopback address in the plan, as a number.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(from = "Ipv4Addr", into = "Ipv4Addr")]
+pub struct RouterId(pub u32);
+
+impl fmt::Display for RouterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv4Addr::from(self.0).fmt(f)
+    }
+}
+impl From<Ipv4Addr> for RouterId {
+    fn from(address: Ipv4Addr) -> Self {
+        Self(address.into())
+    }
+}
+impl From<RouterId> for Ipv4Addr {
+    fn from(id: RouterId) -> Self {
+        id.0.into()
+    }
+}
+
+/// A point in time: nanoseconds since the run's own zero.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Nanos(pub u64);
+
+/// What does not change about one router while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The router.
+    pub id: RouterId,
+    /// Its position in the map, the short name that the recorder writes.
+    pub index: u16,
+    /// Number of its links to other routers.
+    pub degree: u16,
+}
+
+/// One packet's visit to one router, seen on arrival, before the TTL is lowered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Hop {
+    /// When.
+    pub at: Nanos,
+    /// This router.
+    pub me: RouterId,
+    /// The neighbour that sent the packet; 0 where it is a host or unknown.
+    pub from: RouterId,
+    /// 32 random bits, fresh for each packet and router.
+    pub draw: u32,
+    /// Index of the ingress port, 0 ..
+    pub port: u16,
+    /// Links to other routers.
+    pub degree: u16,
+    /// TTL or hop limit on arrival.
+    pub ttl: u8,
+    /// 1 where the ingress port faces hosts, not routers.
+    pub edge: u8,
+}
+
+impl Hop {
+    /// Number of this hop from the sender, 1 for the first router, from the TTL alone: the sender
+    /// started at the next of 64, 128 or 255. At the victim, [`hops_before`] is the path's length.
+    pub fn number(&self) -> u8 {
+        hops_before(self.ttl).saturating_add(1)
+    }
+}
+
+/// Routers passed by a packet that arrives with this TTL.
+///
+/// Source: pint2020 section 4.2 numbers hops by TTL; the three initial values are those of common
+/// systems. An attacker who lies about the TTL misleads every scheme that needs this.
+pub fn hops_before(ttl: u8) -> u8 {
+    match ttl {
+        0..=64 => 64 - ttl,
+        65..=128 => 128 - ttl,
+        129..=255 => 255 - ttl,
+    }
+}
+
+/// A value that fits a slot.
+pub trait Field: Copy + PartialEq + fmt::Debug {
+    /// Width in bits, at most that of the card's slots.
+    const BITS: u32;
+    /// As an integer, right-aligned.
+    fn pack(self) -> u32;
+    /// Inverse of [`Self::pack`]; bits above [`Self::BITS`] are ignored.
+    fn unpack(bits: u32) -> Self;
+}
+
+/// The mark of schemes that write none.
+impl Field for () {
+    const BITS: u32 = 0;
+    fn pack(self) -> u32 {
+        0
+    }
+    fn unpack(_: u32) -> Self {}
+}
+
+/// What a router does to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked<M> {
+    /// The slot's new value.
+    pub mark: M,
+    /// A 16-bit record to append to the room that the sender reserved.
+    pub record: Option<u16>,
+}
+
+impl<M> From<M> for Marked<M> {
+    fn from(mark: M) -> Self {
+        Self { mark, record: None }
+    }
+}
+
+/// Who keeps a scheme's ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// An observer at the victim: marks travel inside packets.
+    Victim,
+    /// Every router, which answers questions and hands nothing out.
+    Routers,
+    /// Nobody.
+    None,
+}
+
+/// What a scheme's answer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// Whole router paths.
+    Paths,
+    /// The routers where traffic entered.
+    Ingress,
+    /// Fingerprints of paths, without routers.
+    Classes,
+    /// Nothing: the control.
+    Nothing,
+}
+
+/// A scheme's fact sheet. The CLI, the documents and the comparison tables are made from it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Card {
+    /// The scheme's one word: file, id, TOML key.
+    pub id: &'static str,
+    /// Full name.
+    pub title: &'static str,
+    /// Authors, venue, year, section.
+    pub paper: &'static str,
+    /// Where the mark lives in IPv4.
+    pub v4: Slot,
+    /// Where it lives in IPv6.
+    pub v6: Slot,
+    /// Whether it appends records to room that the sender reserved.
+    pub records: bool,
+    /// Who keeps the ledger.
+    pub keeper: Keeper,
+    /// What it names.
+    pub names: Names,
+    /// Whether reconstruction needs a map of routers and links.
+    pub needs_map: bool,
+    /// Whether packets must be grouped by flow to be decoded; mixed paths give [`Gap::Mixed`].
+    pub groups_by_flow: bool,
+    /// Whether the router's step draws from chance.
+    pub draws: bool,
+    /// Whether the router's step hashes the packet.
+    pub hashes: bool,
+    /// A mark in a fragment's Identification breaks its reassembly.
+    pub harms: &'static str,
+    /// State at a router.
+    pub state: &'static str,
+}
+
+/// Parameters out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {must}, not {got}")]
+pub struct BadParams {
+    /// The parameter's key in the scenario.
+    pub key: &'static str,
+    /// What it must be, e.g. "must lie between 0 and 1".
+    pub must: &'static str,
+    /// What was given.
+    pub got: String,
+}
+
+/// One published traceback scheme.
+pub trait Scheme: Sized + Send + Sync + 'static {
+    /// Fact sheet.
+    const CARD: Card;
+    /// Parameters as a scenario gives them; `Default` is what the paper uses.
+    type Params: Serialize + DeserializeOwned + Default + Clone + Send + Sync;
+    /// What one router computes once.
+    type Local: Copy + Send + Sync;
+    /// What a router writes into packets.
+    type Mark: Field;
+    /// What the keeper accumulates.
+    type Ledger: Ledger;
+
+    /// Checks parameters.
+    ///
+    /// # Errors
+    /// [`BadParams`] names the key and its range.
+    fn new(params: &Self::Params) -> Result<Self, BadParams>;
+
+    /// What the router at `place` precomputes.
+    fn local(&self, place: &Place) -> Self::Local;
+
+    /// The router's step on one packet.
+    fn mark(
+        &self,
+        local: &Self::Local,
+        hop: &Hop,
+        inv: &Invariant,
+        before: Self::Mark,
+    ) -> Marked<Self::Mark>;
+
+    /// The keeper's step on one packet; `records` is what the packet's room holds.
+    fn observe(
+        &self,
+        hop: &Hop,
+        inv: &Invariant,
+        mark: Self::Mark,
+        records: &[u8],
+        ledger: &mut Self::Ledger,
+    );
+
+    /// Rebuilds paths, or says which routers must be asked what before it can.
+    ///
+    /// It is called again with the answers; it keeps no state between calls.
+    ///
+    /// # Errors
+    /// [`Gap`] says what is missing: a result, not a failure.
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Self::Ledger>) -> Result<Step, Gap>;
+}

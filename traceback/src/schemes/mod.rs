@@ -1,0 +1,146 @@
+//! The published schemes, one file each, and their registry.
+//!
+//! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
+//! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
+//! file and one line in [`SCHEMES`].
+
+pub mod none;
+
+use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
+use crate::ledger::{BadBytes, Ledger};
+use crate::scheme::{BadParams, Card, RouterId, Scheme};
+use crate::vantage::{At, Setting, Vantage};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Every scheme, in the order in which documents list them.
+pub const SCHEMES: &[&dyn Entry] = &[&Of::<none::NoScheme>::NEW];
+
+/// The registry's entry under an id.
+pub fn find(id: &str) -> Option<&'static dyn Entry> {
+    SCHEMES.iter().copied().find(|e| e.card().id == id)
+}
+
+/// A scheme that is ready to be given parameters.
+pub trait Entry: Sync {
+    /// Its fact sheet.
+    fn card(&self) -> Card;
+    /// Its paper's parameters, as a JSON object.
+    fn defaults(&self) -> Value;
+    /// The scheme with parameters; keys left out take the paper's values.
+    ///
+    /// # Errors
+    /// [`BadChoice`] where a key is unknown, or a value of the wrong type or out of range.
+    fn build(&self, params: &Value) -> Result<Arc<dyn AnyScheme>, BadChoice>;
+}
+
+/// Why parameters do not make a scheme.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadChoice {
+    /// Out of range.
+    #[error(transparent)]
+    Params(#[from] BadParams),
+    /// Unknown key or wrong type, in serde's words.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// Answers by router and question; `None` where a router was silent or refused.
+pub type Answers = BTreeMap<(RouterId, Query), Option<Answer>>;
+
+/// A scheme with its parameters.
+pub trait AnyScheme: Send + Sync {
+    /// Its fact sheet.
+    fn card(&self) -> Card;
+    /// Its parameters, all keys spelled out.
+    fn params(&self) -> Value;
+    /// Puts it to work at one place.
+    fn vantage(&self, setting: Setting) -> Box<dyn Vantage>;
+    /// Merges two encoded ledgers.
+    ///
+    /// # Errors
+    /// [`BadBytes`] where one does not decode.
+    fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes>;
+    /// [`Scheme::reconstruct`] over encoded ledgers; several of one router are merged.
+    ///
+    /// # Errors
+    /// As there; [`Gap::Malformed`] where a ledger does not decode.
+    fn reconstruct(
+        &self,
+        case: &Case,
+        ledgers: &[(RouterId, &[u8])],
+        answers: &Answers,
+    ) -> Result<Step, Gap>;
+}
+
+struct Of<S>(PhantomData<fn() -> S>);
+
+impl<S: Scheme> Of<S> {
+    const NEW: Self = Self(PhantomData);
+}
+
+impl<S: Scheme> Entry for Of<S> {
+    fn card(&self) -> Card {
+        S::CARD
+    }
+
+    fn defaults(&self) -> Value {
+        as_value(&S::Params::default())
+    }
+
+    fn build(&self, params: &Value) -> Result<Arc<dyn AnyScheme>, BadChoice> {
+        let params: S::Params =
+            serde_json::from_value(params.clone()).map_err(|e| BadChoice::Shape(e.to_string()))?;
+        Ok(Arc::new(Chosen { scheme: Arc::new(S::new(&params)?), params }))
+    }
+}
+
+struct Chosen<S: Scheme> {
+    scheme: Arc<S>,
+    params: S::Params,
+}
+
+impl<S: Scheme> AnyScheme for Chosen<S> {
+    fn card(&self) -> Card {
+        S::CARD
+    }
+
+    fn params(&self) -> Value {
+        as_value(&self.params)
+    }
+
+    fn vantage(&self, setting: Setting) -> Box<dyn Vantage> {
+        Box::new(At::new(self.scheme.clone(), setting))
+    }
+
+    fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {
+        let mut merged = S::Ledger::decode(one)?;
+        merged.merge(&S::Ledger::decode(other)?);
+        let mut out = vec![];
+        merged.encode(&mut out);
+        Ok(out)
+    }
+
+    fn reconstruct(
+        &self,
+        case: &Case,
+        ledgers: &[(RouterId, &[u8])],
+        answers: &Answers,
+    ) -> Result<Step, Gap> {
+        let mut evidence =
+            Evidence { ledgers: BTreeMap::<_, S::Ledger>::new(), answers: answers.clone() };
+        for (router, bytes) in ledgers {
+            let ledger = S::Ledger::decode(bytes)
+                .map_err(|BadBytes| Gap::Malformed { who: router.to_string() })?;
+            evidence.ledgers.entry(*router).or_default().merge(&ledger);
+        }
+        self.scheme.reconstruct(case, &evidence)
+    }
+}
+
+fn as_value(params: &impl serde::Serialize) -> Value {
+    serde_json::to_value(params).expect("invariant: parameters are plain data")
+}

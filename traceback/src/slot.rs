@@ -1,0 +1,101 @@
+//! Where a mark lives in a packet.
+//!
+//! A slot is a set of header bits that a scheme overloads. Reading gives the bits right-aligned in
+//! a `u32`; writing repairs the IPv4 header checksum by RFC 1624. Room that the sender reserved for
+//! longer records is not a slot of fixed width: see [`crate::room`].
+
+use crate::packet::Packet;
+
+/// Header bits that hold a mark. Most significant part first in the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Slot {
+    /// No bits: logging schemes, the recorder, and the control.
+    None,
+    /// IPv4 Identification, 16 bits.
+    Id,
+    /// IPv4 reserved flag (1) and Identification (16): 17 bits.
+    IdReserved,
+    /// IPv4 TOS (8), reserved flag (1), Identification (16): 25 bits.
+    IdTosReserved,
+    /// IPv4 Identification (16), flags (3), fragment offset (13): 32 bits. Owns DF: no other code
+    /// touches the flags of such a packet.
+    IdFlagsOffset,
+    /// IPv6 flow label, 20 bits. No checksum covers it.
+    FlowLabel,
+}
+
+impl Slot {
+    /// Width in bits.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Id => 16,
+            Self::IdReserved => 17,
+            Self::IdTosReserved => 25,
+            Self::IdFlagsOffset => 32,
+            Self::FlowLabel => 20,
+        }
+    }
+
+    /// Whether the slot exists in this packet's version of IP.
+    pub fn fits<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> bool {
+        match self {
+            Self::None => true,
+            Self::FlowLabel => packet.is_v6(),
+            Self::Id | Self::IdReserved | Self::IdTosReserved | Self::IdFlagsOffset => {
+                !packet.is_v6()
+            }
+        }
+    }
+
+    /// The slot's bits, or `None` where the packet has no such slot.
+    pub fn read<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> Option<u32> {
+        if !self.fits(packet) {
+            return None;
+        }
+        let id = || u32::from(packet.word(4));
+        let reserved = || u32::from(packet.word(6) >> 15) << 16;
+        Some(match self {
+            Self::None => 0,
+            Self::Id => id(),
+            Self::IdReserved => reserved() | id(),
+            Self::IdTosReserved => u32::from(packet.byte(1)) << 17 | reserved() | id(),
+            Self::IdFlagsOffset => id() << 16 | u32::from(packet.word(6)),
+            Self::FlowLabel => u32::from(packet.word(0) & 0xf) << 16 | u32::from(packet.word(2)),
+        })
+    }
+
+    /// Writes the low [`Self::bits`] of `value`; does nothing where the packet has no such slot.
+    pub fn write<T: AsRef<[u8]> + AsMut<[u8]>>(self, packet: &mut Packet<T>, value: u32) {
+        if !self.fits(packet) {
+            return;
+        }
+        let low = (value & 0xffff) as u16;
+        let reserved = |word: u16| word & 0x7fff | ((value >> 16 & 1) as u16) << 15;
+        match self {
+            Self::None => {}
+            Self::Id => packet.set_word4(4, low),
+            Self::IdReserved => {
+                packet.set_word4(4, low);
+                packet.set_word4(6, reserved(packet.word(6)));
+            }
+            Self::IdTosReserved => {
+                let tos = (value >> 17 & 0xff) as u16;
+                packet.set_word4(0, packet.word(0) & 0xff00 | tos);
+                packet.set_word4(4, low);
+                packet.set_word4(6, reserved(packet.word(6)));
+            }
+            Self::IdFlagsOffset => {
+                packet.set_word4(4, (value >> 16) as u16);
+                packet.set_word4(6, low);
+            }
+            Self::FlowLabel => {
+                let bytes = packet.bytes.as_mut();
+                bytes[1] = bytes[1] & 0xf0 | (value >> 16 & 0xf) as u8;
+                bytes[2..4].copy_from_slice(&low.to_be_bytes());
+            }
+        }
+    }
+}

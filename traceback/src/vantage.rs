@@ -1,0 +1,224 @@
+//! A scheme at work at one place, behind an interface that does not name the scheme.
+//!
+//! [`Vantage`] is what datapaths, the simulator and `observe` hold: it marks and logs packets, cuts
+//! ledgers into reports, and answers questions. [`At`] makes one from any [`Scheme`].
+
+use crate::case::{Answer, Filter, Query};
+use crate::invariant::{Invariant, Key, mix, mix2};
+use crate::ledger::Ledger;
+use crate::packet::Packet;
+use crate::scheme::{Field, Hop, Keeper, Nanos, Place, Scheme};
+use crate::slot::Slot;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Where a router's chance comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draws {
+    /// A hash of key, router and packet: every world marks every packet alike.
+    Keyed,
+    /// A generator seeded by the caller.
+    Seeded(u64),
+}
+
+/// What marking did to packets that somebody may miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Harms {
+    /// Packets whose mark changed.
+    pub marked: u64,
+    /// Fragments left unmarked, because a mark would break their reassembly.
+    pub fragments_skipped: u64,
+    /// Packets that got "don't fragment", so that nobody fragments them behind the mark.
+    pub df_set: u64,
+    /// Packets without the slot that the scheme needs.
+    pub no_slot: u64,
+    /// Packets whose reserved room was full or missing.
+    pub no_room: u64,
+}
+
+impl Harms {
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        self.marked += other.marked;
+        self.fragments_skipped += other.fragments_skipped;
+        self.df_set += other.df_set;
+        self.no_slot += other.no_slot;
+        self.no_room += other.no_room;
+    }
+}
+
+/// One scheme at one place.
+pub trait Vantage: Send {
+    /// The router's step: marks and, where routers keep the ledger, logs. `hop.draw` is filled in.
+    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>);
+    /// The victim's step on a packet that arrived; packets that the filter leaves out do not count.
+    fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>);
+    /// Takes the ledger's encoding and starts an empty one. `None` where the ledger stays at home.
+    fn cut(&mut self) -> Option<Vec<u8>>;
+    /// Answers a question about what was logged.
+    fn answer(&self, query: &Query) -> Answer;
+    /// What marking did so far.
+    fn harms(&self) -> Harms;
+    /// Bytes of memory that the ledger takes.
+    fn footprint(&self) -> usize;
+    /// Observations that found no room in the ledger.
+    fn lost(&self) -> u64;
+}
+
+/// How a vantage is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The router; for an observer at the victim, the victim's gateway.
+    pub place: Place,
+    /// The run's key.
+    pub key: Key,
+    /// Chance.
+    pub draws: Draws,
+    /// What an observer counts; `None` for routers, which treat all packets alike.
+    pub filter: Option<Filter>,
+}
+
+/// A [`Scheme`] at one place.
+#[derive(Debug)]
+pub struct At<S: Scheme> {
+    scheme: Arc<S>,
+    local: S::Local,
+    setting: Setting,
+    ledger: S::Ledger,
+    harms: Harms,
+    lost: u64,
+    chance: u64,
+}
+
+impl<S: Scheme> At<S> {
+    /// Puts a scheme to work.
+    pub fn new(scheme: Arc<S>, setting: Setting) -> Self {
+        let local = scheme.local(&setting.place);
+        let chance = match setting.draws {
+            Draws::Keyed => 0,
+            Draws::Seeded(seed) => mix2(seed, u64::from(setting.place.id.0)),
+        };
+        let ledger = S::Ledger::default();
+        Self { scheme, local, setting, ledger, harms: Harms::default(), lost: 0, chance }
+    }
+
+    fn draw(&mut self, digest: u64) -> u32 {
+        let word = match self.setting.draws {
+            Draws::Keyed => keyed_draw(self.setting.key, self.setting.place, digest),
+            Draws::Seeded(_) => {
+                // SplitMix64: one addition and one mix for each draw.
+                self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                mix(self.chance)
+            }
+        };
+        (word >> 32) as u32
+    }
+
+    fn slot(v6: bool) -> Slot {
+        if v6 { S::CARD.v6 } else { S::CARD.v4 }
+    }
+
+    fn write(&mut self, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
+        let slot = Self::slot(packet.is_v6());
+        let Some(bits) = slot.read(packet) else {
+            self.harms.no_slot += 1;
+            return;
+        };
+        if slot != Slot::None && packet.is_fragment() && !packet.is_v6() {
+            self.harms.fragments_skipped += 1;
+            return;
+        }
+        let before = S::Mark::unpack(bits);
+        let after = self.scheme.mark(&self.local, hop, inv, before);
+        if after.mark != before {
+            slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack());
+            self.harms.marked += 1;
+            if slot != Slot::IdFlagsOffset && !packet.df() {
+                packet.set_df();
+                self.harms.df_set += 1;
+            }
+        }
+        if let Some(record) = after.record {
+            let room = packet.records().len();
+            packet.push_record(record);
+            self.harms.no_room += u64::from(packet.records().len() == room);
+        }
+    }
+}
+
+/// The 64 bits whose upper half is the draw of one router for one packet.
+pub const fn keyed_draw(key: Key, place: Place, digest: u64) -> u64 {
+    mix2(digest ^ key.1, place.id.0 as u64)
+}
+
+fn field_mask<M: Field>() -> u32 {
+    u32::try_from((1_u64 << M::BITS) - 1).unwrap_or(u32::MAX)
+}
+
+impl<S: Scheme> Vantage for At<S> {
+    fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) {
+        let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
+        let inv = if keyed || S::CARD.hashes {
+            Invariant::of(packet, self.setting.key)
+        } else {
+            Invariant { digest: 0, flow: 0 }
+        };
+        if S::CARD.draws {
+            hop.draw = self.draw(inv.digest);
+        }
+        if S::Mark::BITS > 0 || S::CARD.records {
+            self.write(&hop, &inv, packet);
+        }
+        if S::CARD.keeper == Keeper::Routers {
+            let mark = Self::slot(packet.is_v6()).read(packet).unwrap_or(0);
+            self.scheme.observe(&hop, &inv, S::Mark::unpack(mark), &[], &mut self.ledger);
+        }
+    }
+
+    fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
+        let counts = self.setting.filter.is_none_or(|f| f.matches(packet));
+        if !counts || S::CARD.keeper != Keeper::Victim {
+            return;
+        }
+        let inv = Invariant::of(packet, self.setting.key);
+        let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
+        let Some(mark) = Self::slot(packet.is_v6()).read(packet) else {
+            self.harms.no_slot += 1;
+            return;
+        };
+        // A fragment's Identification is its own, never a mark.
+        if S::Mark::BITS > 0 && packet.is_fragment() && !packet.is_v6() {
+            self.harms.fragments_skipped += 1;
+            return;
+        }
+        let mark = S::Mark::unpack(mark);
+        self.scheme.observe(&hop, &inv, mark, packet.records(), &mut self.ledger);
+    }
+
+    fn cut(&mut self) -> Option<Vec<u8>> {
+        if S::CARD.keeper != Keeper::Victim {
+            return None;
+        }
+        let ledger = std::mem::take(&mut self.ledger);
+        self.lost += ledger.lost();
+        let mut out = vec![];
+        ledger.encode(&mut out);
+        Some(out)
+    }
+
+    fn answer(&self, query: &Query) -> Answer {
+        self.ledger.answer(query)
+    }
+
+    fn harms(&self) -> Harms {
+        self.harms
+    }
+
+    fn footprint(&self) -> usize {
+        self.ledger.footprint()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost + self.ledger.lost()
+    }
+}
