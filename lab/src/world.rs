@@ -1,7 +1,7 @@
-//! What a world is: it runs one scheme's turn of a plan and says what happened.
+//! What a world is: it gives each scheme of a plan its turn and says what happened.
 
 use std::collections::BTreeMap;
-use traceback::case::Gap;
+use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
 use traceback::report::Counters;
 use traceback::{Nanos, RouterId};
@@ -15,33 +15,65 @@ pub struct Arrival {
     pub bytes: Vec<u8>,
 }
 
-/// What happened while one scheme had its turn.
-#[derive(Debug, Clone)]
-pub struct Turn {
-    /// Packets that left each sender, by flow.
+/// A place where plans run. A scheme's turn is [`World::traffic`], then [`World::reconstruct`]; what
+/// the turn's truth is gets sealed between the two.
+pub trait World {
+    /// Sends the plan's packets past agents that run the scheme at this position of the plan, and
+    /// returns when the last one has arrived or is known to be lost.
+    ///
+    /// # Errors
+    /// When the world cannot run; what was made stays for its own removal.
+    fn traffic(&mut self, scheme: usize) -> anyhow::Result<Traffic>;
+
+    /// Lets the collector rebuild the paths of a case from reports and answers, and ends the turn.
+    ///
+    /// # Errors
+    /// As above.
+    fn reconstruct(&mut self, scheme: usize, case: &Case) -> anyhow::Result<Outcome>;
+}
+
+/// What was sent, passed and arrived, from sources outside the agents under test.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    /// Packets that left each sender, by flow, as the sender's ledger says.
     pub sent: BTreeMap<u32, u64>,
-    /// Packets that taps outside the agents saw reach each router, by router's position and flow.
+    /// Packets that taps saw reach each router, by router's position and flow.
     pub taps: BTreeMap<(usize, u32), u64>,
+    /// Packets that reached each receiving host, by flow.
+    pub arrived: BTreeMap<u32, u64>,
     /// Packets that reached the victim, in order.
     pub tape: Vec<Arrival>,
-    /// What routers counted, by router's position.
-    pub counters: BTreeMap<usize, Counters>,
-    /// What the collector made of it.
+    /// Packets of ours seen where none may be.
+    pub leaked: u64,
+    /// From the first departure to the last arrival, in seconds of the run's clock.
+    pub seconds: f64,
+}
+
+/// What agents and collector made of it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The answer.
     pub finding: Result<Finding, Gap>,
     /// Wall time of the reconstruction, answers of routers included, in seconds.
     pub reconstruct_s: f64,
+    /// What routers counted, by identity.
+    pub counters: BTreeMap<RouterId, Counters>,
     /// Memory of all ledgers at their keepers, in bytes.
     pub ledger_bytes: u64,
     /// Bytes of all reports as sent.
     pub report_bytes: u64,
-    /// Questions asked of routers, and answers that came.
-    pub asked: u64,
-    /// Answers among them.
-    pub answered: u64,
+    /// Questions asked, by router.
+    pub asked: BTreeMap<RouterId, u64>,
+    /// Answers that came, by router.
+    pub answered: BTreeMap<RouterId, u64>,
     /// Reports on their way to the collector.
     pub observations: Observations,
-    /// HdrHistogram V2 bytes of the marking step by router; empty in the simulator.
+    /// HdrHistogram V2 bytes of the marking step in nanoseconds, by router; empty in the simulator.
     pub latency: BTreeMap<RouterId, Vec<u8>>,
+    /// Cost of reading the clock twice, in nanoseconds, as agents measured it; 0 in the simulator.
+    pub clock_cost_ns: u64,
+    /// One packet in this many was timed.
+    pub sampled_1_in: u64,
 }
 
 /// Reports, counted on both sides.
