@@ -8,12 +8,13 @@
 //! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks.
-//! - Evidence: [`ledger`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Evidence: [`ledger`], [`counts`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
 #![forbid(unsafe_code)]
 
 pub mod case;
 pub mod checksum;
+pub mod counts;
 pub mod fib;
 pub mod graph;
 pub mod icmp;

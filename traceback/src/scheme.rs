@@ -203,6 +203,18 @@ pub struct BadParams {
     pub got: String,
 }
 
+/// The number of 32-bit draws, of 2^32, that lie below probability `p`.
+///
+/// # Errors
+/// [`BadParams`] under `key` where `p` is no probability above 0.
+pub fn probability(key: &'static str, p: f64) -> Result<u64, BadParams> {
+    if p > 0.0 && p <= 1.0 {
+        Ok((p * f64::from(u32::MAX) + p).round() as u64)
+    } else {
+        Err(BadParams { key, must: "must lie above 0 and at most at 1", got: p.to_string() })
+    }
+}
+
 /// One published traceback scheme.
 pub trait Scheme: Sized + Send + Sync + 'static {
     /// Fact sheet.

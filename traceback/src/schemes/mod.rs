@@ -4,7 +4,11 @@
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`].
 
+pub mod fms;
 pub mod none;
+pub mod pint;
+pub mod recorder;
+pub mod spie;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::ledger::{BadBytes, Ledger};
@@ -16,7 +20,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Every scheme, in the order in which documents list them.
-pub const SCHEMES: &[&dyn Entry] = &[&Of::<none::NoScheme>::NEW];
+pub const SCHEMES: &[&dyn Entry] = &[
+    &Of::<none::NoScheme>::NEW,
+    &Of::<recorder::Recorder>::NEW,
+    &Of::<fms::Fms>::NEW,
+    &Of::<spie::Spie>::NEW,
+    &Of::<pint::Pint>::NEW,
+];
 
 /// The registry's entry under an id.
 pub fn find(id: &str) -> Option<&'static dyn Entry> {

@@ -1,0 +1,440 @@
+//! PINT: probabilistic in-band network telemetry, path tracing.
+//!
+//! Idea: a packet carries a few bits. Whether a router overwrites them with a hash of its name, XORs
+//! one in, or leaves them alone is decided by hashes of the packet and of the hop's number, so the
+//! victim replays every decision and knows which hops made the bits it reads. Each packet strikes out
+//! most candidates for a hop; packets that mix several hops give the last one away once the others
+//! are known.
+//!
+//! Paper: Ben Basat, Ramanathan, Li, Antichi, Yu, Mitzenmacher, "PINT", SIGCOMM 2020, sections 4.2
+//! and 6.3 (pint2020): two instances of 8 bits, one XOR layer.
+//!
+//! ```text
+//!  15             8 7              0     Identification; IPv6: low 16 bits of the flow label
+//! | instance 0     | instance 1     |
+//! layer 0 (probability tau): hop i overwrites with probability 1/i, so every hop is equally likely
+//! layer 1: every hop XORs with probability p
+//! ```
+//! Departs: the paper's sender starts the bits at zero; here the first hop does, because an attacker
+//! would not. Hashes are ours. The published decoder allows only routers of the path as candidates
+//! and XORs raw names; ours allows every router of the map and hashes in both layers (schemes.md,
+//! trap 6). Hop numbers come from the TTL, which a sender can forge.
+//!
+//! Cost: four hashes of two words for each packet.
+
+use crate::case::{Case, Evidence, Gap, Step};
+use crate::graph::{AttackGraph, Finding};
+use crate::invariant::{Invariant, mix2};
+use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
+use crate::scheme::{
+    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, hops_before,
+    probability,
+};
+use crate::slot::Slot;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Instances that share the 16 bits.
+pub const INSTANCES: usize = 2;
+/// Longest path that is decoded.
+const MAX_HOPS: u8 = 64;
+
+/// PINT at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Pint {
+    /// Draws below this go to layer 0.
+    tau: u64,
+    /// Draws below this take part in layer 1.
+    p: u64,
+    capacity: usize,
+}
+
+/// What a scenario may set.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Share of packets in layer 0.
+    pub tau: f64,
+    /// Probability that a hop takes part in layer 1.
+    pub p: f64,
+    /// Packets that the ledger holds; more are counted as lost.
+    pub capacity: usize,
+}
+
+impl Default for Params {
+    /// One half and one tenth. Source: pint2020's experiments (schemes.md 13.7).
+    fn default() -> Self {
+        Self { tau: 0.5, p: 0.1, capacity: 65_536 }
+    }
+}
+
+/// The digests of both instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub [u8; INSTANCES]);
+
+impl Field for Mark {
+    const BITS: u32 = 16;
+
+    fn pack(self) -> u32 {
+        u16::from_be_bytes(self.0).into()
+    }
+
+    fn unpack(bits: u32) -> Self {
+        let [_, _, first, second] = bits.to_be_bytes();
+        Self([first, second])
+    }
+}
+
+/// One packet as the victim keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    flow: u64,
+    hops: u8,
+    digest: u64,
+    mark: u16,
+}
+
+/// Packets kept for decoding.
+#[derive(Debug, Clone, Default)]
+pub struct Packets {
+    seen: Vec<Seen>,
+    lost: u64,
+}
+
+impl Packets {
+    fn sorted(&self) -> Vec<Seen> {
+        let mut seen = self.seen.clone();
+        seen.sort_unstable();
+        seen
+    }
+}
+
+/// Equal where the same packets were seen, in any order.
+impl PartialEq for Packets {
+    fn eq(&self, other: &Self) -> bool {
+        self.lost == other.lost && self.sorted() == other.sorted()
+    }
+}
+
+impl Ledger for Packets {
+    fn merge(&mut self, other: &Self) {
+        self.seen.extend(&other.seen);
+        self.lost = self.lost.saturating_add(other.lost);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.lost);
+        put_varint(out, self.seen.len() as u64);
+        for seen in self.sorted() {
+            out.extend(seen.flow.to_le_bytes());
+            out.push(seen.hops);
+            out.extend(seen.digest.to_le_bytes());
+            out.extend(seen.mark.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, BadBytes> {
+        let mut read = Reader(bytes);
+        let mut packets = Self { lost: read.varint()?, seen: vec![] };
+        for _ in 0..read.varint()? {
+            packets.seen.push(Seen {
+                flow: read.u64()?,
+                hops: read.u8()?,
+                digest: read.u64()?,
+                mark: read.u16()?,
+            });
+        }
+        read.end()?;
+        if packets.seen.is_sorted() { Ok(packets) } else { Err(BadBytes) }
+    }
+
+    fn footprint(&self) -> usize {
+        self.seen.capacity() * size_of::<Seen>()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// What hop `number` does in one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Overwrite,
+    Xor,
+    Pass,
+}
+
+impl Pint {
+    fn base(digest: u64, instance: usize) -> u64 {
+        mix2(digest, 0x5049_4e54 + instance as u64)
+    }
+
+    fn layer0(&self, base: u64) -> bool {
+        base >> 32 < self.tau
+    }
+
+    fn act(&self, base: u64, number: u8) -> Act {
+        let draw = mix2(base, number.into()) >> 32;
+        if self.layer0(base) {
+            // 1/i: reservoir sampling leaves each hop with the same chance.
+            if draw * u64::from(number) < 1 << 32 { Act::Overwrite } else { Act::Pass }
+        } else if draw < self.p {
+            Act::Xor
+        } else {
+            Act::Pass
+        }
+    }
+
+    fn hash(base: u64, router: RouterId) -> u8 {
+        (mix2(base, 1 << 32 | u64::from(router.0)) & 0xff) as u8
+    }
+}
+
+impl Scheme for Pint {
+    const CARD: Card = Card {
+        id: "pint",
+        title: "Probabilistic in-band telemetry, path tracing, 2 x 8 bits",
+        paper: "Ben Basat et al., SIGCOMM 2020, sections 4.2 and 6.3",
+        v4: Slot::Id,
+        v6: Slot::FlowLabel,
+        records: false,
+        keeper: Keeper::Victim,
+        names: Names::Paths,
+        needs_map: true,
+        groups_by_flow: true,
+        draws: false,
+        hashes: true,
+        harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF; believes the TTL",
+        state: "none",
+    };
+    type Params = Params;
+    type Local = RouterId;
+    type Mark = Mark;
+    type Ledger = Packets;
+
+    fn new(params: &Params) -> Result<Self, BadParams> {
+        let (tau, p) = (probability("tau", params.tau)?, probability("p", params.p)?);
+        Ok(Self { tau, p, capacity: params.capacity })
+    }
+
+    fn local(&self, place: &Place) -> RouterId {
+        place.id
+    }
+
+    fn mark(&self, me: &RouterId, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
+        let number = hop.number();
+        if number == 1 {
+            mark = Mark([0; INSTANCES]);
+        }
+        for (instance, digest) in mark.0.iter_mut().enumerate() {
+            let base = Self::base(inv.digest, instance);
+            match self.act(base, number) {
+                Act::Overwrite => *digest = Self::hash(base, *me),
+                Act::Xor => *digest ^= Self::hash(base, *me),
+                Act::Pass => {}
+            }
+        }
+        mark.into()
+    }
+
+    fn observe(&self, hop: &Hop, inv: &Invariant, mark: Mark, _: &[u8], ledger: &mut Packets) {
+        if ledger.seen.len() >= self.capacity {
+            ledger.lost += 1;
+            return;
+        }
+        if ledger.seen.capacity() == 0 {
+            ledger.seen.reserve_exact(self.capacity);
+        }
+        let mark = u16::from_be_bytes(mark.0);
+        let hops = hops_before(hop.ttl);
+        ledger.seen.push(Seen { flow: inv.flow, hops, digest: inv.digest, mark });
+    }
+
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Packets>) -> Result<Step, Gap> {
+        let ids: Vec<RouterId> = case.map.routers().iter().map(|r| r.id).collect();
+        let seen: Vec<Seen> = evidence.ledgers.values().flat_map(|l| l.seen.clone()).collect();
+        if seen.is_empty() || ids.is_empty() {
+            return Err(Gap::Nothing { what: "marked packets and a map".into() });
+        }
+        let mut groups: BTreeMap<(u64, u8), Vec<Seen>> = BTreeMap::new();
+        let mut lengths: BTreeMap<u8, Vec<Seen>> = BTreeMap::new();
+        for packet in seen {
+            groups.entry((packet.flow, packet.hops)).or_default().push(packet);
+            lengths.entry(packet.hops).or_default().push(packet);
+        }
+        let mut tally = Tally::default();
+        groups.iter().for_each(|((_, hops), g)| self.settle(&ids, *hops, g, &mut tally));
+        if tally.paths.is_empty() && tally.mixed == 0 {
+            // No flow is long enough by itself, as when each packet has another source.
+            lengths.iter().for_each(|(hops, g)| self.settle(&ids, *hops, g, &mut tally));
+        }
+        tally.verdict()
+    }
+}
+
+/// What the groups came to.
+#[derive(Debug, Default)]
+struct Tally {
+    paths: Vec<Vec<RouterId>>,
+    mixed: u64,
+    open: u64,
+    want: u64,
+}
+
+impl Tally {
+    fn verdict(self) -> Result<Step, Gap> {
+        if !self.paths.is_empty() {
+            let graph =
+                AttackGraph { set_aside: self.mixed, ..AttackGraph::from_paths(self.paths) };
+            return Ok(Step::Done(Finding::Paths(graph)));
+        }
+        if self.mixed > 0 {
+            return Err(Gap::Mixed { packets: self.mixed });
+        }
+        Err(Gap::TooFew { have: self.open, want: self.want })
+    }
+}
+
+impl Pint {
+    /// Decodes one group of packets that should share a path.
+    fn settle(&self, ids: &[RouterId], hops: u8, group: &[Seen], tally: &mut Tally) {
+        if hops == 0 || hops > MAX_HOPS {
+            return;
+        }
+        // Fewer packets than this cannot carry the path's information: hops x log2(candidates) bits.
+        let bits = f64::from(hops) * (ids.len() as f64).log2();
+        let least = (bits / f64::from(Mark::BITS)).ceil() as u64;
+        let packets = group.len() as u64;
+        tally.want = tally.want.max(2 * least);
+        if packets < least.max(1) {
+            tally.open += packets;
+            return;
+        }
+        let mut decoder = Decoder::new(*self, ids.to_vec(), hops);
+        for packet in group {
+            decoder.add(packet.digest, Mark(packet.mark.to_be_bytes()));
+        }
+        match (decoder.contradicted(), decoder.path()) {
+            (true, _) => tally.mixed += packets,
+            (false, Some(path)) => tally.paths.push(path),
+            (false, None) => tally.open += packets,
+        }
+    }
+}
+
+/// Decodes packets of one path, one after the other (pint2020 section 4.2, "decoding").
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    pint: Pint,
+    /// Candidates left for each hop, the router nearest the sender first.
+    candidates: Vec<Vec<RouterId>>,
+    /// Packets of layer 1 that still mix unknown hops: base, digest, hops.
+    pending: Vec<(u64, u8, u64)>,
+    contradicted: bool,
+}
+
+impl Decoder {
+    /// A decoder for a path of `hops` routers out of `ids`.
+    pub fn new(pint: Pint, ids: Vec<RouterId>, hops: u8) -> Self {
+        let candidates = vec![ids; usize::from(hops.min(MAX_HOPS))];
+        Self { pint, candidates, pending: vec![], contradicted: false }
+    }
+
+    /// Takes one packet's evidence.
+    pub fn add(&mut self, digest: u64, mark: Mark) {
+        for (instance, mark) in mark.0.into_iter().enumerate() {
+            let base = Pint::base(digest, instance);
+            if self.pint.layer0(base) {
+                // The last hop that overwrote is the one that is read; hop 1 always did.
+                if let Some(hop) = self.acting(base, Act::Overwrite).last() {
+                    self.strike(hop, base, mark);
+                }
+            } else {
+                let hops = self.acting(base, Act::Xor).fold(0, |set, hop| set | 1 << hop);
+                self.pending.push((base, mark, hops));
+            }
+        }
+        self.peel();
+    }
+
+    /// The path, the router nearest the sender first, once every hop has one candidate left.
+    pub fn path(&self) -> Option<Vec<RouterId>> {
+        let one = |c: &Vec<RouterId>| if let [one] = c[..] { Some(one) } else { None };
+        self.candidates.iter().map(one).collect()
+    }
+
+    /// Whether some hop has no candidate left: the packets took more than one path, or lie.
+    pub fn contradicted(&self) -> bool {
+        self.contradicted
+    }
+
+    /// Hops that act so on this packet, by position.
+    fn acting(&self, base: u64, act: Act) -> impl Iterator<Item = usize> + '_ {
+        let number = |hop: usize| u8::try_from(hop + 1).unwrap_or(u8::MAX);
+        (0..self.candidates.len()).filter(move |hop| self.pint.act(base, number(*hop)) == act)
+    }
+
+    /// Keeps the candidates for a hop that hash to what was read; says whether that settled it.
+    fn strike(&mut self, hop: usize, base: u64, mark: u8) -> bool {
+        let candidates = &mut self.candidates[hop];
+        let before = candidates.len();
+        candidates.retain(|id| Pint::hash(base, *id) == mark);
+        self.contradicted |= candidates.is_empty();
+        before != 1 && candidates.len() == 1
+    }
+
+    /// Takes known hops out of mixed packets until nothing more follows.
+    fn peel(&mut self) {
+        let mut again = true;
+        while again && !self.contradicted {
+            again = false;
+            for (base, mark, hops) in std::mem::take(&mut self.pending) {
+                let (mut mark, mut left) = (mark, 0_u64);
+                for hop in (0..self.candidates.len()).filter(|hop| hops >> hop & 1 == 1) {
+                    match self.candidates[hop][..] {
+                        [known] => mark ^= Pint::hash(base, known),
+                        _ => left |= 1 << hop,
+                    }
+                }
+                match left.count_ones() {
+                    0 => self.contradicted |= mark != 0,
+                    1 => again |= self.strike(left.trailing_zeros() as usize, base, mark),
+                    _ => self.pending.push((base, mark, left)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::mix;
+
+    fn send(pint: &Pint, path: &[RouterId], digest: u64) -> Mark {
+        let inv = Invariant { digest, flow: 0 };
+        path.iter().zip(0_u8..).fold(Mark([0xa5, 0x5a]), |mark, (me, i)| {
+            let hop = Hop { me: *me, ttl: 255 - i, ..Hop::default() };
+            pint.mark(me, &hop, &inv, mark).mark
+        })
+    }
+
+    #[test]
+    fn one_path_is_decoded_and_two_contradict() {
+        let pint = Pint::new(&Params::default()).unwrap();
+        let ids: Vec<_> = (0..753).map(|i| RouterId(0xc613_0001 + i)).collect();
+        let (one, two) = (&ids[10..20], &ids[300..310]);
+        let mut decoder = Decoder::new(pint, ids.clone(), 10);
+        let mut packets = 0;
+        while decoder.path().is_none() {
+            packets += 1;
+            decoder.add(mix(packets), send(&pint, one, mix(packets)));
+        }
+        assert_eq!(decoder.path().unwrap(), one);
+        assert!((6..200).contains(&packets), "{packets} packets");
+        assert!(!decoder.contradicted());
+        (1000..1020).for_each(|n| decoder.add(mix(n), send(&pint, two, mix(n))));
+        assert!(decoder.contradicted());
+    }
+}

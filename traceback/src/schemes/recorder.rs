@@ -1,0 +1,165 @@
+//! The recorder: every router writes its short name into room that the sender reserved.
+//!
+//! Idea: node append (record route). One packet gives the whole path, which makes it the testbed's
+//! gold standard. It is never a competitor: it needs a sender that co-operates, and an attacker could
+//! fill the room beforehand.
+//!
+//! Paper: Savage et al., SIGCOMM 2000, section 4.1 (savage2000), "node append".
+//!
+//! ```text
+//! room: used | flags | index of router 1 (16) | index of router 2 (16) | ...     see crate::room
+//! ```
+//! Departs: the paper appends 32-bit addresses and so lengthens packets; here nothing changes length,
+//! and names are the 16-bit indices of the map.
+//!
+//! Cost: two bytes written and a checksum repaired for each packet.
+
+use crate::case::{Case, Evidence, Gap, Step};
+use crate::graph::{AttackGraph, Finding};
+use crate::invariant::Invariant;
+use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
+use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
+use crate::slot::Slot;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The recorder at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorder {
+    max_paths: usize,
+}
+
+/// What a scenario may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Distinct paths that the ledger holds; more are counted as lost.
+    pub max_paths: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { max_paths: 65_536 }
+    }
+}
+
+/// Packets by what their room said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Paths {
+    packets: BTreeMap<Vec<u8>, u64>,
+    lost: u64,
+}
+
+impl Ledger for Paths {
+    fn merge(&mut self, other: &Self) {
+        for (path, packets) in &other.packets {
+            let count = self.packets.entry(path.clone()).or_default();
+            *count = count.saturating_add(*packets);
+        }
+        self.lost = self.lost.saturating_add(other.lost);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.lost);
+        put_varint(out, self.packets.len() as u64);
+        for (path, packets) in &self.packets {
+            put_varint(out, path.len() as u64);
+            out.extend(path);
+            put_varint(out, *packets);
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, BadBytes> {
+        let mut read = Reader(bytes);
+        let mut paths = Self { lost: read.varint()?, ..Self::default() };
+        let mut last = None;
+        for _ in 0..read.varint()? {
+            let len = usize::try_from(read.varint()?).map_err(|_| BadBytes)?;
+            let path = read.take(len)?.to_vec();
+            if !path.len().is_multiple_of(2) || last.is_some_and(|l| l >= path) {
+                return Err(BadBytes);
+            }
+            paths.packets.insert(path.clone(), read.varint()?);
+            last = Some(path);
+        }
+        read.end()?;
+        Ok(paths)
+    }
+
+    fn footprint(&self) -> usize {
+        self.packets.keys().map(|p| p.len() + size_of::<(Vec<u8>, u64)>()).sum()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+impl Scheme for Recorder {
+    const CARD: Card = Card {
+        id: "recorder",
+        title: "Recorder (node append into reserved room): the gold standard",
+        paper: "Savage, Wetherall, Karlin, Anderson, SIGCOMM 2000, section 4.1",
+        v4: Slot::None,
+        v6: Slot::None,
+        records: true,
+        keeper: Keeper::Victim,
+        names: Names::Paths,
+        needs_map: true,
+        groups_by_flow: false,
+        draws: false,
+        hashes: false,
+        harms: "needs room that the sender reserved; IPv4 options and hop-by-hop headers take slow paths elsewhere",
+        state: "none",
+    };
+    type Params = Params;
+    type Local = u16;
+    type Mark = ();
+    type Ledger = Paths;
+
+    fn new(params: &Params) -> Result<Self, BadParams> {
+        Ok(Self { max_paths: params.max_paths })
+    }
+
+    fn local(&self, place: &Place) -> u16 {
+        place.index
+    }
+
+    fn mark(&self, index: &u16, _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
+        Marked { mark: (), record: Some(*index) }
+    }
+
+    fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Paths) {
+        if records.is_empty() {
+            return;
+        }
+        if let Some(packets) = ledger.packets.get_mut(records) {
+            *packets += 1;
+        } else if ledger.packets.len() < self.max_paths {
+            ledger.packets.insert(records.to_vec(), 1);
+        } else {
+            ledger.lost += 1;
+        }
+    }
+
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Paths>) -> Result<Step, Gap> {
+        let mut set_aside = 0;
+        let mut paths = vec![];
+        for (records, packets) in evidence.ledgers.values().flat_map(|l| &l.packets) {
+            let index = |c: &[u8]| u16::from_be_bytes([c[0], c[1]]);
+            let path: Option<Vec<_>> = records
+                .chunks_exact(2)
+                .map(|c| case.map.by_index(index(c)).map(|r| r.id))
+                .collect();
+            match path {
+                Some(path) => paths.push(path),
+                None => set_aside += packets,
+            }
+        }
+        if paths.is_empty() {
+            return Err(Gap::Nothing { what: "packets with records of routers on the map".into() });
+        }
+        let graph = AttackGraph { set_aside, ..AttackGraph::from_paths(paths) };
+        Ok(Step::Done(Finding::Paths(graph)))
+    }
+}
