@@ -1,1 +1,197 @@
-//! To come.
+//! How much of the truth a finding found, at every level.
+//!
+//! Truth and finding are compared as sets: routers at their distance from the gateway, directed links
+//! at their distance, AS numbers, nations, and the routers where attack traffic entered. A finding
+//! that names no paths is scored at the levels it speaks about.
+
+use crate::graph::{AttackGraph, Finding};
+use crate::map::Map;
+use crate::scheme::RouterId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One level's comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Level {
+    /// Things that are true.
+    pub truth: u64,
+    /// True things found.
+    pub found: u64,
+    /// Things found that are not true.
+    pub wrong: u64,
+    /// `found / (found + wrong)`; `None` where nothing was found.
+    pub precision: Option<f64>,
+    /// `found / truth`; `None` where nothing is true.
+    pub recall: Option<f64>,
+    /// Harmonic mean of the two; `None` where one of them is not there, 0 where nothing true was found.
+    pub f1: Option<f64>,
+}
+
+impl Level {
+    fn of<T: Ord>(truth: &BTreeSet<T>, said: &BTreeSet<T>) -> Self {
+        let found = truth.intersection(said).count() as u64;
+        let (truth, wrong) = (truth.len() as u64, said.len() as u64 - found);
+        let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        Self {
+            truth,
+            found,
+            wrong,
+            precision: ratio(found, found + wrong),
+            recall: ratio(found, truth),
+            f1: ratio(2 * found, truth + found + wrong),
+        }
+    }
+}
+
+/// The comparison at all levels.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Levels {
+    /// Routers at their distance.
+    pub router: Level,
+    /// Directed links at their distance.
+    pub edge: Level,
+    /// Autonomous systems.
+    pub r#as: Level,
+    /// Nations.
+    pub nation: Level,
+    /// Routers where attack traffic entered.
+    pub source: Level,
+}
+
+/// Whole paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Paths {
+    /// Paths that are true.
+    pub truth: u64,
+    /// True paths found, exactly.
+    pub exact: u64,
+    /// Paths found that are not true.
+    pub wrong: u64,
+}
+
+/// A finding's score.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// By level.
+    pub levels: Levels,
+    /// By whole path.
+    pub paths: Paths,
+}
+
+/// Compares; `None` is a gap, which found nothing.
+///
+/// `truth` holds each attack path once, the router nearest the attacker first.
+pub fn score(truth: &BTreeSet<Vec<RouterId>>, said: Option<&Finding>, map: &Map) -> Score {
+    let truth = Facts::of_graph(&AttackGraph::from_paths(truth.iter().cloned()), map);
+    let said = said.map_or_else(Facts::default, |f| Facts::of(f, map));
+    let exact = truth.paths.intersection(&said.paths).count() as u64;
+    Score {
+        levels: Levels {
+            router: Level::of(&truth.routers, &said.routers),
+            edge: Level::of(&truth.edges, &said.edges),
+            r#as: Level::of(&truth.asns, &said.asns),
+            nation: Level::of(&truth.nations, &said.nations),
+            source: Level::of(&truth.sources, &said.sources),
+        },
+        paths: Paths {
+            truth: truth.paths.len() as u64,
+            exact,
+            wrong: said.paths.len() as u64 - exact,
+        },
+    }
+}
+
+/// Everything that a finding, or the truth, says.
+#[derive(Debug, Default)]
+struct Facts {
+    routers: BTreeSet<(RouterId, u16)>,
+    edges: BTreeSet<crate::graph::Edge>,
+    asns: BTreeSet<u32>,
+    nations: BTreeSet<String>,
+    sources: BTreeSet<RouterId>,
+    paths: BTreeSet<Vec<RouterId>>,
+}
+
+impl Facts {
+    fn of(finding: &Finding, map: &Map) -> Self {
+        match finding {
+            Finding::Paths(graph) => Self::of_graph(graph, map),
+            Finding::Ingress { routers } => {
+                let mut facts = Self { sources: routers.clone(), ..Self::default() };
+                facts.place(routers.iter().copied(), map);
+                facts
+            }
+            Finding::Classes { .. } => Self::default(),
+        }
+    }
+
+    fn of_graph(graph: &AttackGraph, map: &Map) -> Self {
+        let mut facts = Self {
+            routers: graph.routers(),
+            edges: graph.edges.clone(),
+            sources: graph.paths.iter().filter_map(|p| p.first().copied()).collect(),
+            paths: graph.paths.clone(),
+            ..Self::default()
+        };
+        facts.place(graph.edges.iter().map(|e| e.from), map);
+        facts
+    }
+
+    fn place(&mut self, routers: impl Iterator<Item = RouterId>, map: &Map) {
+        for router in routers.filter_map(|id| map.router(id)) {
+            self.asns.insert(router.asn);
+            self.nations.insert(router.nation.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::MapRouter;
+
+    fn map() -> Map {
+        let router = |i: u32| MapRouter {
+            id: RouterId(i),
+            name: format!("r{i}"),
+            asn: 64_512 + i / 2,
+            nation: if i < 4 { "XA".into() } else { "XB".into() },
+            aliases: vec![],
+        };
+        Map::new((0..8).map(router).collect(), vec![]).unwrap()
+    }
+
+    fn path(ids: &[u32]) -> Vec<RouterId> {
+        ids.iter().copied().map(RouterId).collect()
+    }
+
+    #[test]
+    fn the_truth_scores_one_everywhere() {
+        let truth = BTreeSet::from([path(&[5, 3, 1]), path(&[6, 3, 1])]);
+        let said = Finding::Paths(AttackGraph::from_paths(truth.clone()));
+        let score = score(&truth, Some(&said), &map());
+        let l = score.levels;
+        for level in [l.router, l.edge, l.r#as, l.nation, l.source] {
+            assert_eq!((level.f1, level.wrong), (Some(1.0), 0));
+        }
+        assert_eq!(score.paths, Paths { truth: 2, exact: 2, wrong: 0 });
+    }
+
+    #[test]
+    fn half_a_path_and_a_wrong_router_are_seen() {
+        let truth = BTreeSet::from([path(&[5, 3, 1])]);
+        let said = Finding::Paths(AttackGraph::from_paths([path(&[7, 3, 1])]));
+        let score = score(&truth, Some(&said), &map());
+        assert_eq!((score.levels.router.found, score.levels.router.wrong), (2, 1));
+        assert_eq!((score.levels.source.found, score.levels.source.wrong), (0, 1));
+        assert_eq!(score.levels.nation.recall, Some(1.0));
+        assert_eq!((score.paths.exact, score.paths.wrong), (0, 1));
+    }
+
+    #[test]
+    fn a_gap_finds_nothing_and_has_no_precision() {
+        let score = score(&BTreeSet::from([path(&[1])]), None, &map());
+        assert_eq!((score.levels.router.recall, score.levels.router.precision), (Some(0.0), None));
+        assert_eq!(score.levels.router.f1, Some(0.0));
+    }
+}
