@@ -3,12 +3,15 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use traceback::case::Filter;
+use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::map::{BadMap, Map, MapRouter};
+use traceback::router::Port;
 use traceback::{Nanos, RouterId};
 
 /// Version of the plan's JSON.
@@ -290,7 +293,7 @@ pub struct SchemePlan {
 }
 
 /// Best recall by level.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// Routers of true paths that take part, of all of them.
@@ -302,7 +305,7 @@ pub struct Ceiling {
 }
 
 /// One agreed measure of success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Effect {
     /// `level.metric`, such as `router.f1`, or a key such as `observations.lost`.
@@ -313,6 +316,13 @@ pub struct Effect {
     pub want: String,
     /// Worlds where it counts; empty for all.
     pub worlds: Vec<String>,
+}
+
+impl LinkPlan {
+    /// The two ends, `node`'s own first.
+    pub fn seen_from(&self, node: Node) -> (End, End) {
+        if self.a.node == node { (self.a, self.b) } else { (self.b, self.a) }
+    }
 }
 
 impl Plan {
@@ -355,6 +365,37 @@ impl Plan {
             aliases: aliases.remove(&i).unwrap_or_default(),
         });
         Map::new(routers.collect(), links)
+    }
+
+    /// Links of a node, in rising order: its ports `p0`, `p1`, ... in every world.
+    pub fn ports(&self, node: Node) -> Vec<usize> {
+        let touches = |l: &LinkPlan| l.a.node == node || l.b.node == node;
+        (0..self.links.len()).filter(|i| touches(&self.links[*i])).collect()
+    }
+
+    /// The ports of a router as its forwarding code needs them, in the order of [`Self::ports`].
+    pub fn router_ports(&self, router: usize) -> Vec<Port> {
+        let port = |link: usize| {
+            let (near, far) = self.links[link].seen_from(Node::Router(router));
+            let neighbour = match far.node {
+                Node::Router(i) => Some(self.routers[i].id),
+                Node::Host(_) => None,
+            };
+            Port { neighbour, addresses: vec![near.address], mtu: self.links[link].mtu }
+        };
+        self.ports(Node::Router(router)).into_iter().map(port).collect()
+    }
+
+    /// A router's routes as a look-up table over its ports.
+    pub fn fib(&self, router: usize) -> Fib {
+        let ports = self.ports(Node::Router(router));
+        let mut fib = Fib::default();
+        for route in &self.routers[router].routes {
+            let port = ports.iter().position(|l| *l == route.link).unwrap_or(ports.len());
+            let port = u16::try_from(port).unwrap_or(u16::MAX);
+            fib.insert(route.net, route.len, NextHop { port, via: route.via });
+        }
+        fib
     }
 
     /// The router that delivers to the victim.
