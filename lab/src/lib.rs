@@ -1,9 +1,12 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
+pub mod cli;
 pub mod effects;
+pub mod exit;
 pub mod plan;
 pub mod sim;
 pub mod summary;
 pub mod traffic;
 pub mod truth;
+pub mod units;
 pub mod world;
