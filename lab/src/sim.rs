@@ -4,6 +4,7 @@
 //! the other in order of departure. Links take [`HOP`] and lose nothing.
 
 use crate::plan::{DrawKind, Node, Plan};
+use crate::run;
 use crate::traffic::{self, Tag};
 use crate::world::{Arrival, Observations, Outcome, Traffic, World};
 use anyhow::{Context, Result};
@@ -15,7 +16,7 @@ use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict};
 use traceback::scheme::Keeper;
-use traceback::schemes::{self, AnyScheme};
+use traceback::schemes::AnyScheme;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Nanos, RouterId};
 
@@ -34,18 +35,11 @@ impl Sim {
     pub fn new(plan: Arc<Plan>) -> Self {
         Self { plan, turn: None }
     }
-
-    fn scheme(&self, turn: usize) -> Result<Arc<dyn AnyScheme>> {
-        let chosen = &self.plan.schemes[turn];
-        let entry =
-            schemes::find(&chosen.id).with_context(|| format!("no scheme {}", chosen.id))?;
-        Ok(entry.build(&chosen.params)?)
-    }
 }
 
 impl World for Sim {
     fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
-        let chosen = self.scheme(scheme)?;
+        let chosen = run::scheme(&self.plan, scheme)?;
         let mut network = Network::new(&self.plan, chosen.as_ref())?;
         let mut traffic = Traffic::default();
         let mut frame = vec![];
@@ -65,9 +59,14 @@ impl World for Sim {
     }
 
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
-        let chosen = self.scheme(scheme)?;
+        let chosen = run::scheme(&self.plan, scheme)?;
         let network = self.turn.take().context("traffic comes before reconstruction")?;
         network.reconstruct(chosen.as_ref(), case)
+    }
+
+    fn remove(&mut self) -> Result<u64> {
+        self.turn = None;
+        Ok(0)
     }
 }
 

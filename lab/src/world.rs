@@ -30,6 +30,13 @@ pub trait World {
     /// # Errors
     /// As above.
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> anyhow::Result<Outcome>;
+
+    /// Removes everything that the world made, and says how many objects are left. Called once, also
+    /// after an error.
+    ///
+    /// # Errors
+    /// When removal itself fails.
+    fn remove(&mut self) -> anyhow::Result<u64>;
 }
 
 /// What was sent, passed and arrived, from sources outside the agents under test.
