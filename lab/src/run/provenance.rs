@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// Gathers what another lab needs to know to repeat the run.
-pub fn gather(plan: &Plan, options: &Options<'_>) -> Value {
+pub(super) fn gather(plan: &Plan, options: &Options<'_>) -> Value {
     let read = |path: &str| fs::read_to_string(path).map(|t| t.trim().to_string()).ok();
     let cpu = read("/proc/cpuinfo").and_then(|text| {
         let line = text.lines().find(|l| l.starts_with("model name"))?;
