@@ -26,7 +26,9 @@ pub enum AuthorityError {
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
     /// A file could not be written.
-    #[error("cannot write {path}: {source}; give a folder that you may write and that holds no keys")]
+    #[error(
+        "cannot write {path}: {source}; give a folder that you may write and that holds no keys"
+    )]
     Write {
         /// Which file.
         path: PathBuf,

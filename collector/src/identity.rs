@@ -84,7 +84,8 @@ mod tests {
         for name in ["router/10.0.0.1", "observer/10.0.0.9", "operator/alice", "collector"] {
             assert_eq!(Identity::parse(name).unwrap().to_string(), name);
         }
-        for name in ["", "router", "router/", "router/x", "operator/", "operator/a b", "Router/1.1.1.1"]
+        for name in
+            ["", "router", "router/", "router/x", "operator/", "operator/a b", "Router/1.1.1.1"]
         {
             assert_eq!(Identity::parse(name), None, "{name}");
         }
