@@ -4,6 +4,8 @@ pub mod cli;
 pub mod effects;
 pub mod exit;
 pub mod plan;
+pub mod resolve;
+pub mod scenario;
 pub mod sim;
 pub mod summary;
 pub mod traffic;
