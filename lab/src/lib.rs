@@ -6,6 +6,8 @@ pub mod exit;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod resolve;
+pub mod scenario;
 pub mod sim;
 pub mod summary;
 pub mod traffic;
