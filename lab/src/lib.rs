@@ -5,6 +5,7 @@ pub mod effects;
 pub mod exit;
 pub mod plan;
 pub mod report;
+pub mod resolve;
 pub mod run;
 pub mod resolve;
 pub mod scenario;

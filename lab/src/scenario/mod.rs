@@ -5,8 +5,8 @@
 
 mod check;
 mod document;
-pub mod effect;
 mod networks;
+mod outcomes;
 mod overrides;
 mod problems;
 mod report;
@@ -20,9 +20,8 @@ pub use overrides::Overrides;
 pub use report::{Place, Problem, Report};
 pub use spec::Spec;
 
-pub(crate) use networks::Ranges;
+pub(crate) use networks::{Ranges, net_of, overlap};
 pub(crate) use problems::Problems;
-pub(crate) use words::{listed, nearest};
 
 use std::path::Path;
 

@@ -1,0 +1,198 @@
+//! `ashiato run`: a scenario in a world, from plan to report.
+
+use super::progress::Progress;
+use crate::exit::Exit;
+use crate::netns::{NetnsWorld, RunPaths};
+use crate::plan::Plan;
+use crate::run::{self, Options};
+use crate::scenario::{self, Overrides};
+use crate::sim::Sim;
+use crate::summary::{Ending, Summary};
+use crate::world::World;
+use crate::{report, resolve};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Share of visits by which ledgers and taps may disagree where packets cross a real kernel.
+const TOLERANCE: f64 = 0.001;
+
+/// Where a plan runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WorldName {
+    /// One process; needs no privilege.
+    Sim,
+    /// Network namespaces on this host; needs root.
+    Netns,
+}
+
+impl WorldName {
+    /// Its word in summaries.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Netns => "netns",
+        }
+    }
+}
+
+/// Output for people or programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table.
+    Table,
+    /// The summary.
+    Json,
+    /// One line of JSON for each scheme.
+    Ndjson,
+    /// The table as comma-separated values.
+    Csv,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Scenario file.
+    pub file: PathBuf,
+    /// Where to run.
+    #[arg(long, value_enum, default_value = "sim", env = "ASHIATO_RUN_WORLD")]
+    pub world: WorldName,
+    /// Only these schemes, in this order.
+    #[arg(long, value_delimiter = ',', env = "ASHIATO_RUN_SCHEME")]
+    pub scheme: Vec<String>,
+    /// Runs in all, with seeds that follow each other.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), env = "ASHIATO_RUN_REPEAT")]
+    pub repeat: u32,
+    /// Seed, instead of the scenario's.
+    #[arg(long, env = "ASHIATO_RUN_SEED")]
+    pub seed: Option<u64>,
+    /// Folder of the run, instead of `runs/<id>`; with --repeat, one numbered folder in it for each.
+    #[arg(long, env = "ASHIATO_RUN_OUT")]
+    pub out: Option<PathBuf>,
+    /// Leave the world's objects on the host; `ashiato down RUN` removes them.
+    #[arg(long, env = "ASHIATO_RUN_KEEP")]
+    pub keep: bool,
+    /// Put a value over one of the scenario: a dotted key, `=`, and the value.
+    #[arg(long, value_name = "KEY=VALUE", env = "ASHIATO_RUN_SET")]
+    pub set: Vec<String>,
+    /// What to print.
+    #[arg(long, value_enum, default_value = "table", env = "ASHIATO_RUN_FORMAT")]
+    pub format: Format,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Bad files exit with 2, missing privilege with 3.
+pub fn run(args: &Args) -> Result<Exit> {
+    let mut worst = Exit::Met;
+    for turn in 0..args.repeat {
+        let mut overrides =
+            Overrides { set: args.set.clone(), seed: args.seed, schemes: args.scheme.clone() };
+        let mut scenario = load(&args.file, &overrides)?;
+        if turn > 0 {
+            overrides.seed = Some(scenario.spec.seed.wrapping_add(u64::from(turn)));
+            scenario = load(&args.file, &overrides)?;
+        }
+        let plan = resolve::plan(&scenario).map_err(|r| Exit::Usage.refuse(r))?;
+        let out = match (&args.out, args.repeat) {
+            (Some(out), 2..) => Some(out.join(format!("{turn:03}"))),
+            (out, _) => out.clone(),
+        };
+        let text = std::fs::read_to_string(&args.file)?;
+        let datapath = scenario.spec.datapath.to_string();
+        let (summary, folder) =
+            one(plan, &text, args.world, &datapath, out.as_deref(), args.keep)?;
+        show(&summary, &folder, args.format)?;
+        let exit = exit(&summary);
+        if worst == Exit::Met || exit == Exit::Void {
+            worst = exit;
+        }
+    }
+    Ok(worst)
+}
+
+fn load(file: &Path, overrides: &Overrides) -> Result<scenario::Scenario> {
+    scenario::load(file, overrides).map_err(|r| Exit::Usage.refuse(r))
+}
+
+/// Runs one plan and returns its summary and folder.
+///
+/// # Errors
+/// Where the host is not ready (exit 3), or the world fails.
+pub fn one(
+    plan: Plan,
+    scenario: &str,
+    world: WorldName,
+    datapath: &str,
+    out: Option<&Path>,
+    keep: bool,
+) -> Result<(Summary, PathBuf)> {
+    if world == WorldName::Netns && !nix::unistd::geteuid().is_root() {
+        let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
+                   use --world sim, which needs nothing";
+        return Err(Exit::HostNotReady.refuse(why));
+    }
+    let id = ulid::Ulid::new().to_string();
+    let folder = run::folder(out, &id)?;
+    let path = folder.path().to_path_buf();
+    let progress = Progress::start();
+    let say = |phase: &str| progress.say(phase);
+    let netns = world == WorldName::Netns;
+    let options = Options {
+        id: id.clone(),
+        scenario: scenario.into(),
+        world: world.word(),
+        datapath: if netns { datapath.into() } else { "sim".into() },
+        tolerance: if netns { TOLERANCE } else { 0.0 },
+        keep,
+        progress: &say,
+    };
+    let plan = Arc::new(plan);
+    let mut place: Box<dyn World> = match world {
+        WorldName::Sim => Box::new(Sim::new(plan.clone())),
+        WorldName::Netns => {
+            let paths = RunPaths { id, dir: std::path::absolute(&path)? };
+            Box::new(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?)
+        }
+    };
+    let summary = run::run(&plan, place.as_mut(), folder, &options);
+    progress.end();
+    Ok((summary?, path))
+}
+
+/// Prints a summary.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn show(summary: &Summary, folder: &Path, format: Format) -> Result<()> {
+    match format {
+        Format::Json => super::print(summary.to_json()),
+        Format::Csv => super::print(report::csv(summary)),
+        Format::Ndjson => {
+            let line = |row| Ok(format!("{}\n", serde_json::to_string(row)?));
+            super::print(summary.schemes.iter().map(line).collect::<Result<String>>()?)
+        }
+        Format::Table => {
+            let page = folder.join("report.html");
+            let head = format!(
+                "{}  world {}  seed {}  {:.1} s\n\n",
+                summary.scenario, summary.world, summary.seed, summary.duration_s
+            );
+            let tail = format!("{}  report {}\n", report::ending(summary), page.display());
+            super::print(head + &report::table(summary) + &tail)
+        }
+    }
+}
+
+/// The exit code that a summary asks for.
+pub fn exit(summary: &Summary) -> Exit {
+    match summary.outcome {
+        Ending::Met => Exit::Met,
+        Ending::Missed => Exit::Missed,
+        Ending::Stopped => Exit::Stopped,
+        Ending::Void => Exit::Void,
+        Ending::Partial => Exit::Partial,
+    }
+}
