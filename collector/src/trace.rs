@@ -8,7 +8,7 @@ use std::time::Instant;
 use traceback::RouterId;
 use traceback::case::{Answer, Case, Gap, Query, Step};
 use traceback::graph::Finding;
-use traceback::schemes::{AnyScheme, Answers};
+use traceback::schemes::{Answers, AnyScheme};
 
 /// A question and the router it goes to.
 pub type Question = (RouterId, Query);
