@@ -1,0 +1,64 @@
+//! The command line: one file for each verb, one place that prints errors.
+//!
+//! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
+//! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
+
+pub mod scheme;
+
+use crate::exit::Exit;
+use clap::{Parser, Subcommand};
+use std::io::{ErrorKind, IsTerminal, Write};
+use tracing_subscriber::EnvFilter;
+
+/// A field-experiment testbed for IP traceback: runs attacks whose truth it knows, and says how
+/// much of it each scheme found.
+#[derive(Debug, Parser)]
+#[command(name = "ashiato", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists the traceback schemes, or shows one.
+    Scheme(scheme::Args),
+}
+
+impl Verb {
+    fn run(&self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Scheme(args) => scheme::run(args),
+        }
+    }
+}
+
+/// Parses the command line, runs the verb, and prints its error if it has one.
+pub fn main() -> Exit {
+    let cli = Cli::parse();
+    start_log();
+    cli.verb.run().unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "{error:#}");
+        Exit::of(&error)
+    })
+}
+
+/// Writes to standard output. A reader that went away, such as `head`, is no error.
+///
+/// # Errors
+/// Where the output cannot be written, such as to a full disk.
+pub fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Logs go to standard error; `ASHIATO_LOG` chooses what, in tracing's directives.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("ASHIATO_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, as in tests that share a process, changes nothing.
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+}

@@ -1,0 +1,7 @@
+//! The program `ashiato`: see [`ashiato::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ashiato::cli::main().code().into()
+}
