@@ -1,3 +1,21 @@
 //! Ashiato's collector: stores what agents report, asks them, and rebuilds attack paths.
+//!
+//! - [`wire`] is the protocol, [`identity`] who speaks, [`authority`] makes keys.
+//! - [`store`] keeps, [`commit`] writes in groups, [`hub`] knows who is connected.
+//! - [`agents`] and [`operator`] are the two services, [`server`] runs them, [`client`] calls one.
+//! - [`trace`] drives a reconstruction.
+//!
+//! No generator of traffic here, and nothing that knows an experiment's truth.
+#![forbid(unsafe_code)]
 
+pub mod agents;
+pub mod authority;
+pub mod client;
+pub mod commit;
+pub mod hub;
+pub mod identity;
+pub mod operator;
+pub mod server;
+pub mod store;
 pub mod trace;
+pub mod wire;

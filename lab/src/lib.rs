@@ -1,6 +1,7 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
 pub mod cli;
+pub mod effects;
 pub mod exit;
 pub mod journal;
 pub mod netns;
@@ -8,5 +9,13 @@ pub mod plan;
 pub mod process;
 pub mod reap;
 pub mod scope;
+pub mod report;
+pub mod run;
+pub mod resolve;
+pub mod scenario;
+pub mod sim;
+pub mod summary;
 pub mod traffic;
+pub mod truth;
+pub mod units;
 pub mod world;

@@ -3,19 +3,22 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use traceback::case::Filter;
+use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::map::{BadMap, Map, MapRouter};
+use traceback::router::Port;
 use traceback::{Nanos, RouterId};
 
 /// Version of the plan's JSON.
 pub const SCHEMA: &str = "ashiato.plan/1";
 
 /// Everything a world needs to run an experiment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// [`SCHEMA`].
@@ -25,6 +28,7 @@ pub struct Plan {
     /// The seed that every choice came from.
     pub seed: u64,
     /// Key of digests and keyed draws, drawn from the seed.
+    #[schemars(with = "(u64, u64)")]
     pub key: Key,
     /// Where routers' chance comes from: "keyed" or "kernel".
     pub draws: DrawKind,
@@ -51,7 +55,7 @@ pub struct Plan {
 }
 
 /// Where routers' chance comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrawKind {
     /// A hash of key, router and packet: all worlds mark alike.
@@ -61,7 +65,7 @@ pub enum DrawKind {
 }
 
 /// A nation that takes part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Domain {
     /// Its word in the scenario.
@@ -75,12 +79,13 @@ pub struct Domain {
 }
 
 /// A router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouterPlan {
     /// Its word in the scenario.
     pub name: String,
     /// Loopback: its identity everywhere.
+    #[schemars(with = "Ipv4Addr")]
     pub id: RouterId,
     /// Autonomous system.
     pub asn: u32,
@@ -95,7 +100,7 @@ pub struct RouterPlan {
 }
 
 /// One route of one router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoutePlan {
     /// Destination network.
@@ -109,7 +114,7 @@ pub struct RoutePlan {
 }
 
 /// What a host is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKind {
     /// Complains.
@@ -121,7 +126,7 @@ pub enum HostKind {
 }
 
 /// A host, linked to one router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostPlan {
     /// Its word in the scenario.
@@ -139,7 +144,7 @@ pub struct HostPlan {
 }
 
 /// One end of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct End {
     /// Which node.
@@ -149,7 +154,9 @@ pub struct End {
 }
 
 /// A node by position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Node {
     /// Position in [`Plan::routers`].
@@ -159,7 +166,7 @@ pub enum Node {
 }
 
 /// A link between two nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkPlan {
     /// One end.
@@ -173,7 +180,7 @@ pub struct LinkPlan {
 }
 
 /// Whether a flow hurts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Attack.
@@ -183,7 +190,7 @@ pub enum Class {
 }
 
 /// Whose address a flow's packets carry as their source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// One address for the whole flow: the sender's own, or a spoofed one.
@@ -198,7 +205,7 @@ pub enum Source {
 }
 
 /// What the sender puts into the IPv4 Identification (and the IPv6 flow label).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartMark {
     /// 0x1F00: distance 31 in the layouts that have one, so that unmarked packets stand apart.
@@ -208,7 +215,7 @@ pub enum StartMark {
 }
 
 /// A stream of UDP packets from one host to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flow {
     /// Number carried in every packet.
@@ -230,8 +237,10 @@ pub struct Flow {
     /// Packets in all.
     pub packets: u64,
     /// When the first packet leaves.
+    #[schemars(with = "u64")]
     pub start: Nanos,
     /// Time between packets.
+    #[schemars(with = "u64")]
     pub gap: Nanos,
     /// Whole IP packet in bytes, reserved room included.
     pub size: u16,
@@ -244,7 +253,7 @@ pub struct Flow {
 }
 
 /// Where the recorder's room is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoomKind {
     /// IPv4 option, or IPv6 hop-by-hop option.
@@ -254,7 +263,7 @@ pub enum RoomKind {
 }
 
 /// Room that packets reserve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Room {
     /// Where.
@@ -264,19 +273,20 @@ pub struct Room {
 }
 
 /// What the victim complains about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CasePlan {
     /// Position of the victim.
     pub victim: usize,
     /// Packets complained about.
+    #[schemars(schema_with = "filter_schema")]
     pub filter: Filter,
     /// Packets that the victim keeps for inquiries, at most; drawn from what matches.
     pub samples: usize,
 }
 
 /// One scheme's turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchemePlan {
     /// Scheme id.
@@ -290,7 +300,7 @@ pub struct SchemePlan {
 }
 
 /// Best recall by level.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// Routers of true paths that take part, of all of them.
@@ -302,7 +312,7 @@ pub struct Ceiling {
 }
 
 /// One agreed measure of success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Effect {
     /// `level.metric`, such as `router.f1`, or a key such as `observations.lost`.
@@ -313,6 +323,13 @@ pub struct Effect {
     pub want: String,
     /// Worlds where it counts; empty for all.
     pub worlds: Vec<String>,
+}
+
+impl LinkPlan {
+    /// The two ends, `node`'s own first.
+    pub fn seen_from(&self, node: Node) -> (End, End) {
+        if self.a.node == node { (self.a, self.b) } else { (self.b, self.a) }
+    }
 }
 
 impl Plan {
@@ -357,6 +374,37 @@ impl Plan {
         Map::new(routers.collect(), links)
     }
 
+    /// Links of a node, in rising order: its ports `p0`, `p1`, ... in every world.
+    pub fn ports(&self, node: Node) -> Vec<usize> {
+        let touches = |l: &LinkPlan| l.a.node == node || l.b.node == node;
+        (0..self.links.len()).filter(|i| touches(&self.links[*i])).collect()
+    }
+
+    /// The ports of a router as its forwarding code needs them, in the order of [`Self::ports`].
+    pub fn router_ports(&self, router: usize) -> Vec<Port> {
+        let port = |link: usize| {
+            let (near, far) = self.links[link].seen_from(Node::Router(router));
+            let neighbour = match far.node {
+                Node::Router(i) => Some(self.routers[i].id),
+                Node::Host(_) => None,
+            };
+            Port { neighbour, addresses: vec![near.address], mtu: self.links[link].mtu }
+        };
+        self.ports(Node::Router(router)).into_iter().map(port).collect()
+    }
+
+    /// A router's routes as a look-up table over its ports.
+    pub fn fib(&self, router: usize) -> Fib {
+        let ports = self.ports(Node::Router(router));
+        let mut fib = Fib::default();
+        for route in &self.routers[router].routes {
+            let port = ports.iter().position(|l| *l == route.link).unwrap_or(ports.len());
+            let port = u16::try_from(port).unwrap_or(u16::MAX);
+            fib.insert(route.net, route.len, NextHop { port, via: route.via });
+        }
+        fib
+    }
+
     /// The router that delivers to the victim.
     pub fn gateway(&self) -> RouterId {
         self.routers[self.hosts[self.case.victim].router].id
@@ -374,4 +422,18 @@ impl Plan {
     pub fn attacks(&self) -> impl Iterator<Item = &Flow> {
         self.flows.iter().filter(|f| f.class == Class::Attack)
     }
+}
+
+/// The schema of [`Filter`], whose crate knows no schemas.
+fn filter_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let address = generator.subschema_for::<IpAddr>();
+    let number = |most: u32| schemars::json_schema!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
+    let (protocol, port) = (number(u8::MAX.into()), number(u16::MAX.into()));
+    schemars::json_schema!({
+        "type": "object",
+        "description": "Which packets are complained about; null means any.",
+        "properties": { "victim": address, "protocol": protocol, "source_port": port, "port": port },
+        "required": ["victim", "protocol", "source_port", "port"],
+        "additionalProperties": false
+    })
 }

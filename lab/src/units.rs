@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn texts_are_read_exactly_and_written_back() {
-        for (text, gap) in [("900 pkt/s", 1_111_111), ("4 kpkt/s", 250_000), ("2.5 pkt/s", 400_000_000)] {
+        for (text, gap) in
+            [("900 pkt/s", 1_111_111), ("4 kpkt/s", 250_000), ("2.5 pkt/s", 400_000_000)]
+        {
             let rate: Rate = text.parse().unwrap();
             assert_eq!((rate.gap().0, rate.to_string().as_str()), (gap, text));
         }

@@ -30,6 +30,13 @@ pub trait World {
     /// # Errors
     /// As above.
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> anyhow::Result<Outcome>;
+
+    /// Removes everything that the world made, and says how many objects are left. Called once, also
+    /// after an error.
+    ///
+    /// # Errors
+    /// When removal itself fails.
+    fn remove(&mut self) -> anyhow::Result<u64>;
 }
 
 /// What was sent, passed and arrived, from sources outside the agents under test.
@@ -60,8 +67,8 @@ pub struct Outcome {
     pub counters: BTreeMap<RouterId, Counters>,
     /// Memory of all ledgers at their keepers, in bytes.
     pub ledger_bytes: u64,
-    /// Bytes of all reports as sent.
-    pub report_bytes: u64,
+    /// Every report that the collector stored, encoded.
+    pub reports: Vec<Vec<u8>>,
     /// Questions asked, by router.
     pub asked: BTreeMap<RouterId, u64>,
     /// Answers that came, by router.
@@ -77,7 +84,17 @@ pub struct Outcome {
 }
 
 /// Reports, counted on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct Observations {
     /// Reports sent by agents.
     pub sent: u64,

@@ -106,6 +106,11 @@ impl Router {
         }
     }
 
+    /// Where this router is.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
     /// Decides about one Ethernet frame that came in by `port`, and changes it in place.
     pub fn forward(
         &mut self,

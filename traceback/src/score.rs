@@ -23,8 +23,22 @@ pub struct Level {
     pub precision: Option<f64>,
     /// `found / truth`; `None` where nothing is true.
     pub recall: Option<f64>,
-    /// Harmonic mean of the two; `None` where one of them is not there, 0 where nothing true was found.
+    /// Harmonic mean of the two, 0 where nothing true was found; `None` where neither exists.
     pub f1: Option<f64>,
+    /// Why a ratio is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+}
+
+/// Why a ratio does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// No precision without findings.
+    #[serde(rename = "nothing was found")]
+    NothingFound,
+    /// No recall without truth.
+    #[serde(rename = "nothing is true")]
+    NothingTrue,
 }
 
 impl Level {
@@ -39,6 +53,11 @@ impl Level {
             precision: ratio(found, found + wrong),
             recall: ratio(found, truth),
             f1: ratio(2 * found, truth + found + wrong),
+            why: match (truth, found + wrong) {
+                (0, _) => Some(Why::NothingTrue),
+                (_, 0) => Some(Why::NothingFound),
+                _ => None,
+            },
         }
     }
 }

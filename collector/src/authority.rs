@@ -1,0 +1,176 @@
+//! An authority for one experiment: makes its keys and certificates in memory or in a folder.
+//!
+//! Certificates are short-lived, since keys are made for each run. They are valid from a day before
+//! they are made, because clocks of field machines are wrong by minutes and sometimes by hours.
+
+use crate::identity::Identity;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use std::fs;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How far before its making a certificate becomes valid.
+const SKEW: Duration = Duration::from_secs(24 * 3600);
+
+/// Why keys could not be made or kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorityError {
+    /// The certificate library refused.
+    #[error("cannot make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+    /// A file could not be written.
+    #[error(
+        "cannot write {path}: {source}; give a folder that you may write and that holds no keys"
+    )]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The clock shows a time before 1970.
+    #[error("the host's clock is before 1970; set it")]
+    Clock,
+}
+
+/// Paths of the three files that one end of a connection needs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The authority's certificate.
+    pub ca: PathBuf,
+    /// Own certificate.
+    pub cert: PathBuf,
+    /// Own key.
+    pub key: PathBuf,
+}
+
+/// A certificate with its key, both as PEM.
+#[derive(Clone)]
+pub struct Pair {
+    /// The certificate.
+    pub cert: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pair").finish_non_exhaustive()
+    }
+}
+
+/// An authority that can issue certificates.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    lifetime: Duration,
+}
+
+impl Authority {
+    /// Makes a fresh authority whose certificates end after `lifetime`.
+    ///
+    /// # Errors
+    /// When the system has no randomness or no usable clock.
+    pub fn new(lifetime: Duration) -> Result<Self, AuthorityError> {
+        let mut params = params("Ashiato experiment authority", lifetime)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self { issuer, lifetime })
+    }
+
+    /// Issues a certificate; `addresses` are those of a collector, beside its name.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn issue(&self, who: &Identity, addresses: &[IpAddr]) -> Result<Pair, AuthorityError> {
+        let mut params = params(&who.to_string(), self.lifetime)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        if *who == Identity::Collector {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            let mut names = vec!["collector".to_owned(), "localhost".to_owned()];
+            names.extend(addresses.iter().map(IpAddr::to_string));
+            params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
+        } else {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
+        let key = KeyPair::generate()?;
+        let cert = params.signed_by(&key, &self.issuer)?;
+        Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
+    }
+
+    /// Issues a certificate and writes it with its key and the authority's certificate into a folder:
+    /// `ca.pem`, and `NAME.pem` and `NAME.key` where slashes of the common name become `-`.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and where a file cannot be written or is already there.
+    pub fn write(
+        &self,
+        dir: &Path,
+        who: &Identity,
+        addresses: &[IpAddr],
+    ) -> Result<Tls, AuthorityError> {
+        let pair = self.issue(who, addresses)?;
+        let name = who.to_string().replace('/', "-");
+        let file = |ending: &str| dir.join(format!("{name}.{ending}"));
+        let tls = Tls { ca: dir.join("ca.pem"), cert: file("pem"), key: file("key") };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|source| AuthorityError::Write { path: dir.into(), source })?;
+        if !tls.ca.exists() {
+            write_new(&tls.ca, &self.issuer.pem(), 0o644)?;
+        }
+        write_new(&tls.cert, &pair.cert, 0o644)?;
+        write_new(&tls.key, &pair.key, 0o600)?;
+        Ok(tls)
+    }
+
+    /// Writes the authority's own key, so that certificates can be issued later.
+    ///
+    /// # Errors
+    /// Where the file cannot be written or is already there.
+    pub fn write_key(&self, dir: &Path) -> Result<PathBuf, AuthorityError> {
+        let path = dir.join("ca.key");
+        write_new(&path, &self.issuer.key().serialize_pem(), 0o600)?;
+        Ok(path)
+    }
+
+    /// The authority's certificate as PEM.
+    pub fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+}
+
+fn params(name: &str, lifetime: Duration) -> Result<CertificateParams, AuthorityError> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_err(|_| AuthorityError::Clock)?;
+    let epoch = date_time_ymd(1970, 1, 1);
+    let mut params = CertificateParams::default();
+    params.not_before = epoch + now.saturating_sub(SKEW);
+    params.not_after = epoch + (now + lifetime);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
+}
+
+/// Never overwrites: a key that is replaced by accident locks everybody out.
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|source| AuthorityError::Write { path: path.into(), source })
+}

@@ -1,0 +1,79 @@
+//! `authority init`: keys for an experiment.
+
+use super::{Failure, HOST, OK, USAGE};
+use anyhow::anyhow;
+use ashiato_collector::authority::Authority;
+use ashiato_collector::identity::Identity;
+use clap::{Args, Subcommand};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What can be done about keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make an authority, and the certificates of a collector, its operators and its agents.
+    Init(Init),
+}
+
+/// Flags of `authority init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Folder for keys and certificates. Files that are there are never overwritten.
+    #[arg(env = "ASHIATO_COLLECTOR_DIR")]
+    dir: PathBuf,
+    /// Days until the certificates end.
+    #[arg(long, env = "ASHIATO_COLLECTOR_DAYS", default_value_t = 30)]
+    days: u32,
+    /// Addresses of the collector beside 127.0.0.1.
+    #[arg(long, env = "ASHIATO_COLLECTOR_ADDRESS", value_delimiter = ',')]
+    address: Vec<IpAddr>,
+    /// Names of operators.
+    #[arg(
+        long,
+        env = "ASHIATO_COLLECTOR_OPERATOR",
+        value_delimiter = ',',
+        default_value = "local"
+    )]
+    operator: Vec<String>,
+    /// Loopbacks of routers with an agent.
+    #[arg(long, env = "ASHIATO_COLLECTOR_ROUTER", value_delimiter = ',')]
+    router: Vec<Ipv4Addr>,
+    /// Loopbacks of routers behind which a victim observes.
+    #[arg(long, env = "ASHIATO_COLLECTOR_OBSERVER", value_delimiter = ',')]
+    observer: Vec<Ipv4Addr>,
+}
+
+impl Verb {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        match self {
+            Self::Init(init) => init.run(),
+        }
+    }
+}
+
+impl Init {
+    fn run(self) -> Result<u8, Failure> {
+        let mut who = vec![];
+        for name in &self.operator {
+            let named = Identity::parse(&format!("operator/{name}"));
+            let odd = || anyhow!("operator {name:?}: use 1 to 64 characters of [A-Za-z0-9._:/-]");
+            who.push(named.ok_or_else(odd).map_err(Failure::of(USAGE))?);
+        }
+        who.extend(self.router.iter().map(|r| Identity::Router((*r).into())));
+        who.extend(self.observer.iter().map(|r| Identity::Observer((*r).into())));
+        let lifetime = Duration::from_secs(u64::from(self.days) * 24 * 3600);
+        let authority = Authority::new(lifetime).map_err(Failure::of(HOST))?;
+        let mut addresses = vec![Ipv4Addr::LOCALHOST.into()];
+        addresses.extend(&self.address);
+        let made = authority.write(&self.dir, &Identity::Collector, &addresses);
+        println!("{}", made.map_err(Failure::of(HOST))?.cert.display());
+        for who in &who {
+            let made = authority.write(&self.dir, who, &[]);
+            println!("{}", made.map_err(Failure::of(HOST))?.cert.display());
+        }
+        let key = authority.write_key(&self.dir).map_err(Failure::of(HOST))?;
+        println!("{}", key.display());
+        Ok(OK)
+    }
+}

@@ -1,0 +1,62 @@
+//! What can be typed, and the exit codes that come of it.
+
+mod authority;
+mod serve;
+mod trace;
+
+use clap::{Parser, Subcommand};
+
+/// All went well.
+pub(crate) const OK: u8 = 0;
+/// A bug or a broken file system.
+pub(crate) const INTERNAL: u8 = 1;
+/// A bad file or a bad flag.
+pub(crate) const USAGE: u8 = 2;
+/// The host lacks something: an address, a folder that can be written.
+pub(crate) const HOST: u8 = 3;
+/// The evidence does not carry an answer.
+pub(crate) const PARTIAL: u8 = 9;
+/// Interrupted at the keyboard, and clean.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// A failure and its exit code.
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    /// For `map_err`: the failure with this code.
+    pub(crate) fn of<E: Into<anyhow::Error>>(code: u8) -> impl FnOnce(E) -> Self {
+        move |error| Self { code, error: error.into() }
+    }
+}
+
+/// Stores what Ashiato's agents report, asks them, and rebuilds attack paths.
+#[derive(Debug, Parser)]
+#[command(name = "ashiato-collector", version)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Take reports from agents and calls from operators.
+    Serve(serve::Serve),
+    /// Rebuild the paths of a case from report files, without a network.
+    Trace(trace::Trace),
+    /// Make keys and certificates.
+    #[command(subcommand)]
+    Authority(authority::Verb),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        match self.verb {
+            Verb::Serve(serve) => serve.run(),
+            Verb::Trace(trace) => trace.run(),
+            Verb::Authority(verb) => verb.run(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who stands at the other end of a connection, as its certificate says.
+
+use crate::wire;
+use std::fmt;
+use std::net::Ipv4Addr;
+use traceback::RouterId;
+use traceback::report::Role;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// The speaker that a certificate names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// The agent on a router.
+    Router(RouterId),
+    /// An observer at a victim behind a router.
+    Observer(RouterId),
+    /// Somebody who may call the operator's service.
+    Operator(String),
+    /// The collector.
+    Collector,
+}
+
+impl Identity {
+    /// Reads a common name such as `router/192.0.2.1`.
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "collector" {
+            return Some(Self::Collector);
+        }
+        let (kind, rest) = name.split_once('/')?;
+        let router = || rest.parse::<Ipv4Addr>().ok().map(RouterId::from);
+        match kind {
+            "router" => router().map(Self::Router),
+            "observer" => router().map(Self::Observer),
+            "operator" if wire::is_name(rest) => Some(Self::Operator(rest.into())),
+            _ => None,
+        }
+    }
+
+    /// The identity in a certificate (DER) whose chain TLS has already checked.
+    ///
+    /// `None` where the subject has no common name, several, or one of no kind that we know.
+    pub fn of_certificate(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let mut names = certificate.subject().iter_common_name();
+        let name = names.next()?.as_str().ok()?;
+        if names.next().is_some() { None } else { Self::parse(name) }
+    }
+
+    /// Whether an agent of this identity may speak for this step at this router.
+    pub fn speaks_for(&self, role: Role, router: RouterId) -> bool {
+        match self {
+            Self::Router(id) => role == Role::Router && *id == router,
+            Self::Observer(id) => role == Role::Observer && *id == router,
+            Self::Operator(_) | Self::Collector => false,
+        }
+    }
+
+    /// The identity of the agent that takes this step at this router.
+    pub fn of_agent(role: Role, router: RouterId) -> Self {
+        match role {
+            Role::Router => Self::Router(router),
+            Role::Observer => Self::Observer(router),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Router(id) => write!(f, "router/{id}"),
+            Self::Observer(id) => write!(f, "observer/{id}"),
+            Self::Operator(name) => write!(f, "operator/{name}"),
+            Self::Collector => f.write_str("collector"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for name in ["router/10.0.0.1", "observer/10.0.0.9", "operator/alice", "collector"] {
+            assert_eq!(Identity::parse(name).unwrap().to_string(), name);
+        }
+        for name in
+            ["", "router", "router/", "router/x", "operator/", "operator/a b", "Router/1.1.1.1"]
+        {
+            assert_eq!(Identity::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn agents_speak_only_for_themselves() {
+        let me = Identity::Router(RouterId(1));
+        assert!(me.speaks_for(Role::Router, RouterId(1)));
+        assert!(!me.speaks_for(Role::Router, RouterId(2)));
+        assert!(!me.speaks_for(Role::Observer, RouterId(1)));
+        assert!(!Identity::Operator("a".into()).speaks_for(Role::Router, RouterId(1)));
+    }
+}

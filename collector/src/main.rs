@@ -1,0 +1,25 @@
+//! `ashiato-collector`: serve agents, trace offline, make keys.
+
+mod command;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = command::Command::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("ASHIATO_COLLECTOR_LOG")
+                .unwrap_or_else(|_| "warn,ashiato_collector=info".into()),
+        )
+        .init();
+    match command.run() {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            // One place prints, with all causes.
+            eprintln!("ashiato-collector: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Effects: whether a run reached what its partners agreed beforehand to call success.
+//!
+//! A measure is a dotted path into a scheme's row of the summary, with `levels.` left out:
+//! `router.f1`, `source.wrong`, `paths.exact`, `packets_to_path.p50`, `gap.kind`.
+
+use crate::plan::Effect;
+use crate::summary::{EffectRow, SchemeRow};
+use serde_json::Value;
+
+const LEVELS: [&str; 5] = ["router", "edge", "as", "nation", "source"];
+
+/// A comparison and what to compare with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Want<'a> {
+    test: Test,
+    to: &'a str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Test {
+    AtLeast,
+    AtMost,
+    Above,
+    Below,
+    Is,
+    IsNot,
+}
+
+/// Reads a comparison such as `>= 0.99` or `== mixed`; `None` where it is none.
+pub fn parse(want: &str) -> Option<Want<'_>> {
+    let tests = [
+        (">=", Test::AtLeast),
+        ("<=", Test::AtMost),
+        ("==", Test::Is),
+        ("!=", Test::IsNot),
+        (">", Test::Above),
+        ("<", Test::Below),
+    ];
+    let (to, test) =
+        tests.iter().find_map(|(sign, t)| Some((want.strip_prefix(sign)?.trim(), *t)))?;
+    let numeric = !matches!(test, Test::Is | Test::IsNot);
+    let sound = !to.is_empty() && (!numeric || to.parse::<f64>().is_ok_and(f64::is_finite));
+    sound.then_some(Want { test, to })
+}
+
+impl Want<'_> {
+    /// Whether a measured value passes; text only knows `==` and `!=`.
+    pub fn passes(&self, got: &Value) -> bool {
+        let (Some(got), Ok(to)) = (got.as_f64(), self.to.parse::<f64>()) else {
+            let same = got.as_str().is_some_and(|g| g == self.to);
+            return match self.test {
+                Test::Is => same,
+                Test::IsNot => !same,
+                Test::AtLeast | Test::AtMost | Test::Above | Test::Below => false,
+            };
+        };
+        match self.test {
+            Test::AtLeast => got >= to,
+            Test::AtMost => got <= to,
+            Test::Above => got > to,
+            Test::Below => got < to,
+            Test::Is => got.total_cmp(&to).is_eq(),
+            Test::IsNot => got.total_cmp(&to).is_ne(),
+        }
+    }
+}
+
+/// The value of a measure in a scheme's row.
+pub fn measure(row: &SchemeRow, measure: &str) -> Value {
+    let row = serde_json::to_value(row).expect("invariant: plain data");
+    let first = measure.split('.').next().unwrap_or_default();
+    let start = if LEVELS.contains(&first) { &row["levels"] } else { &row };
+    measure.split('.').try_fold(start, |v, key| v.get(key)).cloned().unwrap_or(Value::Null)
+}
+
+/// Judges every effect that counts in this world; `*` stands for every scheme that names paths.
+pub fn judge(effects: &[Effect], rows: &[SchemeRow], world: &str) -> Vec<EffectRow> {
+    let counts = |e: &&Effect| e.worlds.is_empty() || e.worlds.iter().any(|w| w == world);
+    let mut judged = vec![];
+    for effect in effects.iter().filter(counts) {
+        for row in rows.iter().filter(|r| concerns(effect, r)) {
+            let got = measure(row, &effect.measure);
+            let met = parse(&effect.want).is_some_and(|w| w.passes(&got));
+            let why = got.is_null().then(|| "this run has no such number".into());
+            let effect = Effect { scheme: row.scheme.clone(), ..effect.clone() };
+            judged.push(EffectRow { effect, got, met, why });
+        }
+    }
+    judged
+}
+
+fn concerns(effect: &Effect, row: &SchemeRow) -> bool {
+    let names_paths = || {
+        let card = traceback::schemes::find(&row.scheme).map(|e| e.card());
+        card.is_some_and(|c| c.names == traceback::scheme::Names::Paths)
+    };
+    effect.scheme == row.scheme || effect.scheme == "*" && names_paths()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn comparisons_read_numbers_and_words() {
+        assert!(parse(">= 0.99").unwrap().passes(&json!(0.99)));
+        assert!(!parse("< 5").unwrap().passes(&json!(5)));
+        assert!(parse("== mixed").unwrap().passes(&json!("mixed")));
+        assert!(parse("!= mixed").unwrap().passes(&Value::Null));
+        assert!(!parse("== 0").unwrap().passes(&Value::Null));
+        for bad in ["0.99", ">= many", ">=", "=> 3", ">= NaN"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `report.html`: one file, no script, nothing from elsewhere; prints well.
+
+use super::text;
+use crate::plan::Plan;
+use crate::summary::Summary;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// The page of a run.
+pub fn html(summary: &Summary, plan: &Plan) -> String {
+    let title = format!("{} · {}", summary.scenario, text::ending(summary));
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (summary.scenario) " " span class=(text::ending(summary)) { (text::ending(summary)) } }
+                (facts(summary, plan))
+                h2 { "Schemes" }
+                (schemes(summary))
+                h2 { "Agreed effects" }
+                (effects(summary))
+                h2 { "Domains" }
+                (domains(summary))
+            }
+        }
+    }
+    .into_string()
+}
+
+fn facts(summary: &Summary, plan: &Plan) -> Markup {
+    let packets = &summary.packets;
+    html! {
+        p {
+            "Run " code { (summary.run) } " in world " b { (summary.world) } ", seed " (summary.seed)
+            ", " (format!("{:.1}", summary.duration_s)) " s. "
+            (plan.routers.len()) " routers, " (plan.hosts.len()) " hosts, " (plan.domains.len())
+            " domains. " (packets.attack) " attack and " (packets.legit)
+            " honest packets sent, " (packets.forwarded) " times forwarded, " (packets.dropped)
+            " dropped, " (packets.leaked) " leaked. Left behind: "
+            (summary.left_behind.map_or_else(|| "kept".into(), |n| n.to_string())) "."
+        }
+        p { "Plan " code { (summary.plan_sha256) } br; "Truth sealed as " code { (summary.truth_sha256) } }
+        @for reason in &summary.reasons { p class="void" { (reason) } }
+    }
+}
+
+fn schemes(summary: &Summary) -> Markup {
+    html! {
+        table {
+            thead { tr { @for cell in text::head() { th { (cell) } } } }
+            tbody {
+                @for row in &summary.schemes {
+                    tr { @for cell in text::row(row) { td { (cell) } } }
+                    @if let Some(gap) = &row.gap {
+                        tr { td {} td colspan="10" class="note" { (gap.why) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn effects(summary: &Summary) -> Markup {
+    html! {
+        table {
+            thead { tr { th { "scheme" } th { "measure" } th { "wanted" } th { "got" } th { "met" } } }
+            tbody {
+                @for e in &summary.effects {
+                    tr {
+                        td { (e.effect.scheme) } td { (e.effect.measure) } td { (e.effect.want) }
+                        td { (e.got.to_string()) } td { (if e.met { "yes" } else { "no" }) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn domains(summary: &Summary) -> Markup {
+    html! {
+        table {
+            thead {
+                tr { th { "domain" } th { "nation" } th { "discloses" } th { "asked" } th { "answered" } th { "refused" } }
+            }
+            tbody {
+                @for d in &summary.domains {
+                    tr {
+                        td { (d.id) } td { (d.nation) } td { (d.disclosed) }
+                        td { (d.requests) } td { (d.answered) } td { (d.refused) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const STYLE: &str = "\
+body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}\
+h1 span{font-size:1rem;padding:.2em .6em;border-radius:.3em;background:#ddd;vertical-align:middle}\
+.met{background:#cfe8d5!important}.missed,.void{background:#f6d5d0!important}\
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3em .6em;border-bottom:1px solid #ddd}\
+td{font-variant-numeric:tabular-nums}.note{color:#555;font-style:italic}code{font-size:.85em;word-break:break-all}\
+@media(prefers-color-scheme:dark){body{background:#16181a;color:#e8e8e8}th,td{border-color:#333}\
+h1 span,.void{color:#1a1a1a}.note{color:#aaa}}";

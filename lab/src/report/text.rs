@@ -1,0 +1,124 @@
+//! Tables as text: for terminals, for Markdown, and as CSV.
+
+use crate::summary::{SchemeRow, Summary};
+use comfy_table::{ContentArrangement, Table, presets};
+use std::fmt::Write as _;
+
+const HEAD: [&str; 11] = [
+    "scheme",
+    "router F1",
+    "edge F1",
+    "AS recall",
+    "nation recall",
+    "sources",
+    "wrong",
+    "paths",
+    "packets to path p50",
+    "mark ns p50",
+    "lost",
+];
+
+fn cells(row: &SchemeRow) -> [String; 11] {
+    let l = &row.levels;
+    let latency = row.mark_latency_ns.p50.map_or_else(|| "-".into(), |n| n.to_string());
+    [
+        row.scheme.clone(),
+        show(l.router.f1),
+        show(l.edge.f1),
+        show(l.r#as.recall),
+        show(l.nation.recall),
+        format!("{}/{}", l.source.found, l.source.truth),
+        (l.router.wrong + l.edge.wrong).to_string(),
+        format!("{}/{}", row.paths.exact, row.paths.truth),
+        show(row.packets_to_path.p50),
+        latency,
+        row.observations.lost.to_string(),
+    ]
+}
+
+/// A number to three places, or a dash.
+fn show(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |v| ((v * 1000.0).round() / 1000.0).to_string())
+}
+
+/// The run as a table and a few lines, for a terminal.
+pub fn table(summary: &Summary) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(HEAD);
+    for row in &summary.schemes {
+        table.add_row(cells(row));
+    }
+    let mut out = format!("{table}\n\n");
+    for row in summary.schemes.iter().filter(|r| r.scheme != "none") {
+        if let Some(gap) = &row.gap {
+            let _ = writeln!(out, "{}: {}", row.scheme, gap.why);
+        }
+        if let Some(false_routers) = row.expected_false_routers {
+            let _ = writeln!(out, "{}: expected false routers {false_routers:.1e}", row.scheme);
+        }
+    }
+    let met = summary.effects.iter().filter(|e| e.met).count();
+    let _ = writeln!(out, "effects: {met} of {} met", summary.effects.len());
+    for e in summary.effects.iter().filter(|e| !e.met) {
+        let (effect, why) = (&e.effect, e.why.as_deref().unwrap_or(""));
+        let (scheme, measure, want) = (&effect.scheme, &effect.measure, &effect.want);
+        let _ = writeln!(out, "  missed: {scheme} {measure} {want}, got {} {why}", e.got);
+    }
+    for reason in &summary.reasons {
+        let _ = writeln!(out, "void: {reason}");
+    }
+    out
+}
+
+/// The scheme table in Markdown.
+pub fn markdown(summary: &Summary) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut out = format!(
+        "# {}: {}\n\nRun {}, world {}, seed {}, plan {}\n\n",
+        summary.scenario,
+        ending(summary),
+        summary.run,
+        summary.world,
+        summary.seed,
+        summary.plan_sha256
+    );
+    out += &line(&HEAD.map(String::from));
+    out += &line(&HEAD.map(|_| "---".into()));
+    summary.schemes.iter().for_each(|row| out += &line(&cells(row)));
+    out
+}
+
+/// The scheme table as CSV, with the run's own columns first.
+pub fn csv(summary: &Summary) -> String {
+    let quote = |cell: &str| {
+        if cell.contains([',', '"', '\n']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_string()
+        }
+    };
+    let mut out =
+        format!("run,scenario,world,seed,{}\n", HEAD.map(|h| h.replace(' ', "_")).join(","));
+    for row in &summary.schemes {
+        let cells: Vec<String> = cells(row).iter().map(|c| quote(c)).collect();
+        let (run, scenario) = (&summary.run, quote(&summary.scenario));
+        let cells = cells.join(",");
+        let _ = writeln!(out, "{run},{scenario},{},{},{cells}", summary.world, summary.seed);
+    }
+    out
+}
+
+/// The outcome as a word.
+pub(super) fn ending(summary: &Summary) -> String {
+    let word = serde_json::to_value(summary.outcome).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_string()
+}
+
+pub(super) fn head() -> &'static [&'static str] {
+    &HEAD
+}
+
+pub(super) fn row(row: &SchemeRow) -> Vec<String> {
+    cells(row).into()
+}

@@ -1,0 +1,47 @@
+//! The case that the victim brings to the collector, made from what reached it.
+
+use crate::plan::Plan;
+use crate::traffic;
+use crate::world::Arrival;
+use anyhow::Result;
+use traceback::Nanos;
+use traceback::case::{Budget, Case, Sample, Window};
+use traceback::invariant::mix2;
+use traceback::packet::Packet;
+
+/// Clocks of one testbed may differ by this much, so the window is wider on both sides.
+const SLACK: u64 = 1_000_000_000;
+
+/// Builds the case: the plan's filter, the time of what matched, and the packets that the victim kept.
+///
+/// Which packets it keeps is drawn by flow and sequence number, so every world keeps the same.
+///
+/// # Errors
+/// Where the plan is no map.
+pub fn build(plan: &Plan, tape: &[Arrival]) -> Result<Case> {
+    let mut matching: Vec<(u64, &Arrival)> = vec![];
+    for arrival in tape {
+        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+        if plan.case.filter.matches(&packet) {
+            let tag = traffic::tag(plan.key.0, &packet);
+            let lot = tag.map_or(u64::MAX, |t| mix2(plan.key.1 ^ u64::from(t.flow), t.seq));
+            matching.push((lot, arrival));
+        }
+    }
+    let from = matching.iter().map(|(_, a)| a.at.0).min().unwrap_or(0);
+    let to = matching.iter().map(|(_, a)| a.at.0).max().unwrap_or(u64::MAX);
+    let window =
+        Window { from: Nanos(from.saturating_sub(SLACK)), to: Nanos(to.saturating_add(SLACK)) };
+    matching.sort_by_key(|(lot, _)| *lot);
+    matching.truncate(plan.case.samples);
+    let keep = |(_, a): (u64, &Arrival)| Sample { bytes: a.bytes.clone(), at: a.at };
+    Ok(Case {
+        gateway: plan.gateway(),
+        filter: plan.case.filter,
+        window,
+        samples: matching.into_iter().map(keep).collect(),
+        key: plan.key,
+        map: plan.map()?,
+        budget: Budget::default(),
+    })
+}

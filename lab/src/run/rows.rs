@@ -1,0 +1,143 @@
+//! Rows of the summary, made from turns and the opened truth.
+
+use super::{Options, Turn, convergence, latency, scheme};
+use crate::plan::{Class, Plan};
+use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
+use crate::truth::Opened;
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use traceback::graph::Finding;
+use traceback::map::Map;
+use traceback::report::Counters;
+use traceback::scheme::Keeper;
+use traceback::score::{Levels, score};
+
+/// The row of one turn.
+pub(super) fn row(
+    plan: &Plan,
+    truth: &Opened,
+    map: &Map,
+    turn: &Turn,
+    options: &Options<'_>,
+) -> Result<SchemeRow> {
+    let chosen = &plan.schemes[turn.scheme];
+    let scheme = scheme(plan, turn.scheme)?;
+    let paths = truth.paths(&chosen.id);
+    let outcome = &turn.outcome;
+    let scored = score(&paths, outcome.finding.as_ref().ok(), map);
+    let found = match &outcome.finding {
+        Ok(Finding::Paths(graph)) => graph.paths.clone(),
+        Ok(Finding::Ingress { .. } | Finding::Classes { .. }) | Err(_) => BTreeSet::new(),
+    };
+    let tape = &turn.traffic.tape;
+    let needed = convergence::packets_to_path(plan, &*scheme, &turn.case, tape, &paths, &found);
+    let mut harms = traceback::vantage::Harms::default();
+    outcome.counters.values().for_each(|c| harms.add(&c.harms));
+    Ok(SchemeRow {
+        scheme: chosen.id.clone(),
+        params: chosen.params.clone(),
+        datapath: options.datapath.clone(),
+        levels: scored.levels,
+        paths: scored.paths,
+        gap: outcome.finding.as_ref().err().map(gap),
+        packets_to_path: needed,
+        packets: packets(plan, turn),
+        mark_latency_ns: latency::summarise(outcome)?,
+        control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
+        reconstruct_s: outcome.reconstruct_s,
+        ledger_bytes: outcome.ledger_bytes,
+        report_bytes: outcome.reports.iter().map(|r| r.len() as u64).sum(),
+        observations: outcome.observations,
+        harms,
+        expected_false_routers: chosen.expected_false_routers,
+        stages: stages(scheme.card().keeper, scored.levels, &paths, map, chosen.ceiling),
+    })
+}
+
+/// Marks tell what they tell before anybody is asked; logs tell nothing until then.
+fn stages(
+    keeper: Keeper,
+    levels: Levels,
+    truth: &BTreeSet<Vec<traceback::RouterId>>,
+    map: &Map,
+    ceiling: crate::plan::Ceiling,
+) -> Vec<Stage> {
+    let nothing = score(truth, None, map).levels;
+    let zero = crate::plan::Ceiling { router: 0.0, r#as: 0.0, nation: 0.0 };
+    let (first, bound) = match keeper {
+        Keeper::Victim => (levels, ceiling),
+        Keeper::Routers | Keeper::None => (nothing, zero),
+    };
+    vec![
+        Stage { stage: "marks-only".into(), levels: first, ceiling: bound },
+        Stage { stage: "with-answers".into(), levels, ceiling },
+    ]
+}
+
+fn gap(gap: &traceback::case::Gap) -> Gap {
+    let kind = serde_json::to_value(gap).ok().and_then(|v| Some(v.get("gap")?.as_str()?.into()));
+    Gap { kind: kind.unwrap_or_else(|| "unknown".into()), why: gap.to_string() }
+}
+
+fn packets(plan: &Plan, turn: &Turn) -> Packets {
+    let sent = |class| {
+        let of = |f: &&crate::plan::Flow| f.class == class;
+        let count = |f: &crate::plan::Flow| turn.traffic.sent.get(&f.id).copied().unwrap_or(0);
+        plan.flows.iter().filter(of).map(count).sum()
+    };
+    let counters = turn.outcome.counters.values();
+    Packets {
+        attack: sent(Class::Attack),
+        legit: sent(Class::Legit),
+        forwarded: counters.clone().map(|c| c.forwarded).sum(),
+        dropped: counters.map(Counters::dropped).sum(),
+        leaked: turn.traffic.leaked,
+    }
+}
+
+/// Why a turn makes the run void, if it does.
+pub(super) fn void(plan: &Plan, truth: &Opened, turn: &Turn, tolerance: f64) -> Vec<String> {
+    let id = &plan.schemes[turn.scheme].id;
+    let mut reasons = vec![];
+    let apart = truth.disagreement(id, &turn.outcome.counters);
+    if apart > tolerance {
+        let share = 100.0 * apart;
+        reasons.push(format!("{id}: ledgers and taps disagree about {share:.3} % of all visits"));
+    }
+    if turn.traffic.leaked > 0 {
+        reasons.push(format!("{id}: {} packets leaked", turn.traffic.leaked));
+    }
+    reasons
+}
+
+/// Puts the control's latency beside every scheme's.
+pub(super) fn share_control(rows: &mut [SchemeRow]) {
+    let control = rows.iter().find(|r| r.scheme == "none").map(|r| r.mark_latency_ns.clone());
+    if let Some(control) = control {
+        rows.iter_mut().for_each(|r| r.control_latency_ns = control.clone());
+    }
+}
+
+/// What each domain was asked and answered, over all turns.
+pub(super) fn domains(plan: &Plan, turns: &[Turn]) -> Vec<DomainRow> {
+    let home: BTreeMap<_, _> = plan.routers.iter().map(|r| (r.id, r.domain.as_str())).collect();
+    let total = |domain: &str, pick: fn(&Turn) -> &BTreeMap<traceback::RouterId, u64>| -> u64 {
+        let mine = |(r, _): &(&traceback::RouterId, &u64)| home.get(*r) == Some(&domain);
+        turns.iter().map(|t| pick(t).iter().filter(mine).map(|(_, n)| *n).sum::<u64>()).sum()
+    };
+    let row = |d: &crate::plan::Domain| {
+        let requests = total(&d.id, |t| &t.outcome.asked);
+        let answered = total(&d.id, |t| &t.outcome.answered);
+        DomainRow {
+            id: d.id.clone(),
+            nation: d.nation.clone(),
+            disclosed: d.disclosed.clone(),
+            requests,
+            answered,
+            refused: requests.saturating_sub(answered),
+            answer_s: BTreeMap::new(),
+            cost: BTreeMap::new(),
+        }
+    };
+    plan.domains.iter().map(row).collect()
+}

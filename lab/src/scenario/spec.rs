@@ -1,0 +1,358 @@
+//! A scenario's keys: merged, with defaults filled in, still in the words of its author.
+//!
+//! The documentation of these fields is the documentation of the file's keys: the JSON Schema and
+//! the messages about bad files are made from it. `docs/scenario.md` explains at more length.
+
+use crate::plan::{Class, DrawKind, HostKind, StartMark};
+use crate::units::{Rate, Size, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the file format, the value of the key `schema`.
+pub const SCHEMA: &str = "ashiato.scenario/1";
+
+/// An experiment as its author describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Version of the file format: "ashiato.scenario/1".
+    pub schema: String,
+    /// A word for the scenario: small letters, digits and hyphens.
+    pub name: String,
+    /// A line for people.
+    #[serde(default)]
+    pub title: String,
+    /// Number that every choice of the plan is drawn from.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Where routers' chance comes from.
+    #[serde(default = "keyed")]
+    pub draws: DrawKind,
+    /// What carries packets through routers.
+    #[serde(default)]
+    pub datapath: Datapath,
+    /// Version of IP of all traffic.
+    #[serde(default)]
+    pub ip: Ip,
+    /// Nations that take part.
+    pub domain: Vec<Domain>,
+    /// Routers, hosts and links.
+    pub topology: Topology,
+    /// Schemes, which take turns over the same packets.
+    pub scheme: Vec<Scheme>,
+    /// Streams of packets.
+    pub traffic: Vec<Traffic>,
+    /// What the victim complains about.
+    #[serde(default)]
+    pub case: CaseSpec,
+    /// How agents run.
+    #[serde(default)]
+    pub agents: Agents,
+    /// What is agreed beforehand to be success.
+    #[serde(default)]
+    pub effect: Vec<Effect>,
+}
+
+impl Spec {
+    /// The host that the case names, or the only victim.
+    pub fn victim(&self) -> Option<&Host> {
+        let hosts = &self.topology.hosts;
+        if let Some(name) = &self.case.victim {
+            return hosts.iter().find(|h| h.id == *name);
+        }
+        let mut victims = hosts.iter().filter(|h| h.kind == HostKind::Victim);
+        victims.next().filter(|_| victims.next().is_none())
+    }
+
+    /// The domain of a router: the one it names, or the only one.
+    pub fn domain_of(&self, router: &Router) -> Option<&Domain> {
+        match &router.domain {
+            Some(id) => self.domain.iter().find(|d| d.id == *id),
+            None => self.domain.first().filter(|_| self.domain.len() == 1),
+        }
+    }
+}
+
+/// What carries packets through routers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Datapath {
+    /// A router in user space on packet sockets.
+    #[default]
+    Afpacket,
+}
+
+/// Version of IP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ip {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A nation that takes part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// A word for the domain.
+    pub id: String,
+    /// Two capital letters; shipped files use the user-assigned XA to XZ.
+    pub nation: String,
+    /// AS numbers of the domain, from 64496-64511 or 64512-65534.
+    pub asns: Vec<u32>,
+    /// Network that the addresses of the domain's links come from; taken from 198.18.0.0/16 or 2001:2::/49 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// Routers, hosts and links.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Routers, in the order of their 16-bit index.
+    pub routers: Vec<Router>,
+    /// Hosts, each on a link of its own to one router.
+    pub hosts: Vec<Host>,
+    /// Links between routers.
+    #[serde(default)]
+    pub links: Vec<Link>,
+}
+
+/// A router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Router {
+    /// A word for the router.
+    pub id: String,
+    /// The domain it belongs to; may be left out where there is one domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Its AS number, one of its domain's; may be left out where the domain has one.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
+    /// Whether an agent marks or logs here; otherwise the router only forwards.
+    #[serde(default = "yes")]
+    pub deployed: bool,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// A word for the host.
+    pub id: String,
+    /// The router it is linked to.
+    pub router: String,
+    /// What it is for.
+    pub kind: HostKind,
+}
+
+/// A link between two routers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// One router.
+    pub a: String,
+    /// The other router.
+    pub b: String,
+    /// Largest IP packet on the link.
+    #[serde(default = "ethernet")]
+    pub mtu: Size,
+}
+
+/// A scheme's turn: its id, and parameters that differ from the paper's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheme {
+    /// The scheme's id, as "ashiato scheme list" shows it.
+    pub id: String,
+    /// The scheme's own parameters, as "ashiato scheme show ID" lists them.
+    #[serde(flatten)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A stream of UDP packets from each of some hosts to one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traffic {
+    /// A word for the traffic.
+    pub id: String,
+    /// Attack or honest.
+    pub class: Class,
+    /// The sending host, or a list of them; each sends a flow of its own.
+    pub from: Names,
+    /// The receiving host.
+    pub to: String,
+    /// Packets per second from each sender.
+    pub rate: Rate,
+    /// Packets in all from each sender.
+    pub packets: u64,
+    /// Whole IP packet, room for records included; the smallest that fits where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// UDP destination port.
+    #[serde(default = "discard")]
+    pub port: u16,
+    /// Forged source addresses; the sender's own address where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spoof: Option<Spoof>,
+    /// When the first packet leaves.
+    #[serde(default = "at_once")]
+    pub start: Span,
+    /// TTL or hop limit at the sender: 64, 128 and 255 are what schemes that count hops expect.
+    #[serde(default = "usual_ttl")]
+    pub ttl: u8,
+    /// What senders put into the field that marks overwrite.
+    #[serde(default = "clean")]
+    pub mark: StartMark,
+}
+
+/// One word or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Names {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Names {
+    /// All of them, each with the step that leads to it from the key's path.
+    pub fn each(&self) -> Vec<(String, &str)> {
+        match self {
+            Self::One(name) => vec![(String::new(), name)],
+            Self::Many(names) => {
+                names.iter().enumerate().map(|(i, n)| (format!(".{i}"), n.as_str())).collect()
+            }
+        }
+    }
+}
+
+/// Forged source addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spoof {
+    /// One forged address for each flow, or a fresh one for each packet.
+    pub per: Per,
+    /// Network of forged addresses; 198.19.192.0/18 or 2001:2:0:ffff::/64 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+}
+
+/// How often a forged address changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Once drawn for each sender.
+    Flow,
+    /// Drawn for every packet.
+    Packet,
+}
+
+/// What the victim complains about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseSpec {
+    /// The host that complains; may be left out where one host is a victim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim: Option<String>,
+    /// Transport protocol of the packets complained about.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Their UDP destination port; any where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Packets that the victim keeps for inquiries, at most.
+    #[serde(default = "few")]
+    pub samples: u16,
+}
+
+impl Default for CaseSpec {
+    fn default() -> Self {
+        Self { victim: None, protocol: Protocol::default(), port: None, samples: few() }
+    }
+}
+
+/// Transport protocol of a case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// UDP, 17.
+    #[default]
+    Udp,
+    /// Any protocol.
+    Any,
+}
+
+/// How agents run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agents {
+    /// Whether every router gets an agent process of its own; otherwise one process serves all.
+    #[serde(default)]
+    pub process_per_router: bool,
+}
+
+/// One agreed measure of success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// What is measured, such as "router.f1", "paths.exact" or "gap".
+    pub measure: String,
+    /// Scheme that it is about; "*" for every scheme that names routers.
+    #[serde(default = "every")]
+    pub scheme: String,
+    /// Comparison and value, such as ">= 0.99".
+    pub want: String,
+    /// Worlds where it counts; all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worlds: Vec<World>,
+}
+
+/// A world that runs plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// The simulator.
+    Sim,
+    /// Network namespaces on one host.
+    Netns,
+    /// Containers.
+    Compose,
+    /// Partners' machines.
+    Hosts,
+}
+
+fn one() -> u64 {
+    1
+}
+fn keyed() -> DrawKind {
+    DrawKind::Keyed
+}
+fn yes() -> bool {
+    true
+}
+fn ethernet() -> Size {
+    crate::units::Quantity::of(1500)
+}
+fn discard() -> u16 {
+    9
+}
+fn at_once() -> Span {
+    crate::units::Quantity::of(0)
+}
+fn usual_ttl() -> u8 {
+    64
+}
+fn clean() -> StartMark {
+    StartMark::Clean
+}
+fn few() -> u16 {
+    16
+}
+fn every() -> String {
+    "*".to_owned()
+}

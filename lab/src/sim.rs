@@ -1,0 +1,250 @@
+//! World `sim`: one process, no privilege, no packet leaves it.
+//!
+//! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
+//! the other in order of departure. Links take [`HOP`] and lose nothing.
+
+use crate::plan::{DrawKind, Node, Plan};
+use crate::run;
+use crate::traffic::{self, Tag};
+use crate::world::{Arrival, Observations, Outcome, Traffic, World};
+use anyhow::{Context, Result};
+use ashiato_collector::trace::trace;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use traceback::case::{Case, Window};
+use traceback::packet::Packet;
+use traceback::report::{Counters, Report, Role};
+use traceback::router::{ETHERNET, Router, Verdict};
+use traceback::scheme::Keeper;
+use traceback::schemes::AnyScheme;
+use traceback::vantage::{Draws, Setting, Vantage};
+use traceback::{Nanos, RouterId};
+
+/// Time from one node to the next.
+pub const HOP: Nanos = Nanos(100_000);
+
+/// The simulator.
+pub struct Sim {
+    plan: Arc<Plan>,
+    /// What the turn under way has built.
+    turn: Option<Network>,
+}
+
+impl Sim {
+    /// A simulator of a plan.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, turn: None }
+    }
+}
+
+impl World for Sim {
+    fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
+        let chosen = run::scheme(&self.plan, scheme)?;
+        let mut network = Network::new(&self.plan, chosen.as_ref())?;
+        let mut traffic = Traffic::default();
+        let mut frame = vec![];
+        for (at, tag) in schedule(&self.plan) {
+            let flow = &self.plan.flows[tag.flow as usize];
+            frame.resize(ETHERNET, 0);
+            let mut ip = frame.split_off(ETHERNET);
+            traffic::build(&mut ip, &self.plan, flow, tag.seq);
+            frame[12..14].copy_from_slice(&ethertype(&ip));
+            frame.append(&mut ip);
+            *traffic.sent.entry(flow.id).or_default() += 1;
+            network.carry(&self.plan, at, flow.from, &mut frame, &mut traffic);
+        }
+        traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
+        self.turn = Some(network);
+        Ok(traffic)
+    }
+
+    fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
+        let chosen = run::scheme(&self.plan, scheme)?;
+        let network = self.turn.take().context("traffic comes before reconstruction")?;
+        network.reconstruct(chosen.as_ref(), case)
+    }
+
+    fn remove(&mut self) -> Result<u64> {
+        self.turn = None;
+        Ok(0)
+    }
+}
+
+/// Every packet of the plan in order of departure; ties by flow.
+pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
+    use std::cmp::Reverse;
+    let first = |f: &crate::plan::Flow| {
+        (f.packets > 0).then(|| Reverse((traffic::departure(f, 0), Tag { flow: f.id, seq: 0 })))
+    };
+    let mut heap: BinaryHeap<_> = plan.flows.iter().filter_map(first).collect();
+    std::iter::from_fn(move || {
+        let Reverse((at, tag)) = heap.pop()?;
+        let flow = &plan.flows[tag.flow as usize];
+        if tag.seq + 1 < flow.packets {
+            let next = Tag { seq: tag.seq + 1, ..tag };
+            heap.push(Reverse((traffic::departure(flow, next.seq), next)));
+        }
+        Some((at, tag))
+    })
+}
+
+fn ethertype(ip: &[u8]) -> [u8; 2] {
+    if ip[0] >> 4 == 4 { [0x08, 0x00] } else { [0x86, 0xdd] }
+}
+
+/// Routers and the victim's observer during one turn.
+struct Network {
+    routers: Vec<Router>,
+    ports: Vec<Vec<usize>>,
+    observer: Box<dyn Vantage>,
+    victim: usize,
+    scheme: String,
+}
+
+impl Network {
+    fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
+        let map = plan.map()?;
+        let draws = match plan.draws {
+            DrawKind::Keyed => Draws::Keyed,
+            DrawKind::Kernel => Draws::Seeded(plan.seed),
+        };
+        let mut routers = vec![];
+        for (i, spec) in plan.routers.iter().enumerate() {
+            let place = map.place(spec.id).context("the map holds every router")?;
+            let own = [std::net::Ipv4Addr::from(spec.id).into()];
+            let mut router = Router::new(place, plan.router_ports(i), &own, plan.fib(i));
+            if spec.deployed {
+                let setting = Setting { place, key: plan.key, draws, filter: None };
+                router.vantage = Some(scheme.vantage(setting));
+            }
+            routers.push(router);
+        }
+        let place = map.place(plan.gateway()).context("the map holds the gateway")?;
+        let setting = Setting { place, key: plan.key, draws, filter: Some(plan.case.filter) };
+        let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
+        let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
+        Ok(Self { routers, ports, observer, victim, scheme: scheme.card().id.into() })
+    }
+
+    /// Takes a frame from a host to wherever it ends, with every answer it provokes.
+    fn carry(
+        &mut self,
+        plan: &Plan,
+        at: Nanos,
+        host: usize,
+        frame: &mut Vec<u8>,
+        log: &mut Traffic,
+    ) {
+        let (mut at, mut from, mut link) = (at, Node::Host(host), plan.hosts[host].link);
+        loop {
+            at = Nanos(at.0 + HOP.0);
+            let to = match plan.links[link].seen_from(from).1.node {
+                Node::Host(to) => return self.arrive(plan, at, to, frame, log),
+                Node::Router(to) => to,
+            };
+            let parsed = Packet::parse(&frame[ETHERNET..]).ok();
+            if let Some(tag) = parsed.and_then(|p| traffic::tag(plan.key.0, &p)) {
+                *log.taps.entry((to, tag.flow)).or_default() += 1;
+            }
+            let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
+            let port = u16::try_from(port).unwrap_or(u16::MAX);
+            let out = match self.routers[to].forward(port, frame, at, &mut ()) {
+                Verdict::Send { port, .. } => port,
+                Verdict::Answer { packet, port, .. } => {
+                    // The offender is gone; its error message travels on in its place.
+                    frame.truncate(ETHERNET);
+                    frame.extend_from_slice(packet);
+                    port
+                }
+                Verdict::Local | Verdict::Dropped => return,
+            };
+            (from, link) = (Node::Router(to), self.ports[to][usize::from(out)]);
+        }
+    }
+
+    fn arrive(&mut self, plan: &Plan, at: Nanos, host: usize, frame: &[u8], log: &mut Traffic) {
+        let Ok(packet) = Packet::parse(&frame[ETHERNET..]) else { return };
+        if let Some(tag) = traffic::tag(plan.key.0, &packet) {
+            *log.arrived.entry(tag.flow).or_default() += 1;
+        }
+        if host == self.victim {
+            self.observer.see(at, &packet);
+            log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
+        }
+    }
+
+    fn reconstruct(mut self, scheme: &dyn AnyScheme, case: &Case) -> Result<Outcome> {
+        let (reports, counters, footprint) = self.cut(case.gateway);
+        let mut ledgers = vec![];
+        let mut lost = 0;
+        for bytes in &reports {
+            let report = Report::decode(bytes).context("our own report decodes")?;
+            lost += report.lost;
+            ledgers.extend(report.ledger.map(|l| (report.router, l)));
+        }
+        let keepers: BTreeMap<RouterId, &dyn Vantage> = (self.routers.iter())
+            .filter_map(|r| Some((r.place().id, r.vantage.as_deref()? as &dyn Vantage)))
+            .filter(|_| scheme.card().keeper == Keeper::Routers)
+            .collect();
+        let traced = trace(scheme, case, &ledgers, &mut |questions| {
+            questions.iter().map(|(r, q)| keepers.get(r).map(|v| v.answer(q))).collect()
+        });
+        let sent = reports.len() as u64;
+        Ok(Outcome {
+            finding: traced.finding,
+            reconstruct_s: traced.seconds,
+            counters,
+            ledger_bytes: footprint,
+            reports,
+            asked: traced.asked,
+            answered: traced.answered,
+            observations: Observations { sent, stored: sent, lost, duplicate: 0, refused: 0 },
+            latency: BTreeMap::new(),
+            clock_cost_ns: 0,
+            sampled_1_in: 0,
+        })
+    }
+
+    /// Every vantage's report, what routers counted, and the memory that ledgers took.
+    fn cut(&mut self, gateway: RouterId) -> (Vec<Vec<u8>>, BTreeMap<RouterId, Counters>, u64) {
+        let mut counters = BTreeMap::new();
+        let mut footprint = self.observer.footprint() as u64;
+        let mut reports = vec![];
+        for router in &mut self.routers {
+            let id = router.place().id;
+            let mut count = router.counters;
+            if let Some(vantage) = &mut router.vantage {
+                count.harms = vantage.harms();
+                footprint += vantage.footprint() as u64;
+                reports.push(report(&self.scheme, id, Role::Router, count, vantage.as_mut()));
+            }
+            counters.insert(id, count);
+        }
+        let (none, observer) = (Counters::default(), self.observer.as_mut());
+        reports.push(report(&self.scheme, gateway, Role::Observer, none, observer));
+        (reports, counters, footprint)
+    }
+}
+
+fn report(
+    scheme: &str,
+    router: RouterId,
+    role: Role,
+    counters: Counters,
+    vantage: &mut dyn Vantage,
+) -> Vec<u8> {
+    let footprint = vantage.footprint() as u64;
+    let ledger = vantage.cut();
+    Report {
+        scheme: scheme.into(),
+        router,
+        role,
+        window: Window::ALWAYS,
+        counters,
+        lost: vantage.lost(),
+        footprint,
+        ledger,
+        latency: vec![],
+    }
+    .encode()
+}

@@ -1,0 +1,248 @@
+//! `summary.json`: the only source of every table, page and comparison.
+//!
+//! Its JSON Schema is `docs/schema/summary.schema.json`. A number that does not exist is `null` beside
+//! a `why`, never 0 and never NaN.
+
+use crate::plan::{Ceiling, Effect};
+use crate::world::Observations;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Version of the summary's JSON.
+pub const SCHEMA: &str = "ashiato.summary/1";
+
+/// One run, told whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The run's id, a ULID.
+    pub run: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// "sim" or "netns".
+    pub world: String,
+    /// The scenario's seed.
+    pub seed: u64,
+    /// How it ended.
+    pub outcome: Ending,
+    /// What made the run void, stopped or partial; empty where it was neither.
+    pub reasons: Vec<String>,
+    /// SHA-256 of `plan.json`.
+    pub plan_sha256: String,
+    /// Commitment to the expected paths, made before the first packet.
+    pub truth_sha256: String,
+    /// Wall time from set-up to removal, in seconds.
+    pub duration_s: f64,
+    /// Packets of all turns.
+    pub packets: Packets,
+    /// One row for each scheme, in the order of their turns.
+    pub schemes: Vec<SchemeRow>,
+    /// One row for each domain.
+    pub domains: Vec<DomainRow>,
+    /// What the partners agreed to call success.
+    pub effects: Vec<EffectRow>,
+    /// Objects left on the host after removal; `null` with `--keep`, and 0 in the simulator.
+    pub left_behind: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Every effect met.
+    Met,
+    /// An effect missed.
+    Missed,
+    /// Somebody stopped it.
+    Stopped,
+    /// The two sources of truth disagree, or a packet leaked: it says nothing about a scheme.
+    Void,
+    /// Some turns are missing.
+    Partial,
+}
+
+/// Packets of one turn, or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Packets {
+    /// Attack packets sent.
+    pub attack: u64,
+    /// Honest packets sent.
+    pub legit: u64,
+    /// Packets that routers sent on, one count for each router.
+    pub forwarded: u64,
+    /// Packets that routers dropped.
+    pub dropped: u64,
+    /// Packets of ours seen where none may be.
+    pub leaked: u64,
+}
+
+impl Packets {
+    /// Adds another turn's.
+    pub fn add(&mut self, other: &Self) {
+        self.attack += other.attack;
+        self.legit += other.legit;
+        self.forwarded += other.forwarded;
+        self.dropped += other.dropped;
+        self.leaked += other.leaked;
+    }
+}
+
+/// One scheme's turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SchemeRow {
+    /// Scheme id.
+    pub scheme: String,
+    /// Parameters, all keys spelled out.
+    pub params: Value,
+    /// How agents met packets: "sim" in the simulator, else the agent's datapath.
+    pub datapath: String,
+    /// Score by level.
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub levels: traceback::score::Levels,
+    /// Score by whole path.
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub paths: traceback::score::Paths,
+    /// Why there is no finding, where there is none.
+    pub gap: Option<Gap>,
+    /// Packets of the case that the victim needed for each path, counted from the attack's start.
+    pub packets_to_path: PacketsToPath,
+    /// Packets of this turn.
+    pub packets: Packets,
+    /// Time that the marking step takes.
+    pub mark_latency_ns: Latency,
+    /// The same for the unmarked control of this run.
+    pub control_latency_ns: Latency,
+    /// Wall time of the reconstruction in seconds, questions included.
+    pub reconstruct_s: f64,
+    /// Memory of all ledgers at their keepers, in bytes.
+    pub ledger_bytes: u64,
+    /// Bytes of all reports.
+    pub report_bytes: u64,
+    /// Reports, counted on both sides.
+    pub observations: Observations,
+    /// What marking did to packets.
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub harms: traceback::vantage::Harms,
+    /// Expected number of false routers in the run by the scheme's law; `null` where it gives none.
+    pub expected_false_routers: Option<f64>,
+    /// Scores stage by stage, each with the best recall that any answer can reach.
+    pub stages: Vec<Stage>,
+}
+
+/// Why a scheme found nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    /// One word: `nothing`, `too-few`, `mixed`, `budget`, `malformed`.
+    pub kind: String,
+    /// A sentence.
+    pub why: String,
+}
+
+/// Packets until a path stood, over the true paths.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PacketsToPath {
+    /// Paths that were found.
+    pub n: u64,
+    /// Paths that were not found with all packets.
+    pub censored: u64,
+    /// Mean over the found.
+    pub mean: Option<f64>,
+    /// Median over the found.
+    pub p50: Option<f64>,
+    /// 95th percentile over the found.
+    pub p95: Option<f64>,
+    /// Why a number is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A latency distribution in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Steps that were timed.
+    pub count: u64,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th percentile.
+    pub p90: Option<u64>,
+    /// 99th percentile.
+    pub p99: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9: Option<u64>,
+    /// Largest.
+    pub max: Option<u64>,
+    /// What two clock reads cost by themselves; it is contained in the other numbers.
+    pub clock_cost: Option<u64>,
+    /// One packet in this many was timed.
+    pub sampled_1_in: Option<u64>,
+    /// Why numbers are not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Latency {
+    /// No distribution, and why.
+    pub fn absent(why: &str) -> Self {
+        Self { why: Some(why.into()), ..Self::default() }
+    }
+}
+
+/// A score at one stage of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stage {
+    /// `marks-only`, then `with-answers`.
+    pub stage: String,
+    /// Score by level.
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub levels: traceback::score::Levels,
+    /// Best recall that any answer can reach.
+    pub ceiling: Ceiling,
+}
+
+/// What one domain gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DomainRow {
+    /// Its word in the scenario.
+    pub id: String,
+    /// Two letters.
+    pub nation: String,
+    /// Detail that it lets out.
+    pub disclosed: String,
+    /// Questions put to its routers.
+    pub requests: u64,
+    /// Answers that came.
+    pub answered: u64,
+    /// Refusals and silences.
+    pub refused: u64,
+    /// Times to answer; empty until points of contact take part.
+    pub answer_s: BTreeMap<String, f64>,
+    /// Cost; empty until price lists are read.
+    pub cost: BTreeMap<String, f64>,
+}
+
+/// One agreed measure and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectRow {
+    /// As in the scenario.
+    #[serde(flatten)]
+    pub effect: Effect,
+    /// What was measured; `null` where it does not exist.
+    pub got: Value,
+    /// Whether it is met.
+    pub met: bool,
+    /// Why it could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Summary {
+    /// Pretty JSON and a newline.
+    pub fn to_json(&self) -> String {
+        let mut out = serde_json::to_string_pretty(self).expect("invariant: plain data");
+        out.push('\n');
+        out
+    }
+}

@@ -1,0 +1,165 @@
+//! The truth of a run: committed to before the first packet, opened last.
+//!
+//! Two commitments, SHA-256 over a fresh 32-byte salt and canonical JSON: the expected paths and flows
+//! before anything is sent; what ledgers and taps counted after the last packet of each turn and before
+//! its reconstruction. The salt is no part of the plan, so that nobody can guess the paths from a hash.
+
+use crate::plan::Plan;
+use crate::world::Traffic;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use traceback::RouterId;
+use traceback::report::Counters;
+
+/// What is said in public before the truth is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Over salt and [`Expected`].
+    pub expected_sha256: String,
+    /// Over salt and [`Counted`], by scheme.
+    pub counted_sha256: BTreeMap<String, String>,
+}
+
+/// The opened truth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// 32 bytes in hex.
+    pub salt: String,
+    /// What was expected.
+    pub expected: Expected,
+    /// What was counted, by scheme.
+    pub counted: BTreeMap<String, Counted>,
+}
+
+/// Flows and the routers on their way, the router nearest the sender first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// By flow.
+    pub flows: BTreeMap<u32, ExpectedFlow>,
+}
+
+/// One flow's truth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedFlow {
+    /// The sending host.
+    pub from: String,
+    /// The receiving host.
+    pub to: String,
+    /// Whether it is an attack.
+    pub attack: bool,
+    /// Packets planned.
+    pub packets: u64,
+    /// The routers.
+    pub path: Vec<RouterId>,
+}
+
+/// What senders and taps counted in one turn.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// Packets that left, by flow.
+    pub sent: BTreeMap<u32, u64>,
+    /// Packets that arrived at their host, by flow.
+    pub arrived: BTreeMap<u32, u64>,
+    /// Packets that reached each router, by router and flow.
+    pub taps: BTreeMap<RouterId, BTreeMap<u32, u64>>,
+}
+
+/// The keeper of the truth while a run goes on.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    opened: Opened,
+    sealed: Sealed,
+}
+
+impl Keeper {
+    /// Commits to the expected paths of a plan under a salt from the system's randomness.
+    pub fn new(plan: &Plan, salt: [u8; 32]) -> Self {
+        let flow = |f: &crate::plan::Flow| ExpectedFlow {
+            from: plan.hosts[f.from].name.clone(),
+            to: plan.hosts[f.to].name.clone(),
+            attack: f.class == crate::plan::Class::Attack,
+            packets: f.packets,
+            path: f.path.iter().map(|r| plan.routers[*r].id).collect(),
+        };
+        let expected = Expected { flows: plan.flows.iter().map(|f| (f.id, flow(f))).collect() };
+        let salt = hex::encode(salt);
+        let sealed =
+            Sealed { expected_sha256: commit(&salt, &expected), counted_sha256: BTreeMap::new() };
+        Self { opened: Opened { salt, expected, counted: BTreeMap::new() }, sealed }
+    }
+
+    /// Commits to what a turn counted.
+    pub fn seal(&mut self, plan: &Plan, scheme: &str, traffic: &Traffic) {
+        let mut taps: BTreeMap<RouterId, BTreeMap<u32, u64>> = BTreeMap::new();
+        for ((router, flow), packets) in &traffic.taps {
+            taps.entry(plan.routers[*router].id).or_default().insert(*flow, *packets);
+        }
+        let (sent, arrived) = (traffic.sent.clone(), traffic.arrived.clone());
+        let counted = Counted { sent, arrived, taps };
+        let hash = commit(&self.opened.salt, &counted);
+        self.sealed.counted_sha256.insert(scheme.into(), hash);
+        self.opened.counted.insert(scheme.into(), counted);
+    }
+
+    /// The commitments so far.
+    pub fn sealed(&self) -> &Sealed {
+        &self.sealed
+    }
+
+    /// The truth: for the scoring, and for nobody before.
+    pub fn open(&self) -> &Opened {
+        &self.opened
+    }
+}
+
+impl Opened {
+    /// Whether this is what was committed to.
+    pub fn agrees(&self, sealed: &Sealed) -> bool {
+        let counted = |(scheme, c): (&String, &Counted)| (scheme.clone(), commit(&self.salt, c));
+        *sealed
+            == Sealed {
+                expected_sha256: commit(&self.salt, &self.expected),
+                counted_sha256: self.counted.iter().map(counted).collect(),
+            }
+    }
+
+    /// The attack paths of a turn: of every attack flow that sent anything.
+    pub fn paths(&self, scheme: &str) -> BTreeSet<Vec<RouterId>> {
+        let sent = self.counted.get(scheme).map(|c| &c.sent);
+        let flowed = |id: &u32| sent.is_none_or(|s| s.get(id).is_some_and(|n| *n > 0));
+        let attacks = self.expected.flows.iter().filter(|(id, f)| f.attack && flowed(id));
+        attacks.map(|(_, f)| f.path.clone()).collect()
+    }
+
+    /// How far ledgers and taps of a turn disagree beyond counted drops, as a share of all
+    /// packet-and-router visits that should have been: 0 where they agree.
+    pub fn disagreement(&self, scheme: &str, counters: &BTreeMap<RouterId, Counters>) -> f64 {
+        let Some(counted) = self.counted.get(scheme) else { return 0.0 };
+        let (mut visits, mut missing, mut surplus) = (0_u64, 0_u64, 0_u64);
+        let mut longest = 0;
+        for (id, flow) in &self.expected.flows {
+            let sent = counted.sent.get(id).copied().unwrap_or(0);
+            longest = longest.max(flow.path.len() as u64);
+            for router in &flow.path {
+                let tapped = counted.taps.get(router).and_then(|t| t.get(id)).copied().unwrap_or(0);
+                visits += sent;
+                missing += sent.saturating_sub(tapped);
+                surplus += tapped.saturating_sub(sent);
+            }
+            let strays = counted.taps.iter().filter(|(router, _)| !flow.path.contains(router));
+            surplus += strays.filter_map(|(_, flows)| flows.get(id)).sum::<u64>();
+        }
+        // A packet dropped early is missing at every later router of its path.
+        let dropped: u64 = counters.values().map(Counters::dropped).sum();
+        let unexplained = missing.saturating_sub(dropped * longest) + surplus;
+        if visits == 0 { 0.0 } else { unexplained as f64 / visits as f64 }
+    }
+}
+
+fn commit(salt: &str, what: &impl Serialize) -> String {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    hash.update(serde_json::to_vec(what).expect("invariant: plain data"));
+    hex::encode(hash.finalize())
+}
