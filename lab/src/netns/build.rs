@@ -6,7 +6,7 @@
 use super::layout::{Layout, Port, Space};
 use super::space;
 use anyhow::{Context, Result};
-use ashiato_agent::datapath::offload;
+use ashiato_agent::datapath::ethtool;
 use futures_util::future::try_join_all;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
@@ -165,7 +165,7 @@ fn offloads(layout: &Layout) -> Result<()> {
     for space in layout.spaces.iter().filter(|s| !s.ports.is_empty()) {
         space::enter(&space.path())?;
         for port in &space.ports {
-            offload::off(&port.name)
+            ethtool::offloads_off(&port.name)
                 .with_context(|| format!("cannot turn offloads of {} in {} off", port.name, space.name))?;
         }
     }

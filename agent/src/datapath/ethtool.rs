@@ -1,6 +1,8 @@
-//! Offloads of an interface: what merges, splits or leaves unfinished the frames that pass it.
+//! Offloads of an interface, switched off for good: what merges, splits or leaves unfinished the
+//! frames that pass it.
 //!
-//! A router that marks packets must see each as it was sent, with its checksum in place.
+//! For interfaces that somebody made for an experiment. On a host's own interfaces the agent gives
+//! back what it changes: see [`super::offload`].
 
 use std::io;
 use std::mem;
@@ -27,7 +29,7 @@ struct Value {
 ///
 /// # Errors
 /// Names the offload that stays on and why.
-pub fn off(interface: &str) -> io::Result<()> {
+pub fn offloads_off(interface: &str) -> io::Result<()> {
     let fd = socket()?;
     for (command, what) in SWITCHES {
         match set(&fd, interface, command) {
@@ -74,7 +76,7 @@ fn set(fd: &OwnedFd, interface: &str, command: u32) -> io::Result<()> {
 mod tests {
     #[test]
     fn a_name_that_cannot_be_is_refused() {
-        assert!(super::off("").is_err());
-        assert!(super::off("a-name-that-is-far-too-long").is_err());
+        assert!(super::offloads_off("").is_err());
+        assert!(super::offloads_off("a-name-that-is-far-too-long").is_err());
     }
 }
