@@ -1,1 +1,3 @@
-//! placeholder
+//! Ashiato's agent.
+
+pub mod uplink;
