@@ -8,6 +8,8 @@ use std::time::Instant;
 use traceback::RouterId;
 use traceback::case::{Answer, Case, Gap, Query, Step};
 use traceback::graph::Finding;
+use traceback::report::{Report, Role};
+use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme};
 
 /// A question and the router it goes to.
@@ -57,6 +59,63 @@ pub fn trace(
         asked: inquiry.asked,
         answered: inquiry.answered,
         malformed: inquiry.malformed,
+    }
+}
+
+/// Ledgers out of reports, one for each router, and what the reports cost.
+#[derive(Debug, Clone, Default)]
+pub struct Gathered {
+    /// Merged ledgers, ready for [`trace`].
+    pub ledgers: Vec<(RouterId, Vec<u8>)>,
+    /// Bytes of all reports as sent.
+    pub report_bytes: u64,
+    /// Ledgers that do not decode; they are left out, so that one hostile router spoils nothing.
+    pub malformed: u64,
+    footprints: BTreeMap<String, u64>,
+}
+
+impl Gathered {
+    /// Takes one report of the scheme into account; `bytes` is its size as sent.
+    ///
+    /// A ledger counts where the scheme's keeper wrote it within the case's window: for schemes whose
+    /// marks travel to the victim, that is the observer behind the case's gateway and nobody else.
+    pub fn add(
+        &mut self,
+        scheme: &dyn AnyScheme,
+        case: &Case,
+        agent: &str,
+        report: Report,
+        bytes: usize,
+    ) {
+        self.report_bytes += bytes as u64;
+        let footprint = self.footprints.entry(agent.to_owned()).or_default();
+        *footprint = report.footprint.max(*footprint);
+        let keeps = match scheme.card().keeper {
+            Keeper::Victim => report.role == Role::Observer && report.router == case.gateway,
+            Keeper::Routers => report.role == Role::Router,
+            Keeper::None => false,
+        };
+        let Some(ledger) = report.ledger else { return };
+        if keeps && report.window.meets(&case.window) {
+            self.merge(scheme, report.router, ledger);
+        }
+    }
+
+    /// Memory of the ledgers at their keepers: of each agent, the most that it reported.
+    pub fn footprint_bytes(&self) -> u64 {
+        self.footprints.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    fn merge(&mut self, scheme: &dyn AnyScheme, router: RouterId, ledger: Vec<u8>) {
+        match self.ledgers.iter_mut().find(|(r, _)| *r == router) {
+            Some((_, merged)) => match scheme.merge(merged, &ledger) {
+                Ok(both) => *merged = both,
+                Err(_) => self.malformed += 1,
+            },
+            // Merged with itself only to see whether it decodes.
+            None if scheme.merge(&ledger, &ledger).is_ok() => self.ledgers.push((router, ledger)),
+            None => self.malformed += 1,
+        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! Offloads of an interface, switched off for good: what merges, splits or leaves unfinished the
+//! frames that pass it.
+//!
+//! For interfaces that somebody made for an experiment. On a host's own interfaces the agent gives
+//! back what it changes: see [`super::offload`].
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Commands that set one offload each. Source: linux/ethtool.h.
+const SWITCHES: [(u32, &str); 5] = [
+    (0x0000_0015, "receive checksum"),
+    (0x0000_0017, "transmit checksum"),
+    (0x0000_001f, "TCP segmentation"),
+    (0x0000_0024, "generic segmentation"),
+    (0x0000_002c, "generic receive merging"),
+];
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// Turns all of them off for an interface of the calling thread's network namespace. An offload that
+/// the driver does not have is off already.
+///
+/// # Errors
+/// Names the offload that stays on and why.
+pub fn offloads_off(interface: &str) -> io::Result<()> {
+    let fd = socket()?;
+    for (command, what) in SWITCHES {
+        match set(&fd, interface, command) {
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
+            Err(e) => {
+                let message = format!("cannot turn {what} of {interface} off: {e}");
+                return Err(io::Error::new(e.kind(), message));
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nobody else holds it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+fn set(fd: &OwnedFd, interface: &str, command: u32) -> io::Result<()> {
+    let name = interface.as_bytes();
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut value = Value { command, data: 0 };
+    // SAFETY: all-zero bytes are a valid request.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: the request and the value it points at live during the call; the kernel reads a
+    // `struct ethtool_value` through it, which `Value` is.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_that_cannot_be_is_refused() {
+        assert!(super::offloads_off("").is_err());
+        assert!(super::offloads_off("a-name-that-is-far-too-long").is_err());
+    }
+}

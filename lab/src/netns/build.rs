@@ -1,0 +1,173 @@
+//! Namespaces, links, addresses and routes, made through netlink.
+//!
+//! One thread makes all of it: it walks through the new namespaces and leaves a netlink socket in each,
+//! so that everything after is messages and no process is started.
+
+use super::layout::{Layout, Port, Space};
+use super::space;
+use anyhow::{Context, Result};
+use ashiato_agent::datapath::ethtool;
+use futures_util::future::try_join_all;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use std::fs::{self, File};
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use tokio::runtime::Runtime;
+
+/// Makes everything of a layout. What exists when it fails stays, for the journal's owner to remove.
+///
+/// # Errors
+/// Names the object that could not be made.
+pub(crate) fn build(layout: &Layout) -> Result<()> {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let handles = spaces(layout, &runtime)?;
+            runtime.block_on(connect(layout, &handles))?;
+            offloads(layout)
+        });
+        match inside.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn spaces(layout: &Layout, runtime: &Runtime) -> Result<Vec<Handle>> {
+    let _context = runtime.enter();
+    let make = |space: &Space| {
+        space::create(&space.name)?;
+        settings(space)?;
+        let (connection, handle, _) = rtnetlink::new_connection()
+            .with_context(|| format!("cannot open a netlink socket in {}", space.name))?;
+        runtime.spawn(connection);
+        Ok(handle)
+    };
+    layout.spaces.iter().map(make).collect()
+}
+
+/// Kernel settings of the namespace that the calling thread is in. "default" is set before any
+/// interface exists, so that all of them start with it.
+fn settings(space: &Space) -> Result<()> {
+    let flag = |on: bool| if on { "1" } else { "0" };
+    let mut wanted = vec![("ipv4/ip_forward".to_owned(), flag(space.forwards))];
+    for who in ["all", "default"] {
+        wanted.extend([
+            // Spoofed sources must pass: reverse path filtering would drop them.
+            (format!("ipv4/conf/{who}/rp_filter"), "0"),
+            (format!("ipv4/conf/{who}/accept_redirects"), "0"),
+            (format!("ipv4/conf/{who}/send_redirects"), "0"),
+            (format!("ipv4/conf/{who}/arp_announce"), "2"),
+            (format!("ipv6/conf/{who}/forwarding"), flag(space.forwards)),
+            (format!("ipv6/conf/{who}/accept_ra"), "0"),
+            (format!("ipv6/conf/{who}/accept_redirects"), "0"),
+            (format!("ipv6/conf/{who}/accept_dad"), "0"),
+            (format!("ipv6/conf/{who}/dad_transmits"), "0"),
+            (format!("ipv6/conf/{who}/router_solicitations"), "0"),
+        ]);
+    }
+    if !space.v6() {
+        // Interfaces that carry no IPv6 need not chat about it.
+        wanted.push(("ipv6/conf/default/disable_ipv6".into(), "1"));
+    }
+    for (key, value) in wanted {
+        let path = format!("/proc/sys/net/{key}");
+        match fs::write(&path, value) {
+            Ok(()) => {}
+            // A kernel without IPv6 is fine where none is wanted.
+            Err(_) if key.starts_with("ipv6") && !space.v6() => {}
+            Err(e) => {
+                return Err(e).with_context(|| format!("cannot set {path} in {}", space.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn connect(layout: &Layout, handles: &[Handle]) -> Result<()> {
+    for (wire, link) in layout.wires.iter().zip(0..) {
+        let [a, b] = wire.map(|end| (end, &layout.spaces[end.space].ports[end.port]));
+        let far = &layout.spaces[b.0.space];
+        let file = File::open(far.path()).with_context(|| format!("cannot open {}", far.name))?;
+        let peer =
+            port_message::<LinkUnspec>(LinkMessageBuilder::default(), b.1).setns_by_fd(file.as_raw_fd());
+        let pair = port_message(LinkVeth::new(&a.1.name, &b.1.name), a.1)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
+        handles[a.0.space].link().add(pair.build()).execute().await.with_context(|| {
+            format!(
+                "cannot make link {link} between {} and {}",
+                layout.spaces[a.0.space].name, far.name
+            )
+        })?;
+    }
+    // A link carries when both its ends are up, and a route needs a link that is up.
+    try_join_all(layout.spaces.iter().zip(handles).map(|(s, h)| addresses(s, h))).await?;
+    try_join_all(layout.spaces.iter().zip(handles).map(|(s, h)| routes(s, h))).await?;
+    Ok(())
+}
+
+fn port_message<T>(message: LinkMessageBuilder<T>, port: &Port) -> LinkMessageBuilder<T> {
+    message
+        .name(port.name.clone())
+        .index(port.index)
+        .mtu(u32::from(port.mtu))
+        .address(port.mac.to_vec())
+}
+
+async fn addresses(space: &Space, handle: &Handle) -> Result<()> {
+    let up = |index: u32| handle.link().set(LinkUnspec::new_with_index(index).up().build());
+    up(1).execute().await.with_context(|| format!("cannot start lo in {}", space.name))?;
+    if let Some(address) = space.loopback {
+        let len = if address.is_ipv4() { 32 } else { 128 };
+        add_address(handle, 1, address, len)
+            .await
+            .with_context(|| format!("cannot give {address} to lo in {}", space.name))?;
+    }
+    for port in &space.ports {
+        let what = || format!("cannot give {}/{} to {} in {}", port.address, port.len, port.name, space.name);
+        add_address(handle, port.index, port.address, port.len).await.with_context(what)?;
+        up(port.index)
+            .execute()
+            .await
+            .with_context(|| format!("cannot start {} in {}", port.name, space.name))?;
+    }
+    Ok(())
+}
+
+async fn add_address(handle: &Handle, index: u32, address: IpAddr, len: u8) -> Result<()> {
+    let mut request = handle.address().add(index, address, len);
+    if address.is_ipv6() {
+        // Nobody else is on the link: do not wait for duplicate address detection.
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    Ok(request.execute().await?)
+}
+
+async fn routes(space: &Space, handle: &Handle) -> Result<()> {
+    for route in &space.routes {
+        let what = || format!("cannot route {}/{} by {} in {}", route.net, route.len, route.via, space.name);
+        let message = RouteMessageBuilder::<IpAddr>::new()
+            .destination_prefix(route.net, route.len)
+            .with_context(what)?
+            .gateway(route.via)
+            .with_context(what)?
+            .output_interface(route.index);
+        handle.route().add(message.build()).execute().await.with_context(what)?;
+    }
+    Ok(())
+}
+
+/// Frames must reach the agents as they were sent: no merging, no splitting, no checksum left for
+/// hardware that is not there.
+fn offloads(layout: &Layout) -> Result<()> {
+    for space in layout.spaces.iter().filter(|s| !s.ports.is_empty()) {
+        space::enter(&space.path())?;
+        for port in &space.ports {
+            ethtool::offloads_off(&port.name)
+                .with_context(|| format!("cannot turn offloads of {} in {} off", port.name, space.name))?;
+        }
+    }
+    Ok(())
+}

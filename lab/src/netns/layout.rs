@@ -1,0 +1,270 @@
+//! What a plan becomes on one host: a namespace for every node, an interface for every end of a link.
+//!
+//! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
+
+use crate::plan::{Node, Plan};
+use anyhow::{Context, bail};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Where `ip netns` and everybody else look for named namespaces.
+pub const NETNS_DIR: &str = "/run/netns";
+/// What the name of each of our namespaces begins with. A name alone proves nothing: see
+/// [`crate::journal`].
+pub const PREFIX: &str = "ash-";
+/// The collector's address, on the loopback of the run's control namespace.
+pub const CONTROL: &str = "10.255.0.1";
+
+/// Every namespace of a run: routers in the plan's order, then hosts, then the control namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The spaces.
+    pub spaces: Vec<Space>,
+    /// Links in the plan's order, as positions of spaces and ports.
+    pub wires: Vec<[Socket; 2]>,
+    routers: usize,
+}
+
+/// One end of a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Socket {
+    /// Position in [`Layout::spaces`].
+    pub space: usize,
+    /// Position in [`Space::ports`].
+    pub port: usize,
+}
+
+/// One network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// Its name under [`NETNS_DIR`].
+    pub name: String,
+    /// Interfaces beside the loopback, in the order of the plan's links.
+    pub ports: Vec<Port>,
+    /// Address of the loopback interface besides 127.0.0.1: a router's identity.
+    pub loopback: Option<IpAddr>,
+    /// Whether the kernel forwards here.
+    pub forwards: bool,
+    /// Routes beyond the links themselves.
+    pub routes: Vec<Route>,
+}
+
+/// One interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Name: `p0`, `p1` and so on.
+    pub name: String,
+    /// Interface index, chosen by us so that nobody needs to look it up.
+    pub index: u32,
+    /// Link-layer address: locally administered, readable in captures.
+    pub mac: [u8; 6],
+    /// Address.
+    pub address: IpAddr,
+    /// Prefix length.
+    pub len: u8,
+    /// Largest IP packet.
+    pub mtu: u16,
+    /// Position of the link in the plan.
+    pub link: usize,
+    /// Address at the other end.
+    pub peer: IpAddr,
+}
+
+/// One route through a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Destination network.
+    pub net: IpAddr,
+    /// Prefix length.
+    pub len: u8,
+    /// Interface index.
+    pub index: u32,
+    /// Next hop.
+    pub via: IpAddr,
+}
+
+impl Space {
+    /// The file that names the namespace.
+    pub fn path(&self) -> PathBuf {
+        path_of(&self.name)
+    }
+
+    /// The port on a link of the plan.
+    pub fn port_on(&self, link: usize) -> Option<&Port> {
+        self.ports.iter().find(|p| p.link == link)
+    }
+
+    /// Whether anything here speaks IPv6.
+    pub fn v6(&self) -> bool {
+        self.ports.iter().any(|p| p.address.is_ipv6())
+    }
+}
+
+/// The file that names a namespace.
+pub fn path_of(name: &str) -> PathBuf {
+    PathBuf::from(NETNS_DIR).join(name)
+}
+
+/// What stands for a run in the names of its namespaces: the last six letters of its id, which are
+/// its random part.
+pub fn short(run: &str) -> String {
+    let letters: Vec<char> = run.chars().filter(char::is_ascii_alphanumeric).collect();
+    letters[letters.len().saturating_sub(6)..].iter().map(char::to_ascii_lowercase).collect()
+}
+
+/// Whether a namespace's name is one that `run` would give.
+pub fn owns(run: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).and_then(|n| n.strip_prefix(short(run).as_str()));
+    rest.is_some_and(|r| r.starts_with('-')) && !name.contains('/') && !name.contains("..")
+}
+
+impl Layout {
+    /// Lays a plan out under a run's id.
+    ///
+    /// # Errors
+    /// When the plan contradicts itself: a link or route that names no node of it.
+    pub fn of(plan: &Plan, run: &str) -> anyhow::Result<Self> {
+        let mut layout = Self { spaces: vec![], wires: vec![], routers: plan.routers.len() };
+        let mut names = BTreeSet::new();
+        for (i, router) in plan.routers.iter().enumerate() {
+            let name = unique(&mut names, run, &router.name, 'r', i);
+            let id = std::net::Ipv4Addr::from(router.id);
+            layout.push(name, Some(id.into()), !router.deployed);
+        }
+        for (i, host) in plan.hosts.iter().enumerate() {
+            let name = unique(&mut names, run, &host.name, 'h', i);
+            layout.push(name, None, false);
+        }
+        let control = CONTROL.parse().expect("invariant: CONTROL is an address");
+        let name = unique(&mut names, run, "ctl", 'c', 0);
+        layout.push(name, Some(control), false);
+        layout.wire(plan)?;
+        layout.route(plan)?;
+        Ok(layout)
+    }
+
+    /// A router's space.
+    pub fn router(&self, i: usize) -> &Space {
+        &self.spaces[i]
+    }
+
+    /// A host's space.
+    pub fn host(&self, i: usize) -> &Space {
+        &self.spaces[self.routers + i]
+    }
+
+    /// The space where collector and agents run.
+    pub fn control(&self) -> &Space {
+        self.spaces.last().expect("invariant: Layout::of always adds the control space")
+    }
+
+    /// Position of a node's space.
+    pub fn position(&self, node: Node) -> usize {
+        match node {
+            Node::Router(i) => i,
+            Node::Host(i) => self.routers + i,
+        }
+    }
+
+    fn push(&mut self, name: String, loopback: Option<IpAddr>, forwards: bool) {
+        self.spaces.push(Space { name, ports: vec![], loopback, forwards, routes: vec![] });
+    }
+
+    fn wire(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        for (link, wire) in plan.links.iter().enumerate() {
+            let ends = [(wire.a, wire.b), (wire.b, wire.a)].map(|(end, other)| {
+                let space = self.position(end.node);
+                let limit = self.spaces.len() - 1;
+                let ports = &mut self.spaces.get_mut(space).filter(|_| space < limit)?.ports;
+                let port = ports.len();
+                ports.push(Port {
+                    name: format!("p{port}"),
+                    // The loopback has index 1.
+                    index: u32::try_from(port).ok()? + 2,
+                    mac: mac(space, port),
+                    address: end.address,
+                    len: wire.len,
+                    mtu: wire.mtu,
+                    link,
+                    peer: other.address,
+                });
+                Some(Socket { space, port })
+            });
+            let [Some(a), Some(b)] = ends else {
+                bail!("link {link} of the plan ends at a node that the plan does not have");
+            };
+            self.wires.push([a, b]);
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        for (i, router) in plan.routers.iter().enumerate() {
+            for route in &router.routes {
+                let Some(via) = route.via else { continue };
+                let port = self.spaces[i].port_on(route.link).with_context(|| {
+                    format!("router {} has a route over a link it is not on", router.name)
+                })?;
+                let index = port.index;
+                let route = Route { net: route.net, len: route.len, index, via };
+                self.spaces[i].routes.push(route);
+            }
+        }
+        for (i, host) in plan.hosts.iter().enumerate() {
+            let at = self.position(Node::Host(i));
+            let port = self.spaces[at]
+                .port_on(host.link)
+                .with_context(|| format!("host {} is not on its own link", host.name))?;
+            let index = port.index;
+            // The testbed's ranges and nothing else: no host has a default route.
+            let range = crate::scope::ranges().into_iter().find(|r| same(r.addr(), host.gateway));
+            let range = range.expect("invariant: one range for each address family");
+            let route =
+                Route { net: range.addr(), len: range.prefix_len(), index, via: host.gateway };
+            self.spaces[at].routes.push(route);
+        }
+        Ok(())
+    }
+}
+
+fn same(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4()
+}
+
+/// Locally administered, "AS" in letters, then node and port.
+fn mac(space: usize, port: usize) -> [u8; 6] {
+    let [.., s1, s0] = space.to_be_bytes();
+    let [.., p1, p0] = port.to_be_bytes();
+    [0x02, 0xa5, s1, s0, p1, p0]
+}
+
+/// A name that is legal as a file, unlike every other, and short.
+fn unique(taken: &mut BTreeSet<String>, run: &str, word: &str, kind: char, at: usize) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let word: String = word.chars().map(legal).take(40).collect();
+    let mut name = format!("{PREFIX}{}-{word}", short(run));
+    if word.is_empty() || taken.contains(&name) {
+        name = format!("{PREFIX}{}-{word}.{kind}{at}", short(run));
+    }
+    taken.insert(name.clone());
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_legal_unique_and_owned() {
+        let run = "01JABCDEFGHJKMNPQRSTVWXYZ0";
+        let mut taken = BTreeSet::new();
+        let first = unique(&mut taken, run, "a/../b", 'r', 0);
+        assert_eq!(first, "ash-vwxyz0-a____b");
+        assert_eq!(unique(&mut taken, run, "a/../b", 'h', 3), "ash-vwxyz0-a____b.h3");
+        assert!(owns(run, &first));
+        assert!(!owns(run, "ash-foo"));
+        assert!(!owns(run, "ash-vwxyz0foo"));
+        assert!(!owns("x", "ash-vwxyz0-r1"));
+    }
+}

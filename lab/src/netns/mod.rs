@@ -1,0 +1,14 @@
+//! The world `netns`: a plan on real kernel network stacks, all on one host.
+//!
+//! Every router and host is a network namespace, every link a veth pair. [`layout`] says what a plan
+//! becomes, the build makes it, and what is made is written into a [`crate::journal`] first, so that
+//! [`crate::reap`] can remove it after any accident.
+
+mod build;
+pub mod layout;
+pub(crate) mod space;
+mod world;
+
+pub use space::within;
+pub(crate) use space::inode_of_process;
+pub use world::{NetnsWorld, Removed, RunPaths};

@@ -1,0 +1,167 @@
+//! Plans and looks at the host that the tests of the world `netns` share.
+#![allow(dead_code, reason = "every test file uses a part of this")]
+
+use ashiato::plan::{
+    CasePlan, Class, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan, RoutePlan,
+    RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::process::Command;
+use traceback::case::Filter;
+use traceback::invariant::Key;
+use traceback::{Nanos, RouterId};
+
+/// Whether a test that needs root can run; says so when it cannot.
+pub(crate) fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped: needs root");
+    }
+    root
+}
+
+/// A run id that no other test uses.
+pub(crate) fn run_id() -> String {
+    ulid::Ulid::new().to_string()
+}
+
+/// A state folder of this test's own.
+pub(crate) fn state(run: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("ashiato-test-{run}"));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// Address `host` on link `link`.
+fn on_link(v6: bool, link: usize, host: u8) -> IpAddr {
+    if v6 {
+        let link = u16::try_from(link).unwrap();
+        Ipv6Addr::new(0x2001, 2, 0, link, 0, 0, 0, u16::from(host)).into()
+    } else {
+        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + u32::try_from(link).unwrap() * 4;
+        Ipv4Addr::from(base + u32::from(host)).into()
+    }
+}
+
+/// Routers in a row, the attacker before the first, the victim behind the last; one attack flow.
+/// Link 0 is the attacker's, link `n` the victim's, and link `i` comes before router `i`.
+pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
+    let len = if v6 { 64 } else { 30 };
+    let at = |i: usize, host| on_link(v6, i, host);
+    let router = |i: usize| {
+        let route = |link: usize| {
+            let via = match link {
+                l if l < i => Some((i, at(i, 1))),
+                l if l > i + 1 => Some((i + 1, at(i + 1, 2))),
+                _ => None,
+            };
+            via.map(|(by, via)| RoutePlan { net: at(link, 0), len, link: by, via: Some(via) })
+        };
+        RouterPlan {
+            name: format!("r{i}"),
+            id: RouterId(u32::from(Ipv4Addr::new(198, 19, 0, 1)) + u32::try_from(i).unwrap()),
+            asn: 64496,
+            nation: "XA".into(),
+            domain: "xa".into(),
+            deployed,
+            routes: [0, routers].into_iter().filter_map(route).collect(),
+        }
+    };
+    let node = |i: usize| match i {
+        0 => Node::Host(0),
+        i if i == routers + 1 => Node::Host(1),
+        i => Node::Router(i - 1),
+    };
+    let link = |i: usize| LinkPlan {
+        a: End { node: node(i), address: at(i, 1) },
+        b: End { node: node(i + 1), address: at(i, 2) },
+        len,
+        mtu: 1500,
+    };
+    let host = |name: &str, kind, link, mine, theirs, router| HostPlan {
+        name: name.into(),
+        kind,
+        address: at(link, mine),
+        gateway: at(link, theirs),
+        router,
+        link,
+    };
+    let victim = host("victim", HostKind::Victim, routers, 2, 1, routers - 1);
+    let filter =
+        Filter { victim: victim.address, protocol: Some(17), source_port: None, port: Some(9) };
+    Plan {
+        schema: SCHEMA.into(),
+        name: "line".into(),
+        seed: 1,
+        key: Key(1, 2),
+        draws: DrawKind::Keyed,
+        domains: vec![],
+        routers: (0..routers).map(router).collect(),
+        hosts: vec![host("attacker", HostKind::Attacker, 0, 1, 2, 0), victim],
+        links: (0..=routers).map(link).collect(),
+        flows: vec![flow(routers, v6)],
+        case: CasePlan { victim: 1, filter, samples: 4 },
+        room: None,
+        schemes: ["none", "fms"].map(scheme).into(),
+        effects: vec![],
+        process_per_router: false,
+    }
+}
+
+fn flow(routers: usize, v6: bool) -> Flow {
+    let spoofed: IpAddr = if v6 {
+        Ipv6Addr::new(0x2001, 2, 0, 0xffff, 0, 0, 0, 7).into()
+    } else {
+        Ipv4Addr::new(198, 19, 200, 7).into()
+    };
+    Flow {
+        id: 1,
+        traffic: "flood".into(),
+        class: Class::Attack,
+        from: 0,
+        to: 1,
+        source: Source::Fixed(spoofed),
+        source_port: 5000,
+        port: 9,
+        packets: 2000,
+        start: Nanos(0),
+        gap: Nanos(500_000),
+        size: 100,
+        ttl: 64,
+        mark: StartMark::Clean,
+        path: (0..routers).collect(),
+    }
+}
+
+fn scheme(id: &str) -> SchemePlan {
+    let ceiling = ashiato::plan::Ceiling { router: 1.0, r#as: 1.0, nation: 1.0 };
+    let params = if id == "fms" { serde_json::json!({"p": 0.25}) } else { serde_json::json!({}) };
+    SchemePlan { id: id.into(), params, ceiling, expected_false_routers: None }
+}
+
+/// Everything on this host that a run could leave behind, as text.
+pub(crate) fn snapshot() -> String {
+    let show = |program: &str, args: &[&str]| {
+        let out = Command::new(program).args(args).output();
+        out.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stdout).into_owned())
+    };
+    let ours = std::fs::read_dir("/proc").unwrap().filter_map(|e| {
+        let pid: i32 = e.ok()?.file_name().to_str()?.parse().ok()?;
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mark = ashiato::process::CHILD_OF.as_bytes();
+        environ.windows(mark.len()).any(|w| w == mark).then(|| format!("process {pid}\n"))
+    });
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mounts: Vec<&str> = mounts.lines().filter(|l| l.contains("netns")).collect();
+    [
+        show("ip", &["netns", "list"]),
+        show("ip", &["-o", "link", "show"]),
+        show("ip", &["route", "show", "table", "all"]),
+        show("ip", &["-6", "route", "show", "table", "all"]),
+        show("nft", &["list", "ruleset"]),
+        ours.collect(),
+        mounts.join("\n"),
+    ]
+    .concat()
+}
