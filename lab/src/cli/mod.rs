@@ -3,7 +3,14 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod demo;
+pub mod down;
+pub mod gc;
+mod progress;
+pub mod report;
+pub mod run;
 pub mod scheme;
+pub mod stop;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -21,14 +28,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Runs the built-in scenario and shows its result.
+    Demo(demo::Args),
+    /// Runs a scenario in a world, from plan to report.
+    Run(run::Args),
+    /// Shows a finished run again.
+    Report(report::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
+    /// Ends the traffic of runs; what they recorded stays.
+    Stop(stop::Args),
+    /// Removes what runs made on this host.
+    Down(down::Args),
+    /// Removes what dead runs left on this host.
+    Gc(gc::Args),
 }
 
 impl Verb {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Self::Demo(args) => demo::run(args),
+            Self::Run(args) => run::run(args),
+            Self::Report(args) => report::run(args),
             Self::Scheme(args) => scheme::run(args),
+            Self::Stop(args) => stop::run(args),
+            Self::Down(args) => down::run(args),
+            Self::Gc(args) => gc::run(args),
         }
     }
 }
