@@ -3,7 +3,9 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod load;
 pub mod scheme;
+pub mod validate;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -21,6 +23,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Checks a scenario file.
+    Validate(validate::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
 }
@@ -28,6 +32,7 @@ enum Verb {
 impl Verb {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Self::Validate(args) => validate::run(args),
             Self::Scheme(args) => scheme::run(args),
         }
     }
