@@ -11,6 +11,9 @@ pub mod report;
 pub mod run;
 pub mod scheme;
 pub mod stop;
+pub mod load;
+pub mod scheme;
+pub mod validate;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -34,6 +37,8 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
+    /// Checks a scenario file.
+    Validate(validate::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
     /// Ends the traffic of runs; what they recorded stays.
@@ -50,6 +55,7 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
+            Self::Validate(args) => validate::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
