@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod reproduce;
 pub mod scheme;
 
 use crate::exit::Exit;
@@ -21,6 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Measures papers' figures and exact laws with this build, and says which are met.
+    Reproduce(reproduce::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
 }
@@ -28,6 +31,7 @@ enum Verb {
 impl Verb {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Self::Reproduce(args) => reproduce::run(args),
             Self::Scheme(args) => scheme::run(args),
         }
     }
