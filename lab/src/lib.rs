@@ -10,7 +10,6 @@ pub mod process;
 pub mod reap;
 pub mod report;
 pub mod reproduce;
-pub mod run;
 pub mod resolve;
 pub mod run;
 pub mod scenario;

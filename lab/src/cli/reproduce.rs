@@ -1,10 +1,10 @@
 //! `ashiato reproduce`: papers' figures and exact laws against this build.
 
+use super::progress::Progress;
 use crate::exit::Exit;
 use crate::reproduce::{self, Request, print};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 /// Arguments of `ashiato reproduce`.
 #[derive(Debug, clap::Args)]
@@ -49,16 +49,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         hops: args.hops.clone(),
         seed: args.seed,
     };
-    let bar = bar()?;
+    let progress = Progress::start();
     let rows = reproduce::run(&request, &mut |done, of, id| {
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
-        bar.set_message(id.to_owned());
-        if bar.is_hidden() {
-            say(&format!("{}/{of} {id}", done + 1));
-        }
-    })?;
-    bar.finish_and_clear();
+        progress.say(&format!("{}/{of} {id}", done + 1));
+    });
+    progress.end();
+    let rows = rows?;
     super::print(match args.format {
         Format::Table => print::table(&rows),
         Format::Json => print::json(&rows),
@@ -71,15 +67,6 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     say(&format!("{} of {} rows missed: {}", missed.len(), rows.len(), missed.join(", ")));
     Ok(Exit::Missed)
-}
-
-/// A bar on a terminal; hidden elsewhere, where each job has a line.
-fn bar() -> anyhow::Result<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {msg}")?;
-    Ok(ProgressBar::new(0).with_style(style))
 }
 
 fn say(line: &str) {
