@@ -9,6 +9,7 @@ pub mod gc;
 mod progress;
 pub mod report;
 pub mod run;
+pub mod reproduce;
 pub mod scheme;
 pub mod stop;
 pub mod load;
@@ -39,6 +40,8 @@ enum Verb {
     Report(report::Args),
     /// Checks a scenario file.
     Validate(validate::Args),
+    /// Measures papers' figures and exact laws with this build, and says which are met.
+    Reproduce(reproduce::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
     /// Ends the traffic of runs; what they recorded stays.
@@ -56,6 +59,7 @@ impl Verb {
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
             Self::Validate(args) => validate::run(args),
+            Self::Reproduce(args) => reproduce::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
