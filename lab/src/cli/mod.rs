@@ -6,14 +6,13 @@
 pub mod demo;
 pub mod down;
 pub mod gc;
+pub mod load;
 mod progress;
 pub mod report;
-pub mod run;
 pub mod reproduce;
+pub mod run;
 pub mod scheme;
 pub mod stop;
-pub mod load;
-pub mod scheme;
 pub mod validate;
 
 use crate::exit::Exit;
