@@ -2,8 +2,8 @@
 
 use super::run::{self, Format, WorldName};
 use crate::exit::Exit;
-use crate::scenario::{self, Overrides};
 use crate::resolve;
+use crate::scenario::{self, Overrides};
 use anyhow::Result;
 use std::path::PathBuf;
 

@@ -2,8 +2,8 @@
 
 use super::print;
 use crate::exit::Exit;
-use crate::reap::{Swept, sweep};
 use crate::journal;
+use crate::reap::{Swept, sweep};
 use anyhow::Result;
 use std::fmt::Write;
 

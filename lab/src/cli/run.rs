@@ -5,11 +5,11 @@ use super::progress::Progress;
 use crate::exit::Exit;
 use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
+use crate::report;
 use crate::run::{self, Options};
 use crate::sim::Sim;
 use crate::summary::{Ending, Summary};
 use crate::world::World;
-use crate::report;
 use anyhow::Result;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -91,8 +91,7 @@ pub fn run(args: &Args) -> Result<Exit> {
         };
         let text = std::fs::read_to_string(&args.given.file)?;
         let datapath = scenario.spec.datapath.word();
-        let (summary, folder) =
-            one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
+        let (summary, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
         show(&summary, &folder, args.format)?;
         let exit = exit(&summary);
         if worst == Exit::Met || exit == Exit::Void {
@@ -139,7 +138,8 @@ pub fn one(
         WorldName::Sim => Box::new(Sim::new(plan.clone())),
         WorldName::Netns => {
             let paths = RunPaths { id, dir: std::path::absolute(&path)? };
-            drop(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?); anyhow::bail!("x")
+            drop(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?);
+            anyhow::bail!("x")
         }
     };
     let summary = run::run(&plan, place.as_mut(), folder, &options);

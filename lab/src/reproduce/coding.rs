@@ -60,13 +60,7 @@ fn hybrid(sampling: &Sampling) -> Vec<Row> {
     quantiles("pint-hybrid-k25", code, [said(41.0), said(68.0)], Gate::Paper(0.08), sampling)
 }
 
-fn quantiles(
-    name: &str,
-    code: Code,
-    said: [Said; 2],
-    gate: Gate,
-    sampling: &Sampling,
-) -> Vec<Row> {
+fn quantiles(name: &str, code: Code, said: [Said; 2], gate: Gate, sampling: &Sampling) -> Vec<Row> {
     let samples = sampling.sample(name, sampling.runs(200_000, 50_000), |c| code.packets(c));
     let row = |((word, probability), said): ((&str, f64), Said)| {
         let id = format!("{name}-{word}");

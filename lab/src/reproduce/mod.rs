@@ -94,8 +94,7 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
 /// Path lengths for one family of rows: those asked for, else the paper's; and those that a row's
 /// id names.
 fn lengths(request: &Request, family: &str, papers: &[u8], most: u8) -> anyhow::Result<Vec<u8>> {
-    let mut lengths =
-        if request.hops.is_empty() { papers.to_vec() } else { request.hops.clone() };
+    let mut lengths = if request.hops.is_empty() { papers.to_vec() } else { request.hops.clone() };
     let named = |name: &String| name.strip_prefix(family)?.split('-').next()?.parse::<u8>().ok();
     lengths.extend(request.only.iter().filter_map(named));
     lengths.sort_unstable();
@@ -138,8 +137,7 @@ mod tests {
     #[test]
     fn unknown_names_and_lengths_are_refused_with_help() {
         let ask = |names, hops: &[u8]| {
-            let request =
-                Request { only: only(names), hops: hops.to_vec(), ..Request::default() };
+            let request = Request { only: only(names), hops: hops.to_vec(), ..Request::default() };
             let error = run(&request, &mut |_, _, _| {}).unwrap_err();
             (Exit::of(&error), error.to_string())
         };

@@ -91,7 +91,8 @@ impl Measured {
     /// A share of trials, with Wilson's interval.
     pub fn share(hits: u64, trials: u64) -> Self {
         let interval = traceback::stats::wilson(hits, trials, LEVEL);
-        let ours = if trials == 0 { Err("no trials".to_owned()) } else { Ok(hits as f64 / trials as f64) };
+        let ours =
+            if trials == 0 { Err("no trials".to_owned()) } else { Ok(hits as f64 / trials as f64) };
         Self { ours, interval: Some(interval), runs: trials }
     }
 
@@ -111,7 +112,8 @@ impl Measured {
             said.law.is_none().then_some("no law in closed form"),
         ];
         let reasons = unsaid.into_iter().flatten().map(str::to_owned);
-        let why: Vec<String> = self.ours.as_ref().err().cloned().into_iter().chain(reasons).collect();
+        let why: Vec<String> =
+            self.ours.as_ref().err().cloned().into_iter().chain(reasons).collect();
         Row {
             id: id.to_owned(),
             paper: said.paper,
@@ -199,7 +201,8 @@ mod tests {
     #[test]
     fn a_run_without_an_end_is_never_passed_over() {
         let samples = [Some(1.0), None, Some(2.0)];
-        let row = Measured::of(&samples, Statistic::Mean, 7).row("x", said(1.5), Gate::Law(1.0), &QUICK);
+        let row =
+            Measured::of(&samples, Statistic::Mean, 7).row("x", said(1.5), Gate::Law(1.0), &QUICK);
         assert_eq!((row.ours, row.met), (None, false));
         assert!(row.why.unwrap().contains("1 of 3 runs"));
     }

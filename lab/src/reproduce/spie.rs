@@ -123,9 +123,8 @@ impl Forest {
         }
         let case = case_of(path[0], self.map.clone(), self.key, packet);
         let answer = |(router, query): &Question| Some(self.routers.get(router)?.answer(query));
-        let mut ask = |asked: &[Question]| -> Vec<Option<Answer>> {
-            asked.iter().map(answer).collect()
-        };
+        let mut ask =
+            |asked: &[Question]| -> Vec<Option<Answer>> { asked.iter().map(answer).collect() };
         let Ok(Finding::Paths(graph)) = trace(&*self.scheme, &case, &[], &mut ask).finding else {
             return None;
         };
@@ -182,7 +181,8 @@ fn digests(sampling: &Sampling) -> Vec<Row> {
         counts.iter().map(pick).fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
     };
     let said = Said { paper: None, law: Some(0.0) };
-    let row = |id, (wrong, cases)| Measured::count(wrong, cases).row(id, said, Gate::Exact, sampling);
+    let row =
+        |id, (wrong, cases)| Measured::count(wrong, cases).row(id, said, Gate::Exact, sampling);
     vec![row("spie-digest-kept", sum(|c| c[0])), row("spie-digest-changed", sum(|c| c[1]))]
 }
 
@@ -198,7 +198,8 @@ fn one_digest(chance: &mut Chance) -> [(u64, u64); 2] {
         repair(&mut other);
         digest(&other)
     };
-    let bits = |range: std::ops::Range<usize>| range.flat_map(|at| (0..8).map(move |b| (at, 1 << b)));
+    let bits =
+        |range: std::ops::Range<usize>| range.flat_map(|at| (0..8).map(move |b| (at, 1 << b)));
     // TOS, Identification, reserved flag and DF, TTL, transport checksum.
     let free = bits(1..2).chain(bits(4..6)).chain([(6, 0x80), (6, 0x40)]).chain(bits(8..9));
     let mut kept: Vec<bool> =
@@ -209,9 +210,8 @@ fn one_digest(chance: &mut Chance) -> [(u64, u64); 2] {
     let changed: Vec<bool> = bound
         .map(|(at, bit)| flipped(at, bit).is_some_and(|digest| Some(digest) != before))
         .collect();
-    [kept, changed].map(|held| {
-        (held.iter().filter(|held| !**held).count() as u64, held.len() as u64)
-    })
+    [kept, changed]
+        .map(|held| (held.iter().filter(|held| !**held).count() as u64, held.len() as u64))
 }
 
 /// The packet with four bytes of options: no operation, as RFC 791 has it.
