@@ -13,6 +13,12 @@ pub mod reproduce;
 pub mod run;
 pub mod scheme;
 pub mod stop;
+pub mod load;
+pub mod new;
+pub mod plan;
+pub mod schema;
+pub mod scheme;
+mod tables;
 pub mod validate;
 
 use crate::exit::Exit;
@@ -41,6 +47,14 @@ enum Verb {
     Validate(validate::Args),
     /// Measures papers' figures and exact laws with this build, and says which are met.
     Reproduce(reproduce::Args),
+    /// Writes a scenario file to start from.
+    New(new::Args),
+    /// Checks a scenario file.
+    Validate(validate::Args),
+    /// Shows everything that a run would make and send, and the best it could find.
+    Plan(plan::Args),
+    /// Prints the JSON Schema of a file format.
+    Schema(schema::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
     /// Ends the traffic of runs; what they recorded stays.
@@ -59,6 +73,10 @@ impl Verb {
             Self::Report(args) => report::run(args),
             Self::Validate(args) => validate::run(args),
             Self::Reproduce(args) => reproduce::run(args),
+            Self::New(args) => new::run(args),
+            Self::Validate(args) => validate::run(args),
+            Self::Plan(args) => plan::run(args),
+            Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),

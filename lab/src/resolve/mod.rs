@@ -5,6 +5,7 @@
 
 mod addresses;
 mod chosen;
+pub mod expect;
 mod flows;
 pub mod pages;
 mod routes;
