@@ -18,7 +18,8 @@ pub struct NextHop {
 struct Route {
     len: u8,
     net: u128,
-    next: NextHop,
+    /// `None` refuses: no shorter prefix is tried.
+    next: Option<NextHop>,
 }
 
 /// Longest-prefix look-up for both versions of IP.
@@ -32,6 +33,15 @@ impl Fib {
     /// Adds a route, or replaces the one with the same prefix. Bits beyond `len` are ignored, and a
     /// `len` beyond the address's width counts as that width.
     pub fn insert(&mut self, net: IpAddr, len: u8, next: NextHop) {
+        self.put(net, len, Some(next));
+    }
+
+    /// Refuses a prefix, whatever shorter ones say: a blackhole, or a way out that is not ours.
+    pub fn refuse(&mut self, net: IpAddr, len: u8) {
+        self.put(net, len, None);
+    }
+
+    fn put(&mut self, net: IpAddr, len: u8, next: Option<NextHop>) {
         let (bits, width) = widen(net);
         let len = len.min(width);
         let table = if net.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
@@ -45,7 +55,7 @@ impl Fib {
     pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
         let (bits, _) = widen(to);
         let table = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        table.iter().find(|r| bits & mask(r.len) == r.net).map(|r| r.next)
+        table.iter().find(|r| bits & mask(r.len) == r.net).and_then(|r| r.next)
     }
 
     /// Number of routes.
@@ -89,5 +99,8 @@ mod tests {
         assert_eq!(port("203.0.113.1"), Some(0));
         assert_eq!(port("2001:2::1"), None);
         assert_eq!(fib.len(), 3);
+        fib.refuse("198.18.7.0".parse().unwrap(), 25);
+        assert_eq!(port("198.18.7.1"), None);
+        assert_eq!(port("198.18.7.200"), Some(3));
     }
 }

@@ -1,7 +1,24 @@
 //! Where packets come in and go out: raw sockets and the userspace router over them.
 //!
 //! - [`socket`] is a safe AF_PACKET socket: for taps, traffic actors and observers.
+//! - [`afpacket`] is the userspace router over [`port`]s, [`observer`] the listener at a victim; both
+//!   run in the loop of [`serve`] and are asked over a [`desk`].
+//! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
+//! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames, [`netns`]
+//!   enters namespaces, [`poll`] sleeps.
 //!
 //! Nothing here knows a scheme: the router is [`traceback::router::Router`].
 
+pub mod afpacket;
+pub mod desk;
+pub mod finish;
+pub mod netns;
+pub mod observer;
+pub mod offload;
+pub mod poll;
+pub mod port;
+pub mod serve;
 pub mod socket;
+pub mod tables;
+pub mod waiting;
+pub mod watch;

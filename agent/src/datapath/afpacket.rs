@@ -1,0 +1,265 @@
+//! The userspace router: ports of one namespace around one [`Router`], in one thread.
+//!
+//! ```text
+//! frame in -> ours? -> finish checksum -> Router::forward -> neighbour's address -> frame out
+//!                                              |                  | unknown
+//!                                              v                  v
+//!                                         ICMP error       waits, kernel asks
+//! ```
+//! The kernel keeps its part: it answers ARP and ND, takes packets for the host itself, and holds the
+//! tables that [`super::watch`] follows. A frame is copied once on its way and nothing is allocated,
+//! except for packets that wait for a neighbour.
+
+use super::desk::{Counter, Event, Share};
+use super::finish::finish;
+use super::port::Port;
+use super::serve::{BATCH, Work};
+use super::tables::{Mac, Tables};
+use super::waiting::{Held, Waiting};
+use crate::latency::{Nanoseconds, Watch};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use traceback::case::{Answer, Query};
+use traceback::report::Counters;
+use traceback::router::{self, ETHERNET, Router, Verdict};
+use traceback::vantage::{Harms, Vantage};
+use traceback::{Nanos, Place, RouterId};
+
+/// A router at work.
+#[derive(Debug)]
+pub struct Forwarder {
+    ports: Vec<Port>,
+    rest: Rest,
+    frame: Vec<u8>,
+}
+
+/// All but the receiving side, so that a received frame can be borrowed while the rest changes.
+#[derive(Debug)]
+struct Rest {
+    router: Router,
+    place: Place,
+    neighbours: Vec<Option<RouterId>>,
+    tables: Tables,
+    waiting: Waiting,
+    watch: Watch,
+    harms: Harms,
+    lost: u64,
+}
+
+impl Forwarder {
+    /// A router with these ports, whose neighbours stand in the same order; it forwards nothing until
+    /// it has [`Tables`].
+    pub fn new(
+        place: Place,
+        ports: Vec<Port>,
+        neighbours: Vec<Option<RouterId>>,
+        vantage: Box<dyn Vantage>,
+        sample_1_in: u32,
+    ) -> Self {
+        let mut router = Router::new(place, vec![], &[], traceback::fib::Fib::default());
+        router.vantage = Some(vantage);
+        let rest = Rest {
+            router,
+            place,
+            neighbours,
+            tables: Tables::default(),
+            waiting: Waiting::default(),
+            watch: Watch::new(sample_1_in),
+            harms: Harms::default(),
+            lost: 0,
+        };
+        Self { ports, rest, frame: Vec::with_capacity(1 << 17) }
+    }
+
+    /// Sends `self.frame` to a neighbour, or lets it wait for the neighbour's address.
+    fn send(&mut self, port: u16, to: IpAddr, at: Nanos, counter: &Counter) -> Sent {
+        let Some(mac) = self.rest.tables.neighbours.get(&(port, to)) else {
+            return match self.rest.waiting.hold((port, to), &self.frame, at) {
+                Held::Refused => Sent::Unreachable,
+                Held::Waits => Sent::Later,
+                Held::Ask => {
+                    counter.mention(Event::Resolve { port, address: to });
+                    Sent::Later
+                }
+            };
+        };
+        address(&mut self.frame, mac, &self.rest.tables, port);
+        let out = self.ports.get_mut(usize::from(port));
+        if out.is_some_and(|p| p.send(&self.frame)) { Sent::Now } else { Sent::Failed }
+    }
+
+    fn one(&mut self, socket: usize, at: Nanos, counter: &Counter) -> bool {
+        let Some(frame) = self.ports[socket].next() else { return false };
+        self.frame.clear();
+        self.frame.extend_from_slice(frame);
+        let port = u16::try_from(socket).expect("invariant: fewer than 65536 ports");
+        match self.rest.decide(port, &mut self.frame, at) {
+            Decision::Done => {}
+            Decision::Forward { port, to } => {
+                let sent = self.send(port, to, at, counter);
+                self.rest.count(sent);
+            }
+            Decision::Answer { port, to } => {
+                // An error message that cannot be sent is no loss of a packet on its way.
+                self.send(port, to, at, counter);
+            }
+        }
+        true
+    }
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Now,
+    Later,
+    Unreachable,
+    Failed,
+}
+
+enum Decision {
+    Done,
+    Forward { port: u16, to: IpAddr },
+    Answer { port: u16, to: IpAddr },
+}
+
+impl Rest {
+    /// Lets the router decide, and leaves in `frame` what is to be sent.
+    fn decide(&mut self, port: u16, frame: &mut Vec<u8>, at: Nanos) -> Decision {
+        let mac = self.tables.links.get(usize::from(port)).map(|l| l.mac);
+        if frame.len() >= ETHERNET && mac.is_some_and(|m| frame[..6] != m) {
+            // To somebody else, or to all: never to be passed on (RFC 1812 section 5.3.4).
+            self.router.counters.received += 1;
+            self.router.counters.local += 1;
+            return Decision::Done;
+        }
+        if let Some(body) = frame.get_mut(ETHERNET..) {
+            finish(body);
+        }
+        match self.router.forward(port, frame, at, &mut self.watch) {
+            Verdict::Send { port, to } => {
+                frame.truncate(ETHERNET + total(&frame[ETHERNET..]));
+                Decision::Forward { port, to }
+            }
+            Verdict::Answer { packet, port, to } => {
+                frame.truncate(ETHERNET);
+                frame.extend_from_slice(packet);
+                let kind: u16 = if packet[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
+                frame[12..14].copy_from_slice(&kind.to_be_bytes());
+                Decision::Answer { port, to }
+            }
+            Verdict::Local | Verdict::Dropped => Decision::Done,
+        }
+    }
+
+    /// The router has counted the frame as forwarded; puts that right where it was not.
+    fn count(&mut self, sent: Sent) {
+        let counters = &mut self.router.counters;
+        match sent {
+            Sent::Now => return,
+            Sent::Later => {}
+            Sent::Unreachable => counters.unroutable += 1,
+            Sent::Failed => counters.overrun += 1,
+        }
+        counters.forwarded -= 1;
+    }
+
+    fn rebuild(&mut self, tables: Tables) {
+        let ports = tables.links.iter().zip(&self.neighbours).map(|(link, neighbour)| {
+            router::Port { neighbour: *neighbour, addresses: link.addresses.clone(), mtu: link.mtu }
+        });
+        let fib = tables.fib.clone();
+        let mut router = Router::new(self.place, ports.collect(), &tables.own, fib);
+        router.vantage = self.router.vantage.take();
+        router.counters = self.router.counters;
+        self.router = router;
+        self.tables = tables;
+    }
+}
+
+impl Work for Forwarder {
+    fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        self.ports.iter().map(AsFd::as_fd).collect()
+    }
+
+    fn batch(&mut self, socket: usize, at: Nanos, counter: &Counter) -> usize {
+        (0..BATCH).take_while(|_| self.one(socket, at, counter)).count()
+    }
+
+    fn error(&mut self, socket: usize) {
+        self.ports[socket].clear_error();
+    }
+
+    fn tables(&mut self, tables: Tables) {
+        self.rest.rebuild(tables);
+        let known = &self.rest.tables.neighbours;
+        for entry in self.rest.waiting.release(|n| known.contains_key(n)) {
+            let (port, to) = entry.neighbour;
+            for frame in entry.frames {
+                self.frame.clone_from(&frame);
+                let Some(mac) = self.rest.tables.neighbours.get(&(port, to)) else { continue };
+                address(&mut self.frame, mac, &self.rest.tables, port);
+                let counters = &mut self.rest.router.counters;
+                let out = self.ports.get_mut(usize::from(port));
+                let sent = out.is_some_and(|p| p.send(&self.frame));
+                *(if sent { &mut counters.forwarded } else { &mut counters.overrun }) += 1;
+            }
+        }
+    }
+
+    fn tick(&mut self, at: Nanos) -> bool {
+        if self.rest.waiting.is_empty() {
+            return false;
+        }
+        self.rest.router.counters.unroutable += self.rest.waiting.expire(at);
+        !self.rest.waiting.is_empty()
+    }
+
+    fn cut(&mut self, fresh: Nanoseconds) -> Share {
+        let drops: u64 = self.ports.iter().map(Port::drops).sum();
+        let rest = &mut self.rest;
+        let mut counters: Counters = std::mem::take(&mut rest.router.counters);
+        counters.overrun += drops;
+        counters.received += drops;
+        let vantage = rest.router.vantage.as_deref().expect("invariant: new() gives a vantage");
+        counters.harms = since(vantage.harms(), &mut rest.harms);
+        let lost = vantage.lost() - rest.lost;
+        rest.lost += lost;
+        // A router's ledger stays at home and is asked; a ledger that travels is the victim's.
+        let (footprint, ledger) = (vantage.footprint() as u64, None);
+        let latency = std::mem::replace(&mut rest.watch.times, fresh);
+        Share { counters, lost, footprint, ledger, latency }
+    }
+
+    fn answer(&self, query: &Query) -> Answer {
+        let vantage = self.rest.router.vantage.as_deref();
+        vantage.expect("invariant: new() gives a vantage").answer(query)
+    }
+}
+
+/// The growth of a count, which becomes the new base.
+pub(super) fn since(now: Harms, base: &mut Harms) -> Harms {
+    let grown = Harms {
+        marked: now.marked - base.marked,
+        fragments_skipped: now.fragments_skipped - base.fragments_skipped,
+        df_set: now.df_set - base.df_set,
+        no_slot: now.no_slot - base.no_slot,
+        no_room: now.no_room - base.no_room,
+    };
+    *base = now;
+    grown
+}
+
+/// Writes both Ethernet addresses.
+fn address(frame: &mut [u8], to: &Mac, tables: &Tables, port: u16) {
+    frame[..6].copy_from_slice(to);
+    if let Some(link) = tables.links.get(usize::from(port)) {
+        frame[6..12].copy_from_slice(&link.mac);
+    }
+}
+
+/// Length of an IP packet that the router has checked; what follows it in a frame is padding.
+fn total(packet: &[u8]) -> usize {
+    let word = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+    if packet[0] >> 4 == 4 { word(2) } else { 40 + word(4) }
+}

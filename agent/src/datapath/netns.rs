@@ -1,0 +1,43 @@
+//! Network namespaces of threads: a thread enters one, then opens its sockets there for good.
+
+use anyhow::{Context, ensure};
+use std::fs::{self, File};
+use std::path::Path;
+
+/// Moves the calling thread, and only it, into the namespace that this file names.
+///
+/// # Errors
+/// No such file, not a network namespace, or no privilege.
+pub fn enter(path: &Path) -> anyhow::Result<()> {
+    let file =
+        File::open(path).with_context(|| format!("open network namespace {}", path.display()))?;
+    nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET)
+        .with_context(|| format!("enter network namespace {} (needs root)", path.display()))
+}
+
+/// Makes sure that the kernel does not forward what comes in by these interfaces: every packet would
+/// go on twice, once unmarked.
+///
+/// # Errors
+/// Names the sysctl to change.
+pub fn kernel_forwards_nothing(interfaces: &[&str]) -> anyhow::Result<()> {
+    for name in interfaces {
+        ensure!(
+            !name.is_empty() && name.len() < 16 && !name.contains('/') && !name.starts_with('.'),
+            "{name:?} is no interface name: give the name that `ip link` shows"
+        );
+        refuse_forwarding(&format!("net/ipv4/conf/{name}/forwarding"), "net.ipv4.ip_forward")?;
+    }
+    refuse_forwarding("net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding")
+}
+
+fn refuse_forwarding(file: &str, sysctl: &str) -> anyhow::Result<()> {
+    // Missing where the kernel lacks that version of IP, or the interface: then nothing is forwarded.
+    let value = fs::read_to_string(Path::new("/proc/sys").join(file)).unwrap_or_default();
+    ensure!(
+        value.trim() != "1",
+        "the kernel forwards here ({file} = 1), so every packet would be sent twice: \
+         run `sysctl -w {sysctl}=0` in this namespace, or use a datapath where the kernel routes"
+    );
+    Ok(())
+}

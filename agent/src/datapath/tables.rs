@@ -1,0 +1,291 @@
+//! A router's tables as the kernel holds them: routes, addresses, links, neighbours.
+//!
+//! [`Tables::of`] is a pure function of one dump of the kernel's tables, so that what is tested is
+//! what runs. Only the main routing table counts; rules and other tables are not followed. Where the
+//! kernel refuses (unreachable, blackhole, prohibit) or would leave by an interface that is not a
+//! port of this router, the prefix is refused rather than left to a shorter one.
+
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
+    RouteNextHopFlags, RouteType, RouteVia,
+};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use traceback::fib::{Fib, NextHop};
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+/// One dump of the kernel's tables.
+#[derive(Debug, Default)]
+pub struct Dump {
+    /// Links.
+    pub links: Vec<LinkMessage>,
+    /// Addresses of both versions.
+    pub addresses: Vec<AddressMessage>,
+    /// Routes of both versions, all tables.
+    pub routes: Vec<RouteMessage>,
+    /// Neighbours of both versions.
+    pub neighbours: Vec<NeighbourMessage>,
+}
+
+/// A port as the kernel describes its interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Own Ethernet address.
+    pub mac: Mac,
+    /// Largest IP packet, in bytes.
+    pub mtu: u16,
+    /// Whether it is up.
+    pub up: bool,
+    /// Own addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What a router needs from the kernel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tables {
+    /// By port.
+    pub links: Vec<Link>,
+    /// All addresses of the namespace, those of the ports included.
+    pub own: Vec<IpAddr>,
+    /// Routes by port.
+    pub fib: Fib,
+    /// Neighbours whose Ethernet address is known, by port.
+    pub neighbours: HashMap<(u16, IpAddr), Mac>,
+    /// Neighbours that the kernel would ask again before it used them.
+    pub stale: Vec<(u16, IpAddr)>,
+}
+
+impl Tables {
+    /// Picks what concerns the ports with these interface indices, in the ports' order.
+    pub fn of(dump: &Dump, ports: &[u32]) -> Self {
+        let mut tables = Self { links: vec![Link::default(); ports.len()], ..Self::default() };
+        let port = |index: u32| ports.iter().position(|p| *p == index);
+        for link in &dump.links {
+            if let Some(at) = port(link.header.index) {
+                read_link(&mut tables.links[at], link);
+            }
+        }
+        for message in &dump.addresses {
+            let Some(address) = own_address(message) else { continue };
+            tables.own.push(address);
+            if let Some(at) = port(message.header.index) {
+                tables.links[at].addresses.push(address);
+            }
+        }
+        tables.fib = routes(&dump.routes, ports);
+        for message in &dump.neighbours {
+            let Some(at) = port(message.header.ifindex).and_then(|p| u16::try_from(p).ok()) else {
+                continue;
+            };
+            let Some((address, mac)) = neighbour(message) else { continue };
+            tables.neighbours.insert((at, address), mac);
+            if message.header.state == NeighbourState::Stale {
+                tables.stale.push((at, address));
+            }
+        }
+        tables
+    }
+}
+
+fn read_link(link: &mut Link, message: &LinkMessage) {
+    link.up = message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::Address(bytes) => {
+                link.mac = bytes.as_slice().try_into().unwrap_or_default();
+            }
+            LinkAttribute::Mtu(mtu) => link.mtu = u16::try_from(*mtu).unwrap_or(u16::MAX),
+            _ => {}
+        }
+    }
+}
+
+/// `Local` is the host's own address where the two differ, on point-to-point links.
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message.attributes.iter().find_map(|a| match a {
+        AddressAttribute::Local(a) => Some(*a),
+        _ => None,
+    });
+    local.or_else(|| {
+        message.attributes.iter().find_map(|a| match a {
+            AddressAttribute::Address(a) => Some(*a),
+            _ => None,
+        })
+    })
+}
+
+fn neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Mac)> {
+    use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
+    if !matches!(message.header.state, Reachable | Stale | Delay | Probe | Permanent | Noarp) {
+        return None;
+    }
+    let (mut address, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(a)) => {
+                address = Some(IpAddr::V4(*a));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(a)) => {
+                address = Some(IpAddr::V6(*a));
+            }
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = bytes.as_slice().try_into().ok(),
+            _ => {}
+        }
+    }
+    Some((address?, mac?))
+}
+
+/// What the kernel does with a prefix.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    net: IpAddr,
+    len: u8,
+    metric: u32,
+    next: Option<NextHop>,
+}
+
+fn routes(messages: &[RouteMessage], ports: &[u32]) -> Fib {
+    let mut choices: Vec<Choice> = messages.iter().filter_map(|m| choice(m, ports)).collect();
+    // The table keeps the last one of a prefix: the one with the lowest metric, as in the kernel.
+    choices.sort_by_key(|c| std::cmp::Reverse(c.metric));
+    let mut fib = Fib::default();
+    for Choice { net, len, next, .. } in choices {
+        match next {
+            Some(next) => fib.insert(net, len, next),
+            None => fib.refuse(net, len),
+        }
+    }
+    fib
+}
+
+fn choice(message: &RouteMessage, ports: &[u32]) -> Option<Choice> {
+    let RouteHeader { table, kind, flags, destination_prefix_length: len, .. } = message.header;
+    let mut main = u32::from(table);
+    let mut net = match u8::from(message.header.address_family) {
+        AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let mut metric = 0;
+    let mut multipath = &[][..];
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(t) => main = *t,
+            RouteAttribute::Destination(to) => net = address(to)?,
+            RouteAttribute::Priority(m) => metric = *m,
+            RouteAttribute::MultiPath(hops) => multipath = hops,
+            _ => {}
+        }
+    }
+    if main != u32::from(RouteHeader::RT_TABLE_MAIN) {
+        return None;
+    }
+    let next = match kind {
+        RouteType::Unicast if flags.contains(RouteFlags::Dead) => {
+            return None;
+        }
+        RouteType::Unicast => next_hop(&message.attributes, None, ports)
+            .or_else(|| multipath.iter().find_map(|hop| alive(hop, ports))),
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => None,
+        _ => return None,
+    };
+    Some(Choice { net, len, metric, next })
+}
+
+/// Departs: of several next hops the first living one takes all; kernels spread flows over them.
+fn alive(hop: &RouteNextHop, ports: &[u32]) -> Option<NextHop> {
+    if hop.flags.contains(RouteNextHopFlags::Dead) {
+        return None;
+    }
+    next_hop(&hop.attributes, Some(hop.interface_index), ports)
+}
+
+fn next_hop(
+    attributes: &[RouteAttribute],
+    mut interface: Option<u32>,
+    ports: &[u32],
+) -> Option<NextHop> {
+    let mut via = None;
+    for attribute in attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => interface = Some(*index),
+            RouteAttribute::Gateway(gateway) => via = Some(address(gateway)?),
+            RouteAttribute::Via(RouteVia::Inet(a)) => via = Some(IpAddr::V4(*a)),
+            RouteAttribute::Via(RouteVia::Inet6(a)) => via = Some(IpAddr::V6(*a)),
+            _ => {}
+        }
+    }
+    let port = ports.iter().position(|p| Some(*p) == interface)?;
+    Some(NextHop { port: u16::try_from(port).ok()?, via })
+}
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+fn address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(a) => Some(IpAddr::V4(*a)),
+        RouteAddress::Inet6(a) => Some(IpAddr::V6(*a)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtnetlink::packet_route::AddressFamily;
+
+    fn route(to: [u8; 4], len: u8, kind: RouteType, rest: Vec<RouteAttribute>) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.destination_prefix_length = len;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.kind = kind;
+        message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(to.into())));
+        message.attributes.extend(rest);
+        message
+    }
+
+    fn lookup(messages: &[RouteMessage], to: &str) -> Option<u16> {
+        routes(messages, &[7, 8]).lookup(to.parse().unwrap()).map(|n| n.port)
+    }
+
+    #[test]
+    fn the_lowest_metric_wins() {
+        let with = |oif, metric| {
+            let rest = vec![RouteAttribute::Oif(oif), RouteAttribute::Priority(metric)];
+            route([198, 18, 0, 0], 16, RouteType::Unicast, rest)
+        };
+        assert_eq!(lookup(&[with(7, 10), with(8, 20)], "198.18.0.1"), Some(0));
+        assert_eq!(lookup(&[with(7, 20), with(8, 10)], "198.18.0.1"), Some(1));
+    }
+
+    #[test]
+    fn refusals_shadow_shorter_prefixes() {
+        let all = route([0, 0, 0, 0], 0, RouteType::Unicast, vec![RouteAttribute::Oif(7)]);
+        let hole = route([198, 18, 0, 0], 16, RouteType::BlackHole, vec![]);
+        let elsewhere =
+            route([198, 19, 0, 0], 16, RouteType::Unicast, vec![RouteAttribute::Oif(99)]);
+        let table = [all, hole, elsewhere];
+        assert_eq!(lookup(&table, "198.18.0.1"), None, "blackhole");
+        assert_eq!(lookup(&table, "198.19.0.1"), None, "leaves by an interface that is no port");
+        assert_eq!(lookup(&table, "198.17.0.1"), Some(0));
+    }
+
+    #[test]
+    fn other_tables_and_dead_routes_do_not_count() {
+        let mut dead = route([198, 18, 0, 0], 16, RouteType::Unicast, vec![RouteAttribute::Oif(7)]);
+        dead.header.flags = RouteFlags::Dead;
+        let mut other =
+            route([198, 18, 0, 0], 16, RouteType::Unicast, vec![RouteAttribute::Oif(7)]);
+        other.attributes.push(RouteAttribute::Table(100));
+        assert_eq!(lookup(&[dead, other], "198.18.0.1"), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Follows the kernel's tables by netlink, and asks the kernel to look for neighbours.
+//!
+//! Any change in links, addresses, routes or neighbours leads to a fresh dump of all four: tables of a
+//! testbed's router are small, and state that is read anew cannot drift. Changes that come together
+//! are read together. The sockets are made in the router's namespace; the tasks run anywhere.
+
+use super::desk::{Bell, Request};
+use super::tables::{Dump, Tables};
+use anyhow::Context;
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::neighbour::{NeighbourFlags, NeighbourState};
+use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Pause after a dump, in which further changes gather.
+const REST: Duration = Duration::from_millis(2);
+/// How often neighbours that the kernel holds for stale are asked again.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// A connection to the kernel's tables of one namespace.
+#[derive(Debug)]
+pub struct Watcher {
+    handle: Handle,
+    changes: mpsc::Receiver<()>,
+    ports: Vec<u32>,
+}
+
+impl Watcher {
+    /// Connects from the calling thread's network namespace; the tasks run on the runtime that the
+    /// thread has entered. Ports are interface indices.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink socket.
+    pub fn connect(ports: Vec<u32>) -> anyhow::Result<Self> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Neigh,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ];
+        let (connection, handle, mut messages) =
+            new_multicast_connection(&groups).context("listen to the kernel's tables")?;
+        tokio::spawn(connection);
+        // One note is enough for any number of changes, so that a storm of them takes no memory.
+        let (note, changes) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while messages.next().await.is_some() {
+                if matches!(note.try_send(()), Err(mpsc::error::TrySendError::Closed(()))) {
+                    return;
+                }
+            }
+        });
+        Ok(Self { handle, changes, ports })
+    }
+
+    /// The tables now.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn tables(&self) -> anyhow::Result<Tables> {
+        let links = self.handle.link().get().execute().try_collect().await.context("dump links")?;
+        let addresses =
+            self.handle.address().get().execute().try_collect().await.context("dump addresses")?;
+        let mut routes = vec![];
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut all = RouteMessage::default();
+            all.header.address_family = family;
+            let part: Vec<_> = self
+                .handle
+                .route()
+                .get(all)
+                .execute()
+                .try_collect()
+                .await
+                .context("dump routes")?;
+            routes.extend(part);
+        }
+        let neighbours = self.handle.neighbours().get().execute();
+        let neighbours = neighbours.try_collect().await.context("dump neighbours")?;
+        Ok(Tables::of(&Dump { links, addresses, routes, neighbours }, &self.ports))
+    }
+
+    /// Sends the tables to a datapath whenever they change, until it is gone; `wanted` are neighbours
+    /// that packets wait for.
+    pub async fn follow(
+        mut self,
+        mut last: Tables,
+        bell: Bell,
+        mut wanted: mpsc::Receiver<(u16, IpAddr)>,
+    ) {
+        let mut refresh = tokio::time::interval(REFRESH);
+        loop {
+            tokio::select! {
+                Some(()) = self.changes.recv() => {
+                    match self.tables().await {
+                        Ok(tables) if tables == last => {}
+                        Ok(tables) => {
+                            last = tables.clone();
+                            if !bell.ask(Request::Tables(Box::new(tables))) {
+                                return;
+                            }
+                        }
+                        Err(e) => tracing::warn!("cannot read the kernel's tables: {e:#}"),
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+                Some((port, address)) = wanted.recv() => self.resolve(port, address).await,
+                _ = refresh.tick() => {
+                    for (port, address) in last.stale.clone() {
+                        self.resolve(port, address).await;
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    /// Makes the kernel ask who has an address.
+    async fn resolve(&self, port: u16, address: IpAddr) {
+        let Some(index) = self.ports.get(usize::from(port)) else { return };
+        let request = self.handle.neighbours().add(*index, address).replace();
+        let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use);
+        if let Err(e) = request.execute().await {
+            tracing::debug!("the kernel does not look for neighbour {address}: {e}");
+        }
+    }
+}
