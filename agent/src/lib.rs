@@ -1,9 +1,12 @@
 //! Ashiato's agent: marks or logs the packets that a host forwards, and reports to a collector.
 //!
 //! The steps of a scheme are pure and live in `traceback`; here are sockets, threads and files.
-//! [`datapath`] moves packets and is the only module with unsafe code; [`latency`] times it.
+//! [`config`] says what to serve, [`station`] puts a vantage to work, [`latency`] times it;
+//! [`datapath`] moves packets and is the only module with unsafe code.
 #![deny(unsafe_code)]
 
+pub mod config;
 #[allow(unsafe_code, reason = "system calls that no safe crate offers; each says why it is sound")]
 pub mod datapath;
 pub mod latency;
+pub mod station;

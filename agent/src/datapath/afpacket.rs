@@ -10,7 +10,7 @@
 //! tables that [`super::watch`] follows. A frame is copied once on its way and nothing is allocated,
 //! except for packets that wait for a neighbour.
 
-use super::desk::{Counter, Event, Share};
+use super::desk::{Counter, Share};
 use super::finish::finish;
 use super::port::Port;
 use super::serve::{BATCH, Work};
@@ -78,7 +78,7 @@ impl Forwarder {
                 Held::Refused => Sent::Unreachable,
                 Held::Waits => Sent::Later,
                 Held::Ask => {
-                    counter.mention(Event::Resolve { port, address: to });
+                    counter.want((port, to));
                     Sent::Later
                 }
             };

@@ -1,6 +1,6 @@
 //! How a datapath's thread and the thread that reports for it talk: requests in, events out.
 //!
-//! A [`Bell`] is the reporting side's end, a [`Counter`] the datapath's. Nothing is shared but the two
+//! A [`Desk`] is the reporting side's end, a [`Counter`] the datapath's. Nothing is shared but
 //! channels and a pipe that wakes a datapath which sleeps in `poll`.
 
 use super::tables::Tables;
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::mpsc as events;
+use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
 
@@ -43,6 +44,8 @@ pub enum Event {
     Cut {
         /// The request's number.
         id: u64,
+        /// When.
+        at: Nanos,
         /// What came together.
         share: Box<Share>,
     },
@@ -52,13 +55,6 @@ pub enum Event {
         id: u64,
         /// What the vantage knows.
         answer: Answer,
-    },
-    /// A packet waits for this neighbour's Ethernet address.
-    Resolve {
-        /// Port that leads to it.
-        port: u16,
-        /// Its address.
-        address: IpAddr,
     },
 }
 
@@ -77,7 +73,21 @@ pub struct Share {
     pub latency: Nanoseconds,
 }
 
-/// The reporting side's end; events come by a channel of their own.
+/// A neighbour's port and address.
+pub type Neighbour = (u16, IpAddr);
+
+/// The reporting side's end.
+#[derive(Debug)]
+pub struct Desk {
+    /// Asks.
+    pub bell: Bell,
+    /// What the datapath says.
+    pub events: events::Receiver<Event>,
+    /// Neighbours that packets wait for.
+    pub wanted: events::Receiver<Neighbour>,
+}
+
+/// Asks a datapath.
 #[derive(Debug)]
 pub struct Bell {
     requests: Sender<Request>,
@@ -90,21 +100,25 @@ pub struct Counter {
     requests: Receiver<Request>,
     bell: PipeReader,
     events: events::Sender<Event>,
+    wanted: events::Sender<Neighbour>,
 }
 
 /// Events under way at most; a datapath that gets no attention waits for it.
-const EVENTS: usize = 1024;
+const EVENTS: usize = 64;
+/// Neighbours that are asked for at once.
+const WANTED: usize = 64;
 
-/// Makes both ends, and what the reporting side listens to.
+/// Makes both ends.
 ///
 /// # Errors
 /// When the process has no file descriptor left.
-pub fn pair() -> io::Result<(Bell, events::Receiver<Event>, Counter)> {
+pub fn pair() -> io::Result<(Desk, Counter)> {
     let (requests, inbox) = channel();
     let (reader, writer) = io::pipe()?;
-    let (sender, receiver) = events::channel(EVENTS);
-    let counter = Counter { requests: inbox, bell: reader, events: sender };
-    Ok((Bell { requests, bell: writer }, receiver, counter))
+    let (say, events) = events::channel(EVENTS);
+    let (want, wanted) = events::channel(WANTED);
+    let counter = Counter { requests: inbox, bell: reader, events: say, wanted: want };
+    Ok((Desk { bell: Bell { requests, bell: writer }, events, wanted }, counter))
 }
 
 impl Bell {
@@ -133,15 +147,15 @@ impl Counter {
         Request::Stop
     }
 
-    /// Says something that must arrive; false where nobody listens.
+    /// Says something; false where nobody listens.
     pub fn say(&self, event: Event) -> bool {
         self.events.blocking_send(event).is_ok()
     }
 
-    /// Says something that may be said again later.
-    pub fn mention(&self, event: Event) {
-        // A full channel means that the reporting side is busy: the packet waits or is counted.
-        let _ = self.events.try_send(event);
+    /// Asks for a neighbour's address.
+    pub fn want(&self, neighbour: Neighbour) {
+        // Where too many are wanted already, the packet waits until the next one asks or is counted.
+        let _ = self.wanted.try_send(neighbour);
     }
 }
 

@@ -97,7 +97,8 @@ fn request(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> bool {
         }
         Request::Cut { id, fresh } => {
             work_off(work, counter, clock);
-            counter.say(Event::Cut { id, share: Box::new(work.cut(fresh)) })
+            let share = Box::new(work.cut(fresh));
+            counter.say(Event::Cut { id, at: clock.now(), share })
         }
         Request::Ask { id, query } => {
             work_off(work, counter, clock);

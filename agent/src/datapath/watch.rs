@@ -4,7 +4,7 @@
 //! testbed's router are small, and state that is read anew cannot drift. Changes that come together
 //! are read together. The sockets are made in the router's namespace; the tasks run anywhere.
 
-use super::desk::{Bell, Request};
+use super::desk::{Bell, Neighbour, Request};
 use super::tables::{Dump, Tables};
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt};
@@ -92,7 +92,7 @@ impl Watcher {
         mut self,
         mut last: Tables,
         bell: Bell,
-        mut wanted: mpsc::Receiver<(u16, IpAddr)>,
+        mut wanted: mpsc::Receiver<Neighbour>,
     ) {
         let mut refresh = tokio::time::interval(REFRESH);
         loop {

@@ -1,0 +1,145 @@
+//! A vantage at work: its datapath's thread in its namespace, and the tasks that feed it tables.
+//!
+//! This is the whole agent but for reporting, so that tests and benches run exactly what agents run.
+
+use crate::config::{DrawKind, Vantage};
+use crate::datapath::afpacket::Forwarder;
+use crate::datapath::desk::{self, Bell, Counter, Event, Request};
+use crate::datapath::netns;
+use crate::datapath::observer::Observer;
+use crate::datapath::offload::Unmerged;
+use crate::datapath::port::Port;
+use crate::datapath::serve::{Clock, serve};
+use crate::datapath::watch::Watcher;
+use anyhow::Context;
+use std::fs::File;
+use std::io::Read;
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use traceback::report::Role;
+use traceback::schemes;
+use traceback::vantage::{self, Draws, Setting};
+
+/// A running vantage. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Station {
+    /// Asks the datapath.
+    pub bell: Bell,
+    /// What the datapath says.
+    pub events: mpsc::Receiver<Event>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Station {
+    /// Starts a vantage on the current tokio runtime, and returns when it forwards or watches.
+    ///
+    /// # Errors
+    /// No such scheme, bad parameters, a missing namespace, interface or privilege.
+    pub async fn start(config: &Vantage) -> anyhow::Result<Self> {
+        let vantage = build(config)?;
+        let (desk, counter) = desk::pair().context("make a pipe")?;
+        let (opened, opens) = oneshot::channel();
+        let (config, runtime) = (config.clone(), Handle::current());
+        let thread = std::thread::Builder::new()
+            .name(config.name())
+            .spawn(move || work(&config, vantage, counter, &runtime, opened))
+            .context("start a thread")?;
+        let watcher = opens.await.context("the datapath's thread ended")??;
+        if let Some(watcher) = watcher {
+            let tables = watcher.tables().await?;
+            desk.bell.ask(Request::Tables(Box::new(tables.clone())));
+            tokio::spawn(watcher.follow(tables, desk.bell.try_clone()?, desk.wanted));
+        }
+        Ok(Self { bell: desk.bell, events: desk.events, thread: Some(thread) })
+    }
+}
+
+impl Drop for Station {
+    fn drop(&mut self) {
+        self.bell.ask(Request::Stop);
+        // A datapath that waits to say something must not wait for ever.
+        self.events.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The scheme that a configuration names, at its place.
+///
+/// # Errors
+/// No such scheme, or bad parameters; the kernel's randomness cannot be read.
+pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
+    let entry = schemes::find(&config.scheme).with_context(|| {
+        let known: Vec<_> = schemes::SCHEMES.iter().map(|s| s.card().id).collect();
+        format!("no scheme {:?}: there are {}", config.scheme, known.join(", "))
+    })?;
+    let scheme =
+        entry.build(&config.params).with_context(|| format!("params of {}", config.scheme))?;
+    let draws = match config.draws {
+        DrawKind::Keyed => Draws::Keyed,
+        DrawKind::Kernel => {
+            let mut seed = [0; 8];
+            let mut source = File::open("/dev/urandom").context("open /dev/urandom")?;
+            source.read_exact(&mut seed).context("read /dev/urandom")?;
+            Draws::Seeded(u64::from_le_bytes(seed))
+        }
+    };
+    let place = config.place();
+    Ok(scheme.vantage(Setting { place, key: config.key.0, draws, filter: config.filter }))
+}
+
+type Opened = oneshot::Sender<anyhow::Result<Option<Watcher>>>;
+
+/// The datapath's thread.
+fn work(
+    config: &Vantage,
+    vantage: Box<dyn vantage::Vantage>,
+    mut counter: Counter,
+    runtime: &Handle,
+    opened: Opened,
+) {
+    let clock = Clock::since(config.zero_unix_ns);
+    let names: Vec<&str> = config.ports.iter().map(|p| p.ifname.as_str()).collect();
+    if let Some(Err(e)) = config.netns.as_deref().map(netns::enter) {
+        let _ = opened.send(Err(e));
+        return;
+    }
+    let served = match config.role {
+        Role::Router => match router(config, vantage, &names, runtime) {
+            Ok((mut forwarder, watcher, _unmerged)) => {
+                let _ = opened.send(Ok(Some(watcher)));
+                serve(&mut forwarder, &mut counter, clock)
+            }
+            Err(e) => return drop(opened.send(Err(e))),
+        },
+        Role::Observer => match Observer::open(&names, vantage, config.sample_1_in) {
+            Ok(mut observer) => {
+                let _ = opened.send(Ok(None));
+                serve(&mut observer, &mut counter, clock)
+            }
+            Err(e) => return drop(opened.send(Err(e.into()))),
+        },
+    };
+    if let Err(e) = served {
+        tracing::error!("{}: the datapath stopped: {e}", config.name());
+    }
+}
+
+fn router(
+    config: &Vantage,
+    vantage: Box<dyn vantage::Vantage>,
+    names: &[&str],
+    runtime: &Handle,
+) -> anyhow::Result<(Forwarder, Watcher, Vec<Unmerged>)> {
+    netns::kernel_forwards_nothing(names)?;
+    let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
+    let ports: Vec<Port> = names.iter().map(|n| Port::open(n)).collect::<Result<_, _>>()?;
+    let _entered = runtime.enter();
+    let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
+    let neighbours = config.ports.iter().map(|p| p.neighbour).collect();
+    let place = config.place();
+    Ok((Forwarder::new(place, ports, neighbours, vantage, config.sample_1_in), watcher, unmerged))
+}
