@@ -10,14 +10,13 @@
 //! tables that [`super::watch`] follows. A frame is copied once on its way and nothing is allocated,
 //! except for packets that wait for a neighbour.
 
-use super::desk::{Counter, Share};
+use super::desk::{Counter, Neighbour, Share};
 use super::finish::finish;
 use super::port::Port;
 use super::serve::{BATCH, Work};
 use super::tables::{Mac, Tables};
 use super::waiting::{Held, Waiting};
 use crate::latency::{Nanoseconds, Watch};
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
@@ -72,9 +71,9 @@ impl Forwarder {
     }
 
     /// Sends `self.frame` to a neighbour, or lets it wait for the neighbour's address.
-    fn send(&mut self, port: u16, to: IpAddr, at: Nanos, counter: &Counter) -> Sent {
+    fn send(&mut self, (port, to): Neighbour, transit: bool, at: Nanos, counter: &Counter) -> Sent {
         let Some(mac) = self.rest.tables.neighbours.get(&(port, to)) else {
-            return match self.rest.waiting.hold((port, to), &self.frame, at) {
+            return match self.rest.waiting.hold((port, to), &self.frame, transit, at) {
                 Held::Refused => Sent::Unreachable,
                 Held::Waits => Sent::Later,
                 Held::Ask => {
@@ -95,13 +94,13 @@ impl Forwarder {
         let port = u16::try_from(socket).expect("invariant: fewer than 65536 ports");
         match self.rest.decide(port, &mut self.frame, at) {
             Decision::Done => {}
-            Decision::Forward { port, to } => {
-                let sent = self.send(port, to, at, counter);
+            Decision::Forward(to) => {
+                let sent = self.send(to, true, at, counter);
                 self.rest.count(sent);
             }
-            Decision::Answer { port, to } => {
+            Decision::Answer(to) => {
                 // An error message that cannot be sent is no loss of a packet on its way.
-                self.send(port, to, at, counter);
+                self.send(to, false, at, counter);
             }
         }
         true
@@ -119,8 +118,8 @@ enum Sent {
 
 enum Decision {
     Done,
-    Forward { port: u16, to: IpAddr },
-    Answer { port: u16, to: IpAddr },
+    Forward(Neighbour),
+    Answer(Neighbour),
 }
 
 impl Rest {
@@ -139,14 +138,14 @@ impl Rest {
         match self.router.forward(port, frame, at, &mut self.watch) {
             Verdict::Send { port, to } => {
                 frame.truncate(ETHERNET + total(&frame[ETHERNET..]));
-                Decision::Forward { port, to }
+                Decision::Forward((port, to))
             }
             Verdict::Answer { packet, port, to } => {
                 frame.truncate(ETHERNET);
                 frame.extend_from_slice(packet);
                 let kind: u16 = if packet[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
                 frame[12..14].copy_from_slice(&kind.to_be_bytes());
-                Decision::Answer { port, to }
+                Decision::Answer((port, to))
             }
             Verdict::Local | Verdict::Dropped => Decision::Done,
         }
@@ -192,17 +191,16 @@ impl Work for Forwarder {
 
     fn tables(&mut self, tables: Tables) {
         self.rest.rebuild(tables);
-        let known = &self.rest.tables.neighbours;
-        for entry in self.rest.waiting.release(|n| known.contains_key(n)) {
-            let (port, to) = entry.neighbour;
-            for frame in entry.frames {
-                self.frame.clone_from(&frame);
-                let Some(mac) = self.rest.tables.neighbours.get(&(port, to)) else { continue };
-                address(&mut self.frame, mac, &self.rest.tables, port);
-                let counters = &mut self.rest.router.counters;
+        let Rest { router, tables, waiting, .. } = &mut self.rest;
+        for entry in waiting.release(|n| tables.neighbours.contains_key(n)) {
+            let port = entry.neighbour.0;
+            let Some(mac) = tables.neighbours.get(&entry.neighbour) else { continue };
+            for mut frame in entry.frames {
+                address(&mut frame.bytes, mac, tables, port);
                 let out = self.ports.get_mut(usize::from(port));
-                let sent = out.is_some_and(|p| p.send(&self.frame));
-                *(if sent { &mut counters.forwarded } else { &mut counters.overrun }) += 1;
+                let sent = out.is_some_and(|p| p.send(&frame.bytes));
+                let Counters { forwarded, overrun, .. } = &mut router.counters;
+                *(if sent { forwarded } else { overrun }) += u64::from(frame.transit);
             }
         }
     }

@@ -23,9 +23,18 @@ pub struct Waiting {
 pub struct Entry {
     /// Port and address of the neighbour.
     pub neighbour: (u16, IpAddr),
-    /// Whole frames, whose destination address is still to be written.
-    pub frames: Vec<Vec<u8>>,
+    /// Frames in the order they came.
+    pub frames: Vec<Frame>,
     since: Nanos,
+}
+
+/// A frame that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// All of it; the Ethernet addresses are still to be written.
+    pub bytes: Vec<u8>,
+    /// Whether it is a packet on its way, which counts, or an error message of this router.
+    pub transit: bool,
 }
 
 /// What became of a frame that was to wait.
@@ -41,18 +50,25 @@ pub enum Held {
 
 impl Waiting {
     /// Keeps a copy of a frame.
-    pub fn hold(&mut self, neighbour: (u16, IpAddr), frame: &[u8], at: Nanos) -> Held {
+    pub fn hold(
+        &mut self,
+        neighbour: (u16, IpAddr),
+        frame: &[u8],
+        transit: bool,
+        at: Nanos,
+    ) -> Held {
+        let frame = || Frame { bytes: frame.to_vec(), transit };
         if let Some(entry) = self.entries.iter_mut().find(|e| e.neighbour == neighbour) {
             if entry.frames.len() >= FRAMES {
                 return Held::Refused;
             }
-            entry.frames.push(frame.to_vec());
+            entry.frames.push(frame());
             return Held::Waits;
         }
         if self.entries.len() >= NEIGHBOURS {
             return Held::Refused;
         }
-        self.entries.push(Entry { neighbour, frames: vec![frame.to_vec()], since: at });
+        self.entries.push(Entry { neighbour, frames: vec![frame()], since: at });
         Held::Ask
     }
 
@@ -61,10 +77,11 @@ impl Waiting {
         self.entries.extract_if(.., |e| known(&e.neighbour)).collect()
     }
 
-    /// Gives up on neighbours that did not answer in time; returns the number of frames lost.
+    /// Gives up on neighbours that did not answer in time; returns the number of packets lost.
     pub fn expire(&mut self, at: Nanos) -> u64 {
         let late = |e: &mut Entry| at.0.saturating_sub(e.since.0) > PATIENCE.0;
-        self.entries.extract_if(.., late).map(|e| e.frames.len() as u64).sum()
+        let lost = |e: Entry| e.frames.iter().filter(|f| f.transit).count() as u64;
+        self.entries.extract_if(.., late).map(lost).sum()
     }
 
     /// Whether nothing waits.
@@ -84,17 +101,18 @@ mod tests {
     #[test]
     fn frames_wait_in_order_and_not_without_bound() {
         let mut waiting = Waiting::default();
-        assert_eq!(waiting.hold(host(1), &[0], Nanos(0)), Held::Ask);
+        assert_eq!(waiting.hold(host(1), &[0], true, Nanos(0)), Held::Ask);
         for n in 1..16 {
-            assert_eq!(waiting.hold(host(1), &[n], Nanos(0)), Held::Waits);
+            assert_eq!(waiting.hold(host(1), &[n], true, Nanos(0)), Held::Waits);
         }
-        assert_eq!(waiting.hold(host(1), &[16], Nanos(0)), Held::Refused);
+        assert_eq!(waiting.hold(host(1), &[16], true, Nanos(0)), Held::Refused);
         for n in 2..=64 {
-            assert_eq!(waiting.hold(host(n), &[0], Nanos(0)), Held::Ask);
+            assert_eq!(waiting.hold(host(n), &[0], true, Nanos(0)), Held::Ask);
         }
-        assert_eq!(waiting.hold(host(65), &[0], Nanos(0)), Held::Refused);
+        assert_eq!(waiting.hold(host(65), &[0], true, Nanos(0)), Held::Refused);
         let released = waiting.release(|n| *n == host(1));
-        assert_eq!(released[0].frames, (0..16).map(|n| vec![n]).collect::<Vec<_>>());
+        let bytes: Vec<_> = released[0].frames.iter().map(|f| f.bytes[0]).collect();
+        assert_eq!(bytes, (0..16).collect::<Vec<_>>());
         assert_eq!(waiting.expire(Nanos(1_000_000_000)), 0);
         assert_eq!(waiting.expire(Nanos(1_000_000_001)), 63);
         assert!(waiting.is_empty());

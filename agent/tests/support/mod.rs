@@ -1,0 +1,205 @@
+//! Three namespaces in a row, a host, a router and a host, made for one test and removed after it.
+#![allow(dead_code, reason = "every test file uses a part of this")]
+
+use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
+use ashiato_agent::datapath::desk::{Event, Request, Share};
+use ashiato_agent::datapath::netns;
+use ashiato_agent::datapath::socket::{Opening, PacketSocket};
+use ashiato_agent::{latency, station::Station};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use traceback::RouterId;
+use traceback::checksum;
+use traceback::invariant::Key;
+use traceback::report::Role;
+
+/// Whether the test may make namespaces; says so where it may not.
+pub(crate) fn privileged() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped: needs root");
+    }
+    root
+}
+
+/// `src` 198.18.1.2 - p0 `rtr` p1 - `dst` 198.18.2.2, and p2 to `alt` 198.18.3.2; likewise in IPv6.
+pub(crate) struct Net {
+    tag: String,
+}
+
+pub(crate) const LEAVES: [&str; 3] = ["src", "dst", "alt"];
+
+impl Net {
+    pub(crate) fn new(test: &str) -> Self {
+        let net = Self { tag: format!("ashi-{test}-{}", std::process::id()) };
+        for ns in ["rtr", "src", "dst", "alt"] {
+            net.run(&format!("netns add {}", net.name(ns)));
+            net.ip(ns, "link set lo up");
+            // Nobody else can have these addresses, and looking for doubles takes two seconds.
+            let dad = || std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap();
+            net.within(ns, dad);
+        }
+        let router = net.name("rtr");
+        for (i, ns) in LEAVES.iter().enumerate() {
+            let (n, leaf) = (i + 1, net.name(ns));
+            net.run(&format!("link add p{i} netns {router} type veth peer name eth0 netns {leaf}"));
+            for (ns, dev, last) in [("rtr", format!("p{i}"), 1), (ns, "eth0".to_owned(), 2)] {
+                net.ip(ns, &format!("addr add 198.18.{n}.{last}/24 dev {dev}"));
+                net.ip(ns, &format!("addr add 2001:2:0:{n}::{last}/64 dev {dev} nodad"));
+                net.ip(ns, &format!("link set {dev} up"));
+            }
+            net.ip(ns, &format!("route add default via 198.18.{n}.1"));
+            net.ip(ns, &format!("-6 route add default via 2001:2:0:{n}::1"));
+        }
+        net.ip("rtr", "addr add 198.19.0.1/32 dev lo");
+        net
+    }
+
+    fn name(&self, ns: &str) -> String {
+        format!("{}-{ns}", self.tag)
+    }
+
+    pub(crate) fn path(&self, ns: &str) -> PathBuf {
+        PathBuf::from("/run/netns").join(self.name(ns))
+    }
+
+    fn run(&self, args: &str) {
+        let done = Command::new("ip").args(args.split_whitespace()).status().unwrap();
+        assert!(done.success(), "ip {args}");
+    }
+
+    /// Runs `ip` in a namespace.
+    pub(crate) fn ip(&self, ns: &str, args: &str) {
+        self.run(&format!("-n {} {args}", self.name(ns)));
+    }
+
+    /// Runs something on a thread of its own in a namespace.
+    pub(crate) fn within<T: Send>(&self, ns: &str, what: impl FnOnce() -> T + Send) -> T {
+        let path = self.path(ns);
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                netns::enter(&path).unwrap();
+                what()
+            });
+            inside.join().unwrap()
+        })
+    }
+
+    /// A socket that hears what comes to a leaf, and sends from there.
+    pub(crate) fn socket(&self, ns: &str) -> PacketSocket {
+        let open =
+            || PacketSocket::open(&Opening { interface: Some("eth0"), ..Opening::default() });
+        self.within(ns, open).unwrap()
+    }
+
+    /// Ethernet address of an interface.
+    pub(crate) fn mac(&self, ns: &str, dev: &str) -> [u8; 6] {
+        let file = format!("/sys/class/net/{dev}/address");
+        let show = format!("-n {} -br link show dev {dev}", self.name(ns));
+        let out = Command::new("ip").args(show.split_whitespace()).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let mac = text.split_whitespace().nth(2).unwrap_or_else(|| panic!("{file}"));
+        let bytes: Vec<u8> = mac.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
+        bytes.try_into().unwrap()
+    }
+
+    /// A router over all three ports.
+    pub(crate) fn config(&self, scheme: &str) -> Vantage {
+        let port = |n| Port { ifname: format!("p{n}"), neighbour: None };
+        Vantage {
+            role: Role::Router,
+            router: RouterId::from(std::net::Ipv4Addr::new(198, 19, 0, 1)),
+            index: 0,
+            degree: 3,
+            netns: Some(self.path("rtr")),
+            cert: PathBuf::new(),
+            key_file: PathBuf::new(),
+            scheme: scheme.into(),
+            params: Value::Object(serde_json::Map::new()),
+            key: RunKey(KEY),
+            draws: DrawKind::Keyed,
+            report_every: Interval(Duration::from_millis(100)),
+            sample_1_in: 4,
+            datapath: Datapath::Afpacket,
+            filter: None,
+            ports: (0..3).map(port).collect(),
+            hlog: None,
+            zero_unix_ns: 0,
+        }
+    }
+}
+
+pub(crate) const KEY: Key = Key(0x0123_4567_89ab_cdef, 42);
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for ns in ["rtr", "src", "dst", "alt"] {
+            let _ = Command::new("ip").args(["netns", "del", &self.name(ns)]).status();
+        }
+    }
+}
+
+/// A station on a runtime of its own thread, for tests that are not async.
+pub(crate) struct Running {
+    pub(crate) station: Station,
+    pub(crate) runtime: tokio::runtime::Runtime,
+}
+
+impl Running {
+    pub(crate) fn start(config: &Vantage) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let station = runtime.block_on(Station::start(config))?;
+        Ok(Self { station, runtime })
+    }
+
+    pub(crate) fn cut(&mut self) -> Share {
+        assert!(self.station.bell.ask(Request::Cut { id: 7, fresh: latency::empty() }));
+        match self.runtime.block_on(self.station.events.recv()) {
+            Some(Event::Cut { id: 7, share, .. }) => *share,
+            other => panic!("no cut but {other:?}"),
+        }
+    }
+}
+
+/// An Ethernet frame with an IPv4 UDP packet.
+pub(crate) fn udp4(to_mac: [u8; 6], from: [u8; 4], to: [u8; 4], ttl: u8, payload: &[u8]) -> Vec<u8> {
+    let mut ip = vec![0x45, 0, 0, 0, 0x1f, 0, 0, 0, ttl, 17, 0, 0];
+    ip.extend(from);
+    ip.extend(to);
+    let total = u16::try_from(28 + payload.len()).unwrap();
+    ip[2..4].copy_from_slice(&total.to_be_bytes());
+    let check = checksum::of(&ip);
+    ip[10..12].copy_from_slice(&check.to_be_bytes());
+    ip.extend([0x30, 0x39, 0, 9]);
+    ip.extend((total - 20).to_be_bytes());
+    ip.extend([0, 0]);
+    ip.extend(payload);
+    frame(to_mac, 0x0800, &ip)
+}
+
+pub(crate) fn frame(to: [u8; 6], kind: u16, body: &[u8]) -> Vec<u8> {
+    let mut frame = to.to_vec();
+    frame.extend([2, 0, 0, 0, 0, 1]);
+    frame.extend(kind.to_be_bytes());
+    frame.extend(body);
+    frame
+}
+
+/// The next frame that passes, within a second or so.
+pub(crate) fn hear(socket: &PacketSocket, pass: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 65_600];
+    for _ in 0..200 {
+        if let Some(len) = socket.recv(&mut buffer, Duration::from_millis(10)).unwrap()
+            && pass(&buffer[..len])
+        {
+            return Some(buffer[..len].to_vec());
+        }
+    }
+    None
+}
