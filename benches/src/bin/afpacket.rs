@@ -121,11 +121,10 @@ impl Links {
             let (router, leaf) = (links.name("rtr"), links.name(leaf));
             ip(&format!("link add p{n} netns {router} type veth peer name eth0 netns {leaf}"))?;
             ip(&format!("-n {router} addr add 198.18.{n}.1/24 dev p{n}"))?;
-            ip(&format!("-n {leaf} addr add 198.18.{n}.2/24 dev eth0"))?;
             ip(&format!("-n {router} link set p{n} up"))?;
             ip(&format!("-n {leaf} link set eth0 up"))?;
         }
-        // A permanent neighbour, and nobody listens: packets end in the receiving host's stack.
+        // The far end has a neighbour's entry but no address: its stack drops what comes at once.
         let mac = links.mac("dst", "eth0")?;
         let router = links.name("rtr");
         ip(&format!("-n {router} neigh add 198.18.1.2 lladdr {mac} dev p1 nud permanent"))?;
