@@ -136,7 +136,7 @@ impl Forest {
 }
 
 fn id(index: u16) -> RouterId {
-    RouterId(0x0aff_0000 | u32::from(index) + 1)
+    RouterId(0x0aff_0001 + u32::from(index))
 }
 
 fn router(index: u16) -> MapRouter {
