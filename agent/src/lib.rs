@@ -10,6 +10,5 @@ pub mod config;
 pub mod datapath;
 pub mod latency;
 pub mod station;
-//! Ashiato's agent.
 
 pub mod uplink;

@@ -3,7 +3,12 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod actor;
+pub mod doctor;
+pub mod down;
+pub mod gc;
 pub mod scheme;
+pub mod stop;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -23,12 +28,28 @@ struct Cli {
 enum Verb {
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
+    /// Tries what the worlds need on this host, and says how to mend what fails.
+    Doctor(doctor::Args),
+    /// Ends the traffic of runs; evidence stays.
+    Stop(stop::Args),
+    /// Removes runs from this host.
+    Down(down::Args),
+    /// Removes what runs without a living owner left behind.
+    Gc(gc::Args),
+    /// A traffic actor; started by the lab, not by people.
+    #[command(hide = true)]
+    Actor(actor::Args),
 }
 
 impl Verb {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
             Self::Scheme(args) => scheme::run(args),
+            Self::Doctor(args) => doctor::run(args),
+            Self::Stop(args) => stop::run(args),
+            Self::Down(args) => down::run(args),
+            Self::Gc(args) => gc::run(args),
+            Self::Actor(args) => actor::run(args),
         }
     }
 }

@@ -4,11 +4,19 @@
 //! becomes, the build makes it, and what is made is written into a [`crate::journal`] first, so that
 //! [`crate::reap`] can remove it after any accident.
 
+pub mod actor;
 mod build;
 pub mod layout;
+pub mod lease;
+mod neighbour;
+mod sinks;
 pub(crate) mod space;
+mod stage;
+mod taps;
+mod workers;
 mod world;
 
-pub use space::within;
 pub(crate) use space::inode_of_process;
-pub use world::{NetnsWorld, Removed, RunPaths};
+pub use space::within;
+pub use stage::{Removed, Stage};
+pub use world::{NetnsWorld, RunPaths};
