@@ -4,4 +4,4 @@ mod page;
 mod text;
 
 pub use page::html;
-pub use text::{csv, markdown, table};
+pub use text::{csv, ending, markdown, table};

@@ -110,7 +110,7 @@ pub fn csv(summary: &Summary) -> String {
 }
 
 /// The outcome as a word.
-pub(super) fn ending(summary: &Summary) -> String {
+pub fn ending(summary: &Summary) -> String {
     let word = serde_json::to_value(summary.outcome).unwrap_or_default();
     word.as_str().unwrap_or_default().to_string()
 }

@@ -5,14 +5,14 @@
 
 mod check;
 mod document;
-pub mod effect;
 mod networks;
+mod outcomes;
 mod overrides;
 mod problems;
 mod report;
 mod shape;
 pub mod spec;
-mod streams;
+pub mod streams;
 mod words;
 
 pub use document::Document;
@@ -20,9 +20,8 @@ pub use overrides::Overrides;
 pub use report::{Place, Problem, Report};
 pub use spec::Spec;
 
-pub(crate) use networks::Ranges;
+pub(crate) use networks::{Ranges, net_of, overlap};
 pub(crate) use problems::Problems;
-pub(crate) use words::{listed, nearest};
 
 use std::path::Path;
 

@@ -3,7 +3,6 @@
 use super::problems::Problems;
 use super::spec::{Ip, Spec};
 use ipnet::IpNet;
-use std::fmt::Display;
 use std::net::IpAddr;
 
 /// The testbed's networks for one version of IP.
@@ -110,6 +109,6 @@ fn clash(taken: &[(String, IpNet)], net: &IpNet, path: &str, problems: &mut Prob
 }
 
 /// The network of an address and a prefix length.
-pub(crate) fn net(address: IpAddr, len: u8) -> impl Display {
-    IpNet::new_assert(address, len)
+pub(crate) fn net_of(address: IpAddr, len: u8) -> IpNet {
+    IpNet::new(address, len).map_or_else(|_| address.into(), |net| net.trunc())
 }

@@ -4,7 +4,7 @@
 pub(super) const LONGEST: usize = 24;
 
 /// "did you mean" the nearest of `known`, or all of them where none is near.
-pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
+pub(super) fn nearest(word: &str, known: &[&str]) -> String {
     let score = |k: &&&str| strsim::damerau_levenshtein(word, k);
     let best = known.iter().min_by_key(score);
     match best {
@@ -17,7 +17,7 @@ pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
 }
 
 /// Some words, comma-separated; the rest counted.
-pub(crate) fn listed(words: &[&str]) -> String {
+pub(super) fn listed(words: &[&str]) -> String {
     const SHOWN: usize = 16;
     let shown = words[..words.len().min(SHOWN)].join(", ");
     match words.len().saturating_sub(SHOWN) {
@@ -27,7 +27,7 @@ pub(crate) fn listed(words: &[&str]) -> String {
 }
 
 /// Whether a word suits a scenario: names of network namespaces and files are made of them.
-pub(crate) fn suits(word: &str) -> bool {
+pub(super) fn suits(word: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     word.len() <= LONGEST
         && word.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,0 +1,180 @@
+//! From a scenario to its plan: every address, route, path and number that the file leaves open.
+//!
+//! A pure function: the same file, overrides and seed give the same bytes. What needs routes or
+//! addresses to be judged is refused here; everything else was refused by [`crate::scenario`].
+
+mod addresses;
+mod chosen;
+pub mod expect;
+mod flows;
+pub mod pages;
+mod routes;
+
+use crate::plan::{CasePlan, Domain, Effect, Plan, Room, RoomKind, RouterPlan, SCHEMA};
+use crate::scenario::spec::{Ip, Protocol, World};
+use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
+use addresses::Addresses;
+use flows::Flows;
+use routes::Routes;
+use traceback::case::Filter;
+use traceback::invariant::{Key, mix2};
+use traceback::packet::proto;
+use traceback::room::MAX_OPTION4;
+use traceback::schemes;
+
+/// Makes every choice that a scenario leaves open.
+///
+/// # Errors
+/// What only routes and addresses show: an unreachable victim, a packet that is too small, a TTL
+/// that ends on the way, a prefix that is used up.
+pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
+    let spec = &scenario.spec;
+    let mut problems = Problems::new(&scenario.document);
+    let ranges = Ranges::of(spec.ip);
+    let nodes = Nodes::of(spec);
+    let addresses = Addresses::assign(spec, &nodes, &ranges, &mut problems);
+    let Some(addresses) = addresses else { return Err(refused(problems)) };
+    let routes = Routes::find(&nodes, &addresses);
+    let key = Key(mix2(spec.seed, 1), mix2(spec.seed, 2));
+    let paths = flows::paths(spec, &nodes, &routes, &mut problems);
+    let Some(paths) = paths else { return Err(refused(problems)) };
+    let room = room(spec, paths.iter().map(|p| p.routers.len()).max().unwrap_or(0));
+    let at = Flows { spec, addresses: &addresses, ranges: &ranges, room };
+    let flows = at.make(paths, &mut problems);
+    problems.end()?;
+    let routers = routers(spec, &nodes, routes);
+    let case = case(spec, &nodes, &addresses);
+    let mut plan = Plan {
+        schema: SCHEMA.to_owned(),
+        name: spec.name.clone(),
+        seed: spec.seed,
+        key,
+        draws: spec.draws,
+        domains: domains(spec),
+        routers,
+        hosts: addresses.hosts,
+        links: addresses.links,
+        flows,
+        case,
+        room,
+        schemes: vec![],
+        effects: effects(spec),
+        process_per_router: spec.agents.process_per_router,
+    };
+    plan.schemes = chosen::schemes(spec, &plan)?;
+    Ok(plan)
+}
+
+fn refused(problems: Problems<'_>) -> Report {
+    let fallback = Report::whole("the scenario cannot be planned", "");
+    problems.end().err().unwrap_or(fallback)
+}
+
+/// Positions of a spec's words.
+struct Nodes {
+    /// Router of each host.
+    host_routers: Vec<usize>,
+    /// Routers of each link.
+    link_routers: Vec<(usize, usize)>,
+    /// Domain of each router.
+    router_domains: Vec<usize>,
+}
+
+impl Nodes {
+    fn of(spec: &Spec) -> Self {
+        let routers = &spec.topology.routers;
+        let router = |id: &str| {
+            let found = routers.iter().position(|r| r.id == id);
+            found.expect("invariant: the scenario's check knows every router")
+        };
+        let domain = |r| {
+            let domain = spec.domain_of(r).map(|d| &d.id);
+            let found = spec.domain.iter().position(|d| Some(&d.id) == domain);
+            found.expect("invariant: the scenario's check knows every domain")
+        };
+        Self {
+            host_routers: spec.topology.hosts.iter().map(|h| router(&h.router)).collect(),
+            link_routers: spec
+                .topology
+                .links
+                .iter()
+                .map(|l| (router(&l.a), router(&l.b)))
+                .collect(),
+            router_domains: routers.iter().map(domain).collect(),
+        }
+    }
+}
+
+fn domains(spec: &Spec) -> Vec<Domain> {
+    let domain = |d: &crate::scenario::spec::Domain| Domain {
+        id: d.id.clone(),
+        nation: d.nation.clone(),
+        asns: d.asns.clone(),
+        disclosed: "router".to_owned(),
+    };
+    spec.domain.iter().map(domain).collect()
+}
+
+fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {
+    let all = spec.topology.routers.iter().enumerate().zip(routes.tables);
+    let router = |((i, r), routes): ((usize, &crate::scenario::spec::Router), _)| {
+        let domain = &spec.domain[nodes.router_domains[i]];
+        RouterPlan {
+            name: r.id.clone(),
+            id: addresses::loopback(i),
+            asn: r.asn.unwrap_or(domain.asns[0]),
+            nation: domain.nation.clone(),
+            domain: domain.id.clone(),
+            deployed: r.deployed,
+            routes,
+        }
+    };
+    all.map(router).collect()
+}
+
+/// Room for records, where a scheme of the scenario writes them.
+fn room(spec: &Spec, longest: usize) -> Option<Room> {
+    let cards = spec.scheme.iter().filter_map(|s| schemes::find(&s.id)).map(|s| s.card());
+    if !cards.into_iter().any(|c| c.records) {
+        return None;
+    }
+    let option = spec.ip == Ip::V6 || longest <= MAX_OPTION4;
+    let kind = if option { RoomKind::Option } else { RoomKind::Payload };
+    Some(Room { kind, records: longest })
+}
+
+fn case(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> CasePlan {
+    debug_assert_eq!(nodes.host_routers.len(), addresses.hosts.len());
+    let victim = spec.victim().map(|v| &v.id);
+    let victim = spec.topology.hosts.iter().position(|h| Some(&h.id) == victim);
+    let victim = victim.expect("invariant: the scenario's check found a victim");
+    let filter = Filter {
+        victim: addresses.hosts[victim].address,
+        protocol: match spec.case.protocol {
+            Protocol::Udp => Some(proto::UDP),
+            Protocol::Any => None,
+        },
+        source_port: None,
+        port: spec.case.port,
+    };
+    CasePlan { victim, filter, samples: spec.case.samples.into() }
+}
+
+fn effects(spec: &Spec) -> Vec<Effect> {
+    let world = |w: &World| {
+        match w {
+            World::Sim => "sim",
+            World::Netns => "netns",
+            World::Compose => "compose",
+            World::Hosts => "hosts",
+        }
+        .to_owned()
+    };
+    let effect = |e: &crate::scenario::spec::Effect| Effect {
+        measure: e.measure.clone(),
+        scheme: e.scheme.clone(),
+        want: e.want.clone(),
+        worlds: e.worlds.iter().map(world).collect(),
+    };
+    spec.effect.iter().map(effect).collect()
+}
