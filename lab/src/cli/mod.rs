@@ -22,8 +22,13 @@ pub mod stop;
 pub mod load;
 pub mod new;
 pub mod plan;
+mod progress;
+pub mod report;
+pub mod reproduce;
+pub mod run;
 pub mod schema;
 pub mod scheme;
+pub mod stop;
 mod tables;
 pub mod validate;
 
@@ -49,8 +54,6 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
-    /// Checks a scenario file.
-    Validate(validate::Args),
     /// Measures papers' figures and exact laws with this build, and says which are met.
     Reproduce(reproduce::Args),
     /// Writes a scenario file to start from.
@@ -88,7 +91,6 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
-            Self::Validate(args) => validate::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),
             Self::Validate(args) => validate::run(args),
