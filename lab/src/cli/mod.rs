@@ -4,21 +4,10 @@
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
 pub mod actor;
+pub mod demo;
 pub mod doctor;
 pub mod down;
 pub mod gc;
-pub mod scheme;
-pub mod stop;
-pub mod demo;
-pub mod down;
-pub mod gc;
-pub mod load;
-mod progress;
-pub mod report;
-pub mod reproduce;
-pub mod run;
-pub mod scheme;
-pub mod stop;
 pub mod load;
 pub mod new;
 pub mod plan;
@@ -77,12 +66,6 @@ enum Verb {
     /// A traffic actor; started by the lab, not by people.
     #[command(hide = true)]
     Actor(actor::Args),
-    /// Ends the traffic of runs; what they recorded stays.
-    Stop(stop::Args),
-    /// Removes what runs made on this host.
-    Down(down::Args),
-    /// Removes what dead runs left on this host.
-    Gc(gc::Args),
 }
 
 impl Verb {
@@ -102,9 +85,6 @@ impl Verb {
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
             Self::Actor(args) => actor::run(args),
-            Self::Stop(args) => stop::run(args),
-            Self::Down(args) => down::run(args),
-            Self::Gc(args) => gc::run(args),
         }
     }
 }

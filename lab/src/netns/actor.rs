@@ -81,8 +81,7 @@ pub fn run(config: &Config) -> Result<Exit> {
         .with_context(|| format!("{} is no plan", config.plan.display()))?;
     let gate = Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
     let host = plan.hosts.get(config.host).context("the plan has no such host")?;
-    let neighbour = (config.index, host.gateway);
-    let macs = neighbour::resolve(&[neighbour]).context("cannot find the gateway")?;
+    let gateway = neighbour::find((config.index, host.gateway)).context("cannot find the gateway")?;
     let socket = PacketSocket::open(&Opening {
         interface: Some(&config.interface),
         ethertype: 0,
@@ -90,7 +89,7 @@ pub fn run(config: &Config) -> Result<Exit> {
     })?;
     let lease = Lease::start()?;
     say(&Said::Ready)?;
-    let mut actor = Actor::new(&plan, config.host, gate, socket, [macs[&neighbour], config.mac]);
+    let mut actor = Actor::new(&plan, config.host, gate, socket, [gateway, config.mac]);
     let end = actor.act(&lease);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     say(&Said::Ledger { sent: actor.sent, end: ended, latest_ns: actor.latest_ns })?;
@@ -163,7 +162,7 @@ impl<'a> Actor<'a> {
             match self.socket.send(&self.frame) {
                 Ok(()) => return Ok(Ok(())),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-                    || e.raw_os_error() == Some(nix::libc::ENOBUFS) =>
+                    || e.raw_os_error() == Some(libc::ENOBUFS) =>
                 {
                     if let Err(end) = lease.sleep_until(Instant::now() + Duration::from_micros(50)) {
                         return Ok(Err(end));

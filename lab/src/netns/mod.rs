@@ -5,7 +5,10 @@
 //! [`crate::reap`] can remove it after any accident.
 
 pub mod actor;
+mod agents;
 mod build;
+mod crew;
+mod inquiry;
 pub mod layout;
 pub mod lease;
 mod neighbour;

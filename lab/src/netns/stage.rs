@@ -6,7 +6,7 @@ use super::space;
 use crate::exit::Exit;
 use crate::journal::{Entry, Journal, Record, lock, state_dir};
 use crate::reap::{self, Object};
-use crate::{interrupt, journal};
+use crate::interrupt;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ pub struct Stage {
     layout: Layout,
     journal: Option<Journal>,
     state: PathBuf,
+    kept: bool,
 }
 
 impl Stage {
@@ -45,7 +46,7 @@ impl Stage {
         }
         let state = state_dir()?;
         let journal = Journal::start(&state, run, folder)?;
-        let mut stage = Self { run: run.into(), layout, journal: Some(journal), state };
+        let mut stage = Self { run: run.into(), layout, journal: Some(journal), state, kept: false };
         stage.make().with_context(|| format!("cannot set up run {run}"))?;
         Ok(stage)
     }
@@ -97,7 +98,7 @@ impl Stage {
     /// With [`Exit::Interrupted`] or [`Exit::Stopped`].
     pub fn pulse(&self) -> Result<()> {
         interrupt::check()?;
-        if self.journal.as_ref().is_some_and(journal::Journal::is_stopped) {
+        if self.journal.as_ref().is_some_and(Journal::is_stopped) {
             return Err(Exit::Stopped.refuse("stopped by `ashiato stop`"));
         }
         Ok(())
@@ -124,12 +125,15 @@ impl Stage {
 
     /// Leaves everything standing when this process ends, for `ashiato down`.
     pub fn keep(&mut self) {
-        self.journal = None;
+        self.kept = true;
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         if let Err(e) = self.strike() {
             tracing::error!("cannot remove run {}: {e:#}; try: ashiato gc", self.run);
         }
