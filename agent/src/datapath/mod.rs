@@ -3,9 +3,9 @@
 //! - [`socket`] is a safe AF_PACKET socket: for taps, traffic actors and observers.
 //! - [`afpacket`] is the userspace router over [`port`]s, [`observer`] the listener at a victim; both
 //!   run in the loop of [`serve`] and are asked over a [`desk`].
-//! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown,
-//!   [`outgoing`] those about to leave.
-//! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames, [`netns`]
+//! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
+//! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
+//!   good, on interfaces made for an experiment), [`netns`]
 //!   enters namespaces, [`poll`] sleeps.
 //!
 //! Nothing here knows a scheme: the router is [`traceback::router::Router`].
@@ -17,7 +17,6 @@ pub mod finish;
 pub mod netns;
 pub mod observer;
 pub mod offload;
-pub mod outgoing;
 pub mod poll;
 pub mod port;
 pub mod serve;
