@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use traceback::case::Filter;
@@ -28,8 +29,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collector {
-    /// Address and port.
-    pub address: String,
+    /// Address and port, no name: an agent may not depend on a resolver.
+    pub address: SocketAddr,
     /// Name that its certificate must carry.
     pub server_name: String,
     /// Certificate of the authority that both sides trust, in PEM.

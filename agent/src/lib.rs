@@ -5,11 +5,18 @@
 //! [`datapath`] moves packets and is the only module with unsafe code.
 #![deny(unsafe_code)]
 
+//! - [`config`] says what to serve, [`run`] serves it: a [`station`] puts one vantage to work, its
+//!   [`reporter`] hands what it saw to the [`uplink`], [`latency`] times the marking step.
+//! - [`datapath`] moves packets and is the only module with unsafe code.
+//! - [`capture`] does the same work on capture files, without any privilege.
+#![deny(unsafe_code)]
+
+pub mod capture;
 pub mod config;
 #[allow(unsafe_code, reason = "system calls that no safe crate offers; each says why it is sound")]
 pub mod datapath;
 pub mod latency;
+pub mod reporter;
+pub mod run;
 pub mod station;
-//! Ashiato's agent.
-
 pub mod uplink;

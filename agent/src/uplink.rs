@@ -34,8 +34,8 @@ use traceback::report::{Report, Role};
 
 /// Bytes of reports that wait for their acknowledgement.
 const ROOM: usize = 64 << 20;
-/// Commands that wait for the agent.
-const COMMANDS: usize = 256;
+/// Commands that wait for the agent: more than a collector has under way to one agent.
+const COMMANDS: usize = 4096;
 
 /// Whom to call, and as whom.
 #[derive(Debug, Clone)]

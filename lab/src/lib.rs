@@ -9,6 +9,7 @@ pub mod plan;
 pub mod process;
 pub mod reap;
 pub mod report;
+pub mod reproduce;
 pub mod resolve;
 pub mod run;
 pub mod scenario;

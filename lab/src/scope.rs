@@ -93,10 +93,8 @@ impl Gate {
     /// # Errors
     /// [`OutOfScope`] says why it may not leave.
     pub fn check(&self, bytes: &[u8]) -> Result<(), OutOfScope> {
-        let packet =
-            Packet::parse(bytes).map_err(|e| OutOfScope::Broken { why: e.to_string() })?;
-        for (what, address) in
-            [("source", packet.source()), ("destination", packet.destination())]
+        let packet = Packet::parse(bytes).map_err(|e| OutOfScope::Broken { why: e.to_string() })?;
+        for (what, address) in [("source", packet.source()), ("destination", packet.destination())]
         {
             if !contains(address) {
                 return Err(OutOfScope::Address { what: what.into(), address });

@@ -238,6 +238,11 @@ pub struct EffectRow {
     pub why: Option<String>,
 }
 
+/// The JSON Schema of summaries.
+pub fn json_schema() -> Value {
+    schemars::schema_for!(Summary).to_value()
+}
+
 impl Summary {
     /// Pretty JSON and a newline.
     pub fn to_json(&self) -> String {

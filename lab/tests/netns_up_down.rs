@@ -35,8 +35,10 @@ fn the_kernel_carries_packets(v6: bool) {
     // No agent: the kernel forwards.
     let world = up(line(4, v6, false)).unwrap();
     let (from, to) = (world.plan().hosts[0].address, world.plan().hosts[1].address);
-    let receiver = within(&world.layout().host(1).path(), || Ok(UdpSocket::bind((to, 9))?)).unwrap();
-    let sender = within(&world.layout().host(0).path(), || Ok(UdpSocket::bind((from, 0))?)).unwrap();
+    let receiver =
+        within(&world.layout().host(1).path(), || Ok(UdpSocket::bind((to, 9))?)).unwrap();
+    let sender =
+        within(&world.layout().host(0).path(), || Ok(UdpSocket::bind((from, 0))?)).unwrap();
     receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     sender.send_to(b"hello", (to, 9)).unwrap();
     let mut buffer = [0; 16];

@@ -2,8 +2,8 @@
 
 use super::run::{self, Format, WorldName};
 use crate::exit::Exit;
-use crate::scenario::{self, Overrides};
 use crate::resolve;
+use crate::scenario::{self, Overrides};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -33,9 +33,9 @@ pub fn run(args: &Args) -> Result<Exit> {
     let scenario = scenario::parse("three-nations.toml", SCENARIO, &Overrides::default())
         .map_err(|r| Exit::Internal.refuse(r))?;
     let plan = resolve::plan(&scenario).map_err(|r| Exit::Internal.refuse(r))?;
-    let datapath = scenario.spec.datapath.to_string();
+    let datapath = scenario.spec.datapath.word();
     let out = args.out.as_deref();
-    let (summary, folder) = run::one(plan, SCENARIO, world, &datapath, out, false)?;
+    let (summary, folder) = run::one(plan, SCENARIO, world, datapath, out, false)?;
     run::show(&summary, &folder, args.format)?;
     Ok(run::exit(&summary))
 }

@@ -2,8 +2,8 @@
 
 use super::print;
 use crate::exit::Exit;
+use crate::journal;
 use crate::reap::{Swept, sweep};
-use crate::{journal, reap};
 use anyhow::Result;
 use std::fmt::Write;
 
@@ -47,7 +47,7 @@ pub(super) fn verdict(swept: &Swept) -> Exit {
 }
 
 /// The answer as text.
-pub(super) fn show(swept: &reap::Swept, format: Form, dry_run: bool) -> Result<String> {
+pub(super) fn show(swept: &Swept, format: Form, dry_run: bool) -> Result<String> {
     if format == Form::Json {
         return Ok(serde_json::to_string(swept)? + "\n");
     }

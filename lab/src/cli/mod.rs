@@ -3,7 +3,23 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod demo;
+pub mod down;
+pub mod gc;
+pub mod load;
+mod progress;
+pub mod report;
+pub mod reproduce;
+pub mod run;
 pub mod scheme;
+pub mod stop;
+pub mod load;
+pub mod new;
+pub mod plan;
+pub mod schema;
+pub mod scheme;
+mod tables;
+pub mod validate;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -21,14 +37,50 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Runs the built-in scenario and shows its result.
+    Demo(demo::Args),
+    /// Runs a scenario in a world, from plan to report.
+    Run(run::Args),
+    /// Shows a finished run again.
+    Report(report::Args),
+    /// Checks a scenario file.
+    Validate(validate::Args),
+    /// Measures papers' figures and exact laws with this build, and says which are met.
+    Reproduce(reproduce::Args),
+    /// Writes a scenario file to start from.
+    New(new::Args),
+    /// Checks a scenario file.
+    Validate(validate::Args),
+    /// Shows everything that a run would make and send, and the best it could find.
+    Plan(plan::Args),
+    /// Prints the JSON Schema of a file format.
+    Schema(schema::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
+    /// Ends the traffic of runs; what they recorded stays.
+    Stop(stop::Args),
+    /// Removes what runs made on this host.
+    Down(down::Args),
+    /// Removes what dead runs left on this host.
+    Gc(gc::Args),
 }
 
 impl Verb {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Self::Demo(args) => demo::run(args),
+            Self::Run(args) => run::run(args),
+            Self::Report(args) => report::run(args),
+            Self::Validate(args) => validate::run(args),
+            Self::Reproduce(args) => reproduce::run(args),
+            Self::New(args) => new::run(args),
+            Self::Validate(args) => validate::run(args),
+            Self::Plan(args) => plan::run(args),
+            Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
+            Self::Stop(args) => stop::run(args),
+            Self::Down(args) => down::run(args),
+            Self::Gc(args) => gc::run(args),
         }
     }
 }

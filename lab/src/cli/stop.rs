@@ -26,7 +26,10 @@ pub fn run(args: &Args) -> Result<Exit> {
     for record in chosen(&journal::state_dir()?, args.run.as_deref())? {
         let actors = reap::stop(&record)?;
         let folder = record.folder.display();
-        print(format!("run {}: {actors} actors stopped; evidence stays in {folder}\n", record.run))?;
+        print(format!(
+            "run {}: {actors} actors stopped; evidence stays in {folder}\n",
+            record.run
+        ))?;
     }
     Ok(Exit::Met)
 }

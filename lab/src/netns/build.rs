@@ -91,8 +91,8 @@ async fn connect(layout: &Layout, handles: &[Handle]) -> Result<()> {
         let [a, b] = wire.map(|end| (end, &layout.spaces[end.space].ports[end.port]));
         let far = &layout.spaces[b.0.space];
         let file = File::open(far.path()).with_context(|| format!("cannot open {}", far.name))?;
-        let peer =
-            port_message::<LinkUnspec>(LinkMessageBuilder::default(), b.1).setns_by_fd(file.as_raw_fd());
+        let peer = port_message::<LinkUnspec>(LinkMessageBuilder::default(), b.1)
+            .setns_by_fd(file.as_raw_fd());
         let pair = port_message(LinkVeth::new(&a.1.name, &b.1.name), a.1)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
         handles[a.0.space].link().add(pair.build()).execute().await.with_context(|| {
@@ -126,7 +126,9 @@ async fn addresses(space: &Space, handle: &Handle) -> Result<()> {
             .with_context(|| format!("cannot give {address} to lo in {}", space.name))?;
     }
     for port in &space.ports {
-        let what = || format!("cannot give {}/{} to {} in {}", port.address, port.len, port.name, space.name);
+        let what = || {
+            format!("cannot give {}/{} to {} in {}", port.address, port.len, port.name, space.name)
+        };
         add_address(handle, port.index, port.address, port.len).await.with_context(what)?;
         up(port.index)
             .execute()
@@ -147,7 +149,9 @@ async fn add_address(handle: &Handle, index: u32, address: IpAddr, len: u8) -> R
 
 async fn routes(space: &Space, handle: &Handle) -> Result<()> {
     for route in &space.routes {
-        let what = || format!("cannot route {}/{} by {} in {}", route.net, route.len, route.via, space.name);
+        let what = || {
+            format!("cannot route {}/{} by {} in {}", route.net, route.len, route.via, space.name)
+        };
         let message = RouteMessageBuilder::<IpAddr>::new()
             .destination_prefix(route.net, route.len)
             .with_context(what)?
@@ -165,8 +169,9 @@ fn offloads(layout: &Layout) -> Result<()> {
     for space in layout.spaces.iter().filter(|s| !s.ports.is_empty()) {
         space::enter(&space.path())?;
         for port in &space.ports {
-            ethtool::offloads_off(&port.name)
-                .with_context(|| format!("cannot turn offloads of {} in {} off", port.name, space.name))?;
+            ethtool::offloads_off(&port.name).with_context(|| {
+                format!("cannot turn offloads of {} in {} off", port.name, space.name)
+            })?;
         }
     }
     Ok(())

@@ -9,6 +9,6 @@ pub mod layout;
 pub(crate) mod space;
 mod world;
 
-pub use space::within;
 pub(crate) use space::inode_of_process;
+pub use space::within;
 pub use world::{NetnsWorld, Removed, RunPaths};

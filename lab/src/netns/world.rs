@@ -48,7 +48,11 @@ impl NetnsWorld {
     pub fn up(plan: Plan, run: RunPaths, progress: &dyn Fn(&str)) -> Result<Self> {
         let state = state_dir()?;
         let layout = Layout::of(&plan, &run.id)?;
-        progress(&format!("making {} namespaces and {} links", layout.spaces.len(), layout.wires.len()));
+        progress(&format!(
+            "making {} namespaces and {} links",
+            layout.spaces.len(),
+            layout.wires.len()
+        ));
         let journal = Journal::start(&state, &run.id, &run.dir)?;
         let mut world = Self { plan, layout, run, journal: Some(journal), state };
         world.make().with_context(|| format!("cannot set up run {}", world.run.id))?;

@@ -1,8 +1,8 @@
 //! Flows: one for each sender of a stream, with its path, its source address and its numbers.
 
+use super::Nodes;
 use super::addresses::Addresses;
 use super::routes::Routes;
-use super::Nodes;
 use crate::plan::{Flow, Room, Source};
 use crate::scenario::spec::{Ip, Per, Spec, Traffic};
 use crate::scenario::{Problems, Ranges};
@@ -130,9 +130,9 @@ impl Flows<'_> {
         let links = &self.addresses.links;
         let joins = |pair: &[usize]| {
             let (a, b) = (crate::plan::Node::Router(pair[0]), crate::plan::Node::Router(pair[1]));
-            let mut found = links.iter().filter(|l| {
-                (l.a.node, l.b.node) == (a, b) || (l.a.node, l.b.node) == (b, a)
-            });
+            let mut found = links
+                .iter()
+                .filter(|l| (l.a.node, l.b.node) == (a, b) || (l.a.node, l.b.node) == (b, a));
             found.next().map(|l| l.mtu)
         };
         let ends = [path.from, path.to].map(|h| links[self.addresses.hosts[h].link].mtu);
@@ -153,15 +153,16 @@ impl Flows<'_> {
         let pool = spoof.pool.as_ref().and_then(|p| p.parse().ok()).unwrap_or(self.ranges.spoofed);
         match spoof.per {
             Per::Packet => Source::PerPacket { net: pool.network(), len: pool.prefix_len() },
-            Per::Flow => match draw(&pool, mix2(self.spec.seed, 0x7370_6f6f + u64::from(id)), forged)
-            {
-                Some(address) => Source::Fixed(address),
-                None => {
-                    let what = format!("{pool} has no address left for this flow");
-                    problems.add(format!("{at}.spoof.pool"), what, "use a larger pool");
-                    own
+            Per::Flow => {
+                match draw(&pool, mix2(self.spec.seed, 0x7370_6f6f + u64::from(id)), forged) {
+                    Some(address) => Source::Fixed(address),
+                    None => {
+                        let what = format!("{pool} has no address left for this flow");
+                        problems.add(format!("{at}.spoof.pool"), what, "use a larger pool");
+                        own
+                    }
                 }
-            },
+            }
         }
     }
 }
@@ -172,9 +173,7 @@ fn draw(pool: &IpNet, draw: u64, forged: &mut BTreeSet<IpAddr>) -> Option<IpAddr
     // Neither the network's own address nor the last one.
     let usable = (1_u64 << bits) - 2;
     let nth = |i: u64| match pool.network() {
-        IpAddr::V4(first) => {
-            IpAddr::V4((u32::from(first) + u32::try_from(i).unwrap_or(1)).into())
-        }
+        IpAddr::V4(first) => IpAddr::V4((u32::from(first) + u32::try_from(i).unwrap_or(1)).into()),
         IpAddr::V6(first) => IpAddr::V6((u128::from(first) + u128::from(i)).into()),
     };
     let tries = usable.min(forged.len() as u64 + 1);

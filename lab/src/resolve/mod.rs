@@ -5,10 +5,10 @@
 
 mod addresses;
 mod chosen;
+pub mod expect;
 mod flows;
+pub mod pages;
 mod routes;
-
-pub use chosen::{WANTED_FALSE_ROUTERS, asked};
 
 use crate::plan::{CasePlan, Domain, Effect, Plan, Room, RoomKind, RouterPlan, SCHEMA};
 use crate::scenario::spec::{Ip, Protocol, World};
@@ -94,7 +94,12 @@ impl Nodes {
         };
         Self {
             host_routers: spec.topology.hosts.iter().map(|h| router(&h.router)).collect(),
-            link_routers: spec.topology.links.iter().map(|l| (router(&l.a), router(&l.b))).collect(),
+            link_routers: spec
+                .topology
+                .links
+                .iter()
+                .map(|l| (router(&l.a), router(&l.b)))
+                .collect(),
             router_domains: routers.iter().map(domain).collect(),
         }
     }

@@ -12,7 +12,7 @@ mod problems;
 mod report;
 mod shape;
 pub mod spec;
-mod streams;
+pub mod streams;
 mod words;
 
 pub use document::Document;

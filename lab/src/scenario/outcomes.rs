@@ -38,7 +38,7 @@ const MEASURES: &[&str] = &[
 ];
 
 /// All measures.
-pub fn measures() -> Vec<String> {
+pub(super) fn measures() -> Vec<String> {
     let levels = LEVELS.iter().flat_map(|l| METRICS.iter().map(move |m| format!("{l}.{m}")));
     levels.chain(MEASURES.iter().map(|m| (*m).to_owned())).collect()
 }

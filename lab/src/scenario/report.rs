@@ -69,6 +69,8 @@ impl fmt::Display for Problem {
         let mut margin = 0;
         match &self.place {
             None => f.write_str(&self.what)?,
+            // An option of the command line is a line of its own: its name says everything.
+            Some(p) if p.source.starts_with("--") => write!(f, "{}: {}", p.source, self.what)?,
             Some(p) => {
                 margin = p.line.to_string().len();
                 writeln!(f, "{}:{}:{}: {}", p.source, p.line, p.column, self.what)?;

@@ -82,6 +82,15 @@ pub enum Datapath {
     Afpacket,
 }
 
+impl Datapath {
+    /// Its word in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Afpacket => "afpacket",
+        }
+    }
+}
+
 /// Version of IP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

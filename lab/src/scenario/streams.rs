@@ -7,11 +7,11 @@ use crate::plan::{Class, HostKind};
 use crate::units::Quantity;
 
 /// Packets per second of all traffic together, at most.
-pub(crate) const MOST_PER_SECOND: f64 = 50_000.0;
+pub const MOST_PER_SECOND: f64 = 50_000.0;
 /// Packets of a run, all turns together, at most.
-pub(crate) const MOST_PACKETS: u64 = 20_000_000;
+pub const MOST_PACKETS: u64 = 20_000_000;
 /// Seconds that one stream may last.
-pub(crate) const LONGEST_STREAM: f64 = 600.0;
+pub const LONGEST_STREAM: f64 = 600.0;
 
 /// Everything about traffic and case that needs no routes.
 pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
@@ -101,7 +101,8 @@ fn case(spec: &Spec, problems: &mut Problems<'_>) {
     }
     for (i, attack) in attacks {
         let path = format!("traffic.{i}");
-        if attack.to != victim.id {
+        let host = spec.topology.hosts.iter().any(|h| h.id == attack.to);
+        if host && attack.to != victim.id {
             let what = format!("the attack does not go to the victim \"{}\"", victim.id);
             problems.add(format!("{path}.to"), what, "every attack is one that the case is about");
         }

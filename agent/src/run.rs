@@ -1,0 +1,122 @@
+//! `run`: serves the vantages of a configuration, each on a thread of its own, until told to stop.
+//!
+//! One JSON line on standard output for each vantage says that it is ready, or why it is not.
+
+use crate::config::{Collector, Config, Vantage};
+use crate::latency;
+use crate::reporter;
+use crate::station::Station;
+use crate::uplink::{Uplink, UplinkConfig};
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::time::SystemTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Serves until SIGTERM, SIGINT, or, where `with_parent` is set, until the parent is gone; true where
+/// every vantage did so to the end.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
+    let (stop, stopped) = watch::channel(false);
+    let waiter = stop.clone();
+    // Detached on purpose: it may sit in a read of standard input for ever.
+    std::thread::Builder::new().name("stop".into()).spawn(move || {
+        wait_for_the_end(with_parent);
+        waiter.send_replace(true);
+    })?;
+    let clock_cost = latency::clock_cost();
+    std::thread::scope(|scope| {
+        let mut threads = vec![];
+        for vantage in &config.vantages {
+            let stopped = stopped.clone();
+            let name = format!("{} reports", vantage.name());
+            let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
+                serve(&config.collector, vantage, clock_cost, stopped)
+            });
+            threads.push((vantage, thread.context("start a thread")?));
+        }
+        let mut all = true;
+        for (vantage, thread) in threads {
+            let done = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")));
+            if let Err(e) = done {
+                say(&json!({
+                    "event": "error", "vantage": vantage.name(), "error": format!("{e:#}"),
+                }));
+                all = false;
+            }
+        }
+        Ok(all)
+    })
+}
+
+fn serve(
+    collector: &Collector,
+    vantage: &Vantage,
+    clock_cost: u64,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (handle, commands) = Uplink::connect(UplinkConfig {
+            collector: collector.address,
+            server_name: collector.server_name.clone(),
+            ca: collector.ca.clone(),
+            cert: vantage.cert.clone(),
+            key: vantage.key_file.clone(),
+            agent: vantage.name(),
+            scheme: vantage.scheme.clone(),
+            role: vantage.role,
+            router: vantage.router,
+            epoch: epoch(),
+        })?;
+        let station = Station::start(vantage).await?;
+        say(&json!({
+            "event": "ready", "vantage": vantage.name(), "scheme": vantage.scheme,
+            "clock_cost_ns": clock_cost, "sampled_1_in": vantage.sample_1_in,
+        }));
+        reporter::report(vantage, station, handle, commands, stopped).await
+    })
+}
+
+/// A number that differs between two starts.
+fn epoch() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or_default() & (u64::MAX >> 1)
+}
+
+fn say(line: &Value) {
+    let mut out = std::io::stdout().lock();
+    // A parent that closed the pipe does not listen; the agent goes on.
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+fn wait_for_the_end(with_parent: bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("invariant: a process that just started has descriptors left");
+    let (gone, parent) = tokio::sync::oneshot::channel();
+    if with_parent {
+        std::thread::spawn(move || {
+            // Whatever comes on standard input means nothing; its end means that nobody holds it.
+            let mut nothing = [0; 64];
+            while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
+            let _ = gone.send(());
+        });
+    } else {
+        // Never sent: without a parent to watch, only signals end the process.
+        std::mem::forget(gone);
+    }
+    runtime.block_on(async {
+        let handler = |kind| signal(kind).expect("invariant: no other handler is in the way");
+        let mut terminate = handler(SignalKind::terminate());
+        let mut interrupt = handler(SignalKind::interrupt());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = parent => {}
+        }
+    });
+}

@@ -1,0 +1,291 @@
+//! FMS: packets until a path stands, unmarked packets, header checksums, false edges.
+//!
+//! Source: savage2000, figure 10 (read from the vectors of the figure) and sections 5.1 and 5.2.
+//!
+//! Traps: the paper's bound lies below the mean on paths of fewer than 9 hops, so the exact law is
+//! the target; "converged" means that all eight fragments of every hop were seen and that the
+//! rebuilt path is the true one; unmarked packets arrive with the Identification that clean runs
+//! use, at distance 31, which is why paths end at 31 hops.
+
+use super::chance::{Chance, Sampling};
+use super::packets::{CLEAN_ID, udp4};
+use super::row::{Gate, Measured, Row, Said};
+use super::{Job, packets};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use traceback::case::{Evidence, Step};
+use traceback::counts::Counts;
+use traceback::graph::Finding;
+use traceback::invariant::{Invariant, Key, mix};
+use traceback::law::{self, Coupon, Hops, filter};
+use traceback::packet::Packet;
+use traceback::scheme::{Field, Hop, Place};
+use traceback::schemes::fms::{FAR, FRAGMENTS, Fms, Mark, Params};
+use traceback::stats::Statistic;
+use traceback::vantage::{At, Draws, Setting, Vantage};
+use traceback::{RouterId, Scheme};
+
+/// Path lengths of the acceptance table.
+pub const LENGTHS: &[u8] = &[5, 10, 15, 20, 25, 30];
+/// Distances of [`FAR`] mean "or more", so paths end here.
+pub const MOST_HOPS: u8 = FAR;
+
+/// Figure 10: hops, mean, median, 95th percentile.
+const FIGURE_10: &[(u8, [f64; 3])] = &[
+    (1, [552.0, 508.0, 990.0]),
+    (5, [926.0, 887.0, 1_435.0]),
+    (10, [1_234.0, 1_178.0, 1_867.0]),
+    (15, [1_533.0, 1_459.0, 2_293.0]),
+    (20, [1_882.0, 1_797.0, 2_793.0]),
+    (25, [2_335.0, 2_213.0, 3_479.0]),
+    (30, [2_855.0, 2_705.0, 4_226.0]),
+];
+
+/// Statistics of the convergence rows with their gates: tolerances are those of the acceptance table,
+/// four standard errors or more of 2,000 runs.
+const CONVERGENCE: [(&str, Statistic, f64); 3] = [
+    ("mean", Statistic::Mean, 0.03),
+    ("median", Statistic::Quantile(0.5), 0.04),
+    ("p95", Statistic::Quantile(0.95), 0.05),
+];
+/// A run that takes longer than this many packets has failed.
+const MOST_PACKETS: u32 = 1_000_000;
+
+/// Oracles of FMS.
+pub fn jobs(lengths: &[u8]) -> Vec<Job> {
+    let converge = lengths.iter().map(|&d| {
+        let ids = CONVERGENCE.iter().map(|(word, _, _)| format!("fms-d{d}-{word}")).collect();
+        Job::new(ids, move |sampling| convergence(d, sampling))
+    });
+    let unmark = lengths.iter().map(|&d| {
+        let id = format!("fms-d{d}-unmarked");
+        Job::new(vec![id.clone()], move |sampling| vec![unmarked(&id, d, sampling)])
+    });
+    let ids = ["fms-checksum-unchanged", "fms-checksum-valid"].map(str::to_owned).to_vec();
+    let rest = [
+        Job::new(ids, checksums),
+        Job::new(vec!["fms-false-edge".into()], |sampling| vec![false_edges(sampling)]),
+    ];
+    converge.chain(unmark).chain(rest).collect()
+}
+
+fn scheme() -> Fms {
+    Fms::new(&Params::default()).expect("invariant: the paper's parameters are in range")
+}
+
+fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
+    let p = Params::default().p;
+    let eight = FRAGMENTS as u32;
+    let law = Coupon::new(Hops::Overwriting(p), d.into(), eight, eight)
+        .expect("invariant: the paper's parameters have a law for any length");
+    let laws = [law.mean(), law.quantile(0.5).into(), law.quantile(0.95).into()];
+    let figure = FIGURE_10.iter().find(|(length, _)| *length == d);
+    let name = format!("fms-d{d}");
+    let fms = scheme();
+    let samples =
+        sampling.sample(&name, sampling.runs(10_000, 2_000), |c| packets_to_path(&fms, d, c));
+    let row = |(i, (word, statistic, share)): (usize, &(&str, Statistic, f64))| {
+        let id = format!("{name}-{word}");
+        let said = Said { paper: figure.map(|(_, three)| three[i]), law: Some(laws[i]) };
+        let measured = Measured::of(&samples, *statistic, sampling.stream(&id));
+        measured.row(&id, said, Gate::Law(*share), sampling)
+    };
+    CONVERGENCE.iter().enumerate().map(row).collect()
+}
+
+/// A path of routers at work.
+struct Path {
+    /// The router nearest the sender first.
+    routers: Vec<(RouterId, [u8; FRAGMENTS])>,
+}
+
+impl Path {
+    fn new(fms: &Fms, d: u8, chance: &mut Chance) -> Self {
+        let mut ids = BTreeSet::new();
+        while ids.len() < usize::from(d) {
+            ids.insert(chance.draw());
+        }
+        // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
+        let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
+        ids.sort_by_key(|id| mix(id.0.into()));
+        let place = |id| Place { id, index: 0, degree: 2 };
+        Self { routers: ids.into_iter().map(|id| (id, fms.local(&place(id)))).collect() }
+    }
+
+    /// One packet's mark at the victim.
+    fn send(&self, fms: &Fms, chance: &mut Chance) -> Mark {
+        let inv = Invariant { digest: 0, flow: 0 };
+        self.routers.iter().fold(Mark::unpack(CLEAN_ID.into()), |mark, (me, local)| {
+            let hop = Hop { me: *me, draw: chance.draw(), ..Hop::default() };
+            fms.mark(local, &hop, &inv, mark).mark
+        })
+    }
+
+    fn ids(&self) -> Vec<RouterId> {
+        self.routers.iter().map(|(id, _)| *id).collect()
+    }
+}
+
+/// Packets until all fragments of all hops were seen; `None` where the path rebuilt from them is not
+/// exactly the true one.
+fn packets_to_path(fms: &Fms, d: u8, chance: &mut Chance) -> Option<f64> {
+    let path = Path::new(fms, d, chance);
+    let inv = Invariant { digest: 0, flow: 0 };
+    let mut ledger = Counts::default();
+    let mut seen = [[false; FRAGMENTS]; FAR as usize];
+    let mut open = usize::from(d) * FRAGMENTS;
+    for packet in 1..=MOST_PACKETS {
+        let mark = path.send(fms, chance);
+        fms.observe(&Hop::default(), &inv, mark, &[], &mut ledger);
+        if mark.distance >= d {
+            continue;
+        }
+        let cell = &mut seen[usize::from(mark.distance)][usize::from(mark.offset)];
+        open -= usize::from(!std::mem::replace(cell, true));
+        if open == 0 {
+            return rebuilds(fms, &path, ledger).then_some(packet.into());
+        }
+    }
+    None
+}
+
+/// Whether reconstruction gives the true path and nothing else.
+fn rebuilds(fms: &Fms, path: &Path, ledger: Counts) -> bool {
+    let ids = path.ids();
+    let Some(gateway) = ids.last() else { return false };
+    let case = packets::case(*gateway);
+    let mut evidence = Evidence::default();
+    evidence.ledgers.insert(*gateway, ledger);
+    match fms.reconstruct(&case, &evidence) {
+        Ok(Step::Done(Finding::Paths(graph))) => graph.paths == BTreeSet::from([ids]),
+        Ok(_) | Err(_) => false,
+    }
+}
+
+/// Share of packets that pass `d` routers unmarked. They keep distance 31, which no mark has.
+fn unmarked(id: &str, d: u8, sampling: &Sampling) -> Row {
+    let fms = scheme();
+    let (paths, each) = (sampling.runs(100, 20), 10_000_u32);
+    let hits = sampling.sample(id, paths, |chance| {
+        let path = Path::new(&fms, d, chance);
+        (0..each).filter(|_| path.send(&fms, chance).distance == FAR).count() as u64
+    });
+    let trials = paths * u64::from(each);
+    let law = law::unmarked(Params::default().p, d.into());
+    // Three standard deviations of a binomial share.
+    let width = 3.0 * (law * (1.0 - law) / trials as f64).sqrt();
+    let said = Said { paper: None, law: Some(law) };
+    let measured = Measured::share(hits.iter().sum(), trials);
+    measured.row(id, said, Gate::Between(law - width, law + width), sampling)
+}
+
+/// What one router did to one header's checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checked {
+    /// The distance was counted up and nothing else changed.
+    Fast {
+        /// Whether the checksum field is what it was.
+        unchanged: bool,
+    },
+    /// Marked, completed, or saturated.
+    Slow,
+    /// The checksum is wrong.
+    Wrong,
+}
+
+/// Source: savage2000 section 5.2: counting the distance up and the TTL down cancel out.
+fn checksums(sampling: &Sampling) -> Vec<Row> {
+    let headers = sampling.runs(200, 40);
+    let outcomes: Vec<Checked> =
+        sampling.sample("fms-checksum", headers, many_headers).into_iter().flatten().collect();
+    let count = |what: fn(&Checked) -> bool| outcomes.iter().filter(|o| what(o)).count() as u64;
+    let fast = count(|o| matches!(o, Checked::Fast { .. }));
+    let changed = count(|o| matches!(o, Checked::Fast { unchanged: false }));
+    let wrong = count(|o| matches!(o, Checked::Wrong));
+    let said = Said { paper: Some(0.0), law: Some(0.0) };
+    let row = |id, measured: Measured| measured.row(id, said, Gate::Exact, sampling);
+    vec![
+        row("fms-checksum-unchanged", Measured::count(changed, fast)),
+        row("fms-checksum-valid", Measured::count(wrong, outcomes.len() as u64)),
+    ]
+}
+
+fn many_headers(chance: &mut Chance) -> Vec<Checked> {
+    let place = Place { id: RouterId(chance.draw()), index: 0, degree: 2 };
+    let draws = Draws::Seeded(chance.word());
+    let key = Key(chance.word(), chance.word());
+    let setting = Setting { place, key, draws, filter: None };
+    let mut router = At::new(Arc::new(scheme()), setting);
+    (0..5_000).map(|_| one_header(&mut router, chance)).collect()
+}
+
+fn one_header(router: &mut dyn Vantage, chance: &mut Chance) -> Checked {
+    let mut bytes = udp4(chance);
+    let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let mark = |bytes: &[u8]| Mark::unpack(word(bytes, 4).into());
+    let (before, check) = (mark(&bytes), word(&bytes, 10));
+    let Ok(mut packet) = Packet::parse(&mut bytes[..]) else { return Checked::Wrong };
+    router.forward(Hop { ttl: packet.ttl(), ..Hop::default() }, &mut packet);
+    packet.decrement_ttl();
+    // Parsing sums the whole header anew.
+    if Packet::parse(&bytes[..]).is_err() {
+        return Checked::Wrong;
+    }
+    let counted = Mark { distance: before.distance + 1, ..before };
+    if (1..FAR).contains(&before.distance) && mark(&bytes) == counted {
+        return Checked::Fast { unchanged: word(&bytes, 10) == check };
+    }
+    Checked::Slow
+}
+
+/// Routers at one distance, fragments of a name, and bits of hash of the reduced law: the full one
+/// (10 routers, 8 fragments, 32 bits) would need ten million times as many combinations.
+const REDUCED: (u32, u32, u32) = (8, 4, 16);
+
+/// How often some wrong combination of fragments passes the check. A model of [`Fms`]'s names at half
+/// their width, interleaved and checked alike.
+fn false_edges(sampling: &Sampling) -> Row {
+    let (m, k, h) = REDUCED;
+    let trials = 20_000;
+    let hits = sampling.sample("fms-false-edge", trials, some_false_edge);
+    let count = hits.into_iter().filter(|hit| *hit).count() as u64;
+    let said = Said { paper: None, law: Some(filter::false_edge(m, h, k)) };
+    Measured::share(count, trials).row("fms-false-edge", said, Gate::Law(0.15), sampling)
+}
+
+fn some_false_edge(chance: &mut Chance) -> bool {
+    let seed = chance.word();
+    let hash = |address: u16| (mix(seed ^ u64::from(address)) >> 48) as u16;
+    let mut names: Vec<[u8; 4]> = vec![];
+    while names.len() < REDUCED.0 as usize {
+        let address = chance.draw() as u16;
+        let name = interleave(address, hash(address)).to_be_bytes();
+        // The law counts m^k different combinations, so no two routers share a fragment.
+        if names.iter().all(|other| other.iter().zip(&name).all(|(a, b)| a != b)) {
+            names.push(name);
+        }
+    }
+    let pick = |o: usize, i: usize| names[i][o];
+    let count = names.len();
+    (0..count.pow(4)).any(|combination| {
+        let at: [usize; 4] = std::array::from_fn(|o| combination / count.pow(o as u32) % count);
+        let name = std::array::from_fn(|o| pick(o, at[o]));
+        let (address, check) = split(u32::from_be_bytes(name));
+        hash(address) == check && !names.contains(&name)
+    })
+}
+
+fn interleave(address: u16, hash: u16) -> u32 {
+    (0..16).fold(0, |word, i| {
+        word | u32::from(address >> i & 1) << (2 * i + 1) | u32::from(hash >> i & 1) << (2 * i)
+    })
+}
+
+fn split(word: u32) -> (u16, u16) {
+    let mut halves = (0, 0);
+    for i in 0..16 {
+        halves.0 |= ((word >> (2 * i + 1) & 1) as u16) << i;
+        halves.1 |= ((word >> (2 * i) & 1) as u16) << i;
+    }
+    halves
+}

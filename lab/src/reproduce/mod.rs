@@ -1,0 +1,167 @@
+//! Papers' figures and exact laws against this build.
+//!
+//! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
+//! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
+//! [`Job`]s, which share their runs; one file each: [`fms`], [`pint`], [`coding`] and [`spie`]. To
+//! add one, write a file with a `jobs` function and name it in [`all`].
+//!
+//! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
+//! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
+//! the seven traps in each file) are shown beside ours, never tuned to.
+
+pub mod chance;
+pub mod coding;
+pub mod fms;
+pub mod packets;
+pub mod pint;
+pub mod print;
+pub mod row;
+pub mod spie;
+
+use crate::exit::Exit;
+use chance::Sampling;
+pub use row::Row;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Schemes, rows, or beginnings of rows' ids; all where empty.
+    pub only: Vec<String>,
+    /// Fewer runs, judged by their intervals.
+    pub quick: bool,
+    /// Path lengths instead of the papers', where an oracle has lengths.
+    pub hops: Vec<u8>,
+    /// Seed of all chance.
+    pub seed: u64,
+}
+
+/// Rows that are measured together.
+pub struct Job {
+    /// Ids of the rows, in order.
+    pub ids: Vec<String>,
+    work: Box<dyn Fn(&Sampling) -> Vec<Row>>,
+}
+
+impl Job {
+    fn new(ids: Vec<String>, work: impl Fn(&Sampling) -> Vec<Row> + 'static) -> Self {
+        Self { ids, work: Box::new(work) }
+    }
+
+    fn wanted(&self, only: &[String]) -> bool {
+        only.is_empty() || self.ids.iter().any(|id| chosen(id, only))
+    }
+}
+
+/// Measures what is asked for. `progress` hears which job of how many starts, and its first row.
+///
+/// # Errors
+/// [`Exit::Usage`] where a name or a path length is unknown.
+pub fn run(
+    request: &Request,
+    progress: &mut dyn FnMut(usize, usize, &str),
+) -> anyhow::Result<Vec<Row>> {
+    let jobs = all(request)?;
+    for name in &request.only {
+        if !jobs.iter().any(|job| job.wanted(std::slice::from_ref(name))) {
+            let ids: Vec<&str> = jobs.iter().flat_map(|j| &j.ids).map(String::as_str).collect();
+            let known = ids.join(", ");
+            return Err(Exit::Usage.refuse(format!(
+                "no oracle is called \"{name}\"; there are: {known}, and any beginning of these"
+            )));
+        }
+    }
+    let sampling = Sampling { seed: request.seed, quick: request.quick };
+    let wanted: Vec<&Job> = jobs.iter().filter(|job| job.wanted(&request.only)).collect();
+    let mut rows = vec![];
+    for (i, job) in wanted.iter().enumerate() {
+        progress(i, wanted.len(), &job.ids[0]);
+        rows.extend((job.work)(&sampling));
+    }
+    rows.retain(|row| request.only.is_empty() || chosen(&row.id, &request.only));
+    Ok(rows)
+}
+
+/// Every job, in the order of the documents.
+fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
+    let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(coding::jobs());
+    let averaged = request.hops.is_empty();
+    jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
+    jobs.extend(spie::jobs());
+    Ok(jobs)
+}
+
+/// Path lengths for one family of rows: those asked for, else the paper's; and those that a row's
+/// id names.
+fn lengths(request: &Request, family: &str, papers: &[u8], most: u8) -> anyhow::Result<Vec<u8>> {
+    let mut lengths = if request.hops.is_empty() { papers.to_vec() } else { request.hops.clone() };
+    let named = |name: &String| name.strip_prefix(family)?.split('-').next()?.parse::<u8>().ok();
+    lengths.extend(request.only.iter().filter_map(named));
+    lengths.sort_unstable();
+    lengths.dedup();
+    // A length that one scheme cannot have is an error only where that scheme is asked for.
+    let scheme = family.split('-').next().unwrap_or(family);
+    let meant = |name: &String| name.starts_with(scheme);
+    let asked = request.only.is_empty() || request.only.iter().any(meant);
+    if let Some(bad) = lengths.iter().find(|n| asked && !(1..=most).contains(*n)) {
+        let why = format!("{scheme}: paths have 1 to {most} hops, not {bad}");
+        return Err(Exit::Usage.refuse(why));
+    }
+    lengths.retain(|n| (1..=most).contains(n));
+    Ok(lengths)
+}
+
+/// Whether a row is one of those named: by its id, or by whole words that its id begins with.
+fn chosen(id: &str, only: &[String]) -> bool {
+    let begins = |name: &String| {
+        id.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    only.iter().any(begins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(names: &[&str]) -> Vec<String> {
+        names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    #[test]
+    fn names_choose_by_whole_words() {
+        assert!(chosen("fms-d10-mean", &only(&["spie", "fms"])));
+        assert!(chosen("fms-d10-mean", &only(&["fms-d10"])));
+        assert!(!chosen("fms-d10-mean", &only(&["fms-d1", "fms-d10-m"])));
+    }
+
+    #[test]
+    fn unknown_names_and_lengths_are_refused_with_help() {
+        let ask = |names, hops: &[u8]| {
+            let request = Request { only: only(names), hops: hops.to_vec(), ..Request::default() };
+            let error = run(&request, &mut |_, _, _| {}).unwrap_err();
+            (Exit::of(&error), error.to_string())
+        };
+        let (exit, text) = ask(&["fmz"], &[]);
+        assert!(exit == Exit::Usage && text.contains("fms-d10-mean"), "{text}");
+        let (exit, text) = ask(&["fms"], &[4, 32]);
+        assert!(exit == Exit::Usage && text.contains("1 to 31 hops, not 32"), "{text}");
+        assert_eq!(ask(&["fms-d0-mean"], &[]).0, Exit::Usage);
+    }
+
+    #[test]
+    fn a_row_of_any_length_can_be_named() {
+        let request = Request { only: only(&["fms-d17-p95"]), ..Request::default() };
+        let jobs = all(&request).unwrap();
+        assert!(jobs.iter().any(|j| j.ids.contains(&"fms-d17-p95".to_owned())));
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let jobs = all(&Request::default()).unwrap();
+        let mut ids: Vec<&String> = jobs.iter().flat_map(|j| &j.ids).collect();
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+}

@@ -1,0 +1,64 @@
+//! Schemes of a plan: parameters spelled out, log pages sized, the best that any answer can reach.
+
+use super::pages;
+use crate::plan::{Ceiling, Plan, SchemePlan};
+use crate::scenario::{Report, Spec};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use traceback::scheme::{Card, Keeper, Names};
+use traceback::schemes;
+
+/// Every scheme's turn, in the scenario's order.
+pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Report> {
+    let turn = |scheme: &crate::scenario::spec::Scheme| {
+        let entry = schemes::find(&scheme.id).expect("invariant: the check knows every scheme");
+        let card = entry.card();
+        let mut params = scheme.params.clone();
+        let logs = card.id == "spie";
+        if logs {
+            pages::size(&mut params, plan);
+        }
+        let refuse = |e| Report::whole(format!("scheme \"{}\": {e}", card.id), "");
+        let params = entry.build(&Value::Object(params)).map_err(refuse)?.params();
+        let expected = if logs { pages::false_routers(&params, plan) } else { None };
+        let ceiling = ceiling(&card, plan);
+        Ok(SchemePlan { id: scheme.id.clone(), params, ceiling, expected_false_routers: expected })
+    };
+    spec.scheme.iter().map(turn).collect()
+}
+
+/// The best recall of any answer: what the routers that take part could tell.
+fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
+    let mut all = BTreeSet::new();
+    let mut told = BTreeSet::new();
+    for flow in plan.attacks() {
+        all.extend(flow.path.iter().copied());
+        told.extend(tellable(card, plan, &flow.path));
+    }
+    let level = |of: &dyn Fn(usize) -> String| {
+        let count = |set: &BTreeSet<usize>| {
+            let names: BTreeSet<_> = set.iter().map(|r| of(*r)).collect();
+            u32::try_from(names.len()).unwrap_or(u32::MAX)
+        };
+        f64::from(count(&told)) / f64::from(count(&all).max(1))
+    };
+    Ceiling {
+        router: level(&|r| r.to_string()),
+        r#as: level(&|r| plan.routers[r].asn.to_string()),
+        nation: level(&|r| plan.routers[r].nation.clone()),
+    }
+}
+
+/// Routers of one path that a scheme's answer may name.
+fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
+    let deployed = |r: &&usize| plan.routers[**r].deployed;
+    match card.names {
+        Names::Nothing | Names::Classes => vec![],
+        Names::Ingress => path.first().into_iter().filter(deployed).copied().collect(),
+        // Questions go from router to router, so nobody asks beyond one that does not answer.
+        Names::Paths if card.keeper == Keeper::Routers => {
+            path.iter().rev().take_while(deployed).copied().collect()
+        }
+        Names::Paths => path.iter().filter(deployed).copied().collect(),
+    }
+}

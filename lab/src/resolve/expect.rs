@@ -1,0 +1,49 @@
+//! What a plan's schemes should need, by their exact laws, before anything is sent.
+
+use crate::plan::{Flow, Plan, SchemePlan};
+use traceback::law::{Coupon, Hops};
+use traceback::schemes::fms::FRAGMENTS;
+
+/// What one scheme should need on the path of one attack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// Scheme id.
+    pub scheme: String,
+    /// [`Flow::id`].
+    pub flow: u32,
+    /// Routers of the path that take part.
+    pub hops: u32,
+    /// Packets that it has.
+    pub packets: u64,
+    /// Packets that it needs on average.
+    pub mean: f64,
+    /// Packets that are enough in 999 of 1000 runs; the mean where chance plays no part.
+    pub p99_9: f64,
+    /// Probability that its packets are enough.
+    pub enough: f64,
+}
+
+/// One for each scheme with a law and each attack, in that order.
+pub fn expectations(plan: &Plan) -> Vec<Expectation> {
+    let attacks = |s| plan.attacks().filter_map(move |f| expect(plan, s, f));
+    plan.schemes.iter().flat_map(attacks).collect()
+}
+
+fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> {
+    let deployed = flow.path.iter().filter(|r| plan.routers[**r].deployed).count();
+    let hops = u32::try_from(deployed).ok()?;
+    let (mean, p99_9, enough) = match scheme.id.as_str() {
+        "fms" => {
+            let fragments = u32::try_from(FRAGMENTS).ok()?;
+            let p = scheme.params["p"].as_f64()?;
+            let law = Coupon::new(Hops::Overwriting(p), hops, fragments, fragments).ok()?;
+            let packets = u32::try_from(flow.packets).unwrap_or(u32::MAX);
+            (law.mean(), f64::from(law.quantile(0.999)), law.within(packets))
+        }
+        // One packet that arrives is enough for a whole path.
+        "recorder" | "spie" => (1.0, 1.0, 1.0),
+        _ => return None,
+    };
+    let (scheme, packets) = (scheme.id.clone(), flow.packets);
+    Some(Expectation { scheme, flow: flow.id, hops, packets, mean, p99_9, enough })
+}

@@ -1,0 +1,116 @@
+//! Sizes of log pages: large enough that hardly a router is named by mistake in a whole run.
+
+use crate::plan::{Class, Flow, Node, Plan};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use traceback::law::filter;
+use traceback::schemes::spie;
+
+/// Expected number of false routers that sized log pages stay below, in a whole run.
+pub const WANTED_FALSE_ROUTERS: f64 = 1e-4;
+/// Pages are sized for this share of it, because routers also log packets that no plan foresees.
+const MARGIN: f64 = 0.5;
+/// Packets that no plan foresees: neighbour discovery, routers' own messages.
+const UNFORESEEN: u64 = 1_024;
+/// Packets of the fullest page that is sized; busier routers fill several.
+const FULLEST: u64 = 1 << 20;
+
+/// What one turn asks of a router's log.
+struct Load {
+    /// Packets at the busiest router, with some to spare.
+    packets: u64,
+    /// Time from the first departure to the last.
+    ms: u64,
+    /// Questions to routers beside the paths of all sampled packets.
+    questions: f64,
+}
+
+impl Load {
+    fn of(plan: &Plan) -> Self {
+        let mut load = vec![0_u64; plan.routers.len()];
+        for flow in &plan.flows {
+            flow.path.iter().for_each(|r| load[*r] += flow.packets);
+        }
+        let busiest = load.into_iter().max().unwrap_or(0);
+        let last = |f: &Flow| f.start.0 + f.gap.0 * f.packets.saturating_sub(1);
+        let attacks = plan.flows.iter().filter(|f| f.class == Class::Attack);
+        let beside = attacks.map(|f| beside(plan, f)).max().unwrap_or(0);
+        Self {
+            packets: busiest + busiest / 8 + UNFORESEEN,
+            ms: plan.flows.iter().map(last).max().unwrap_or(0).div_ceil(1_000_000),
+            questions: beside as f64 * plan.case.samples as f64,
+        }
+    }
+
+    /// Pages that one question is put to.
+    fn pages(&self, params: &spie::Params) -> u64 {
+        let closed = self.packets.div_ceil(params.packets.max(1));
+        let aged = self.ms / params.epoch_ms.max(1);
+        (closed + aged).clamp(1, params.pages.max(1) as u64)
+    }
+}
+
+/// Routers beside a flow's path, which an inquiry asks without need.
+pub fn beside(plan: &Plan, flow: &Flow) -> usize {
+    let on: BTreeSet<_> = flow.path.iter().copied().collect();
+    let links = plan.links.iter().filter_map(|l| match (l.a.node, l.b.node) {
+        (Node::Router(a), Node::Router(b)) => Some((a, b)),
+        _ => None,
+    });
+    let beside = links.filter_map(|(a, b)| match (on.contains(&a), on.contains(&b)) {
+        (true, false) => Some(b),
+        (false, true) => Some(a),
+        _ => None,
+    });
+    beside.filter(|r| plan.routers[*r].deployed).collect::<BTreeSet<_>>().len()
+}
+
+/// Fills in what the scenario leaves open.
+pub(super) fn size(params: &mut Map<String, Value>, plan: &Plan) {
+    let load = Load::of(plan);
+    let usual = spie::Params::default();
+    let given = |key: &str, usual: u64| params.get(key).and_then(Value::as_u64).unwrap_or(usual);
+    let mut sized = spie::Params {
+        packets: given("packets", load.packets.min(FULLEST)),
+        epoch_ms: given("epoch_ms", usual.epoch_ms),
+        pages: usize::MAX,
+        ..usual
+    };
+    // One more than a turn fills, so that the first page is still there when it is asked for.
+    let pages = usize::try_from(load.pages(&sized) + 1).unwrap_or(usize::MAX);
+    sized.pages = pages.max(usual.pages);
+    let chances = (load.questions * load.pages(&sized) as f64).max(1.0);
+    let wanted = (MARGIN * WANTED_FALSE_ROUTERS / chances).min(0.5);
+    if let Some(page) = filter::bloom_size(sized.packets, wanted) {
+        (sized.bits, sized.hashes) = (page.bits.next_multiple_of(64), page.hashes);
+    }
+    let all = json!(sized);
+    for (key, value) in all.as_object().into_iter().flatten() {
+        params.entry(key).or_insert(value.clone());
+    }
+}
+
+/// Expected number of routers named by mistake in a whole run, at most.
+///
+/// Every question to a router beside the path is a chance for each of its pages, and a router named
+/// by mistake leads to questions to its own neighbours: the law of `n P / (1 - P)` extra nodes.
+/// Source: snoeren2001 section 5.
+pub(super) fn false_routers(params: &Value, plan: &Plan) -> Option<f64> {
+    let params: spie::Params = serde_json::from_value(params.clone()).ok()?;
+    let load = Load::of(plan);
+    let held = params.packets.min(load.packets);
+    let page = filter::bloom(params.bits, params.hashes, held);
+    let router = (page * load.pages(&params) as f64).min(1.0);
+    let degree = plan.routers.iter().enumerate().map(|(i, _)| degree(plan, i)).max().unwrap_or(0);
+    Some(load.questions * router / (1.0 - (router * degree as f64).min(0.999)))
+}
+
+/// Links of a router to other routers.
+fn degree(plan: &Plan, router: usize) -> usize {
+    let here = Node::Router(router);
+    let link = |l: &&crate::plan::LinkPlan| {
+        let ends = [l.a.node, l.b.node];
+        ends.contains(&here) && ends.iter().all(|n| matches!(n, Node::Router(_)))
+    };
+    plan.links.iter().filter(link).count()
+}
