@@ -149,6 +149,21 @@ pub fn wire(bytes: &[u8]) {
     black_box(wire::TraceRequest::decode(bytes)).ok();
 }
 
+/// Capture files: marked by a router into a copy, and watched by an observer.
+///
+/// Input: scheme, then the file.
+pub fn capture(bytes: &[u8]) {
+    use ashiato_agent::capture;
+    let [choice, file @ ..] = bytes else { return };
+    let scheme = scheme(*choice);
+    let (place, mut copy) = (setting().place, vec![]);
+    let mut router = scheme.vantage(setting());
+    black_box(capture::mark(file, &mut copy, place, router.as_mut()));
+    let mut observer = scheme.vantage(setting());
+    let (_, seen, _) = capture::observe(file, scheme.card().id, ids()[0], observer.as_mut());
+    report(&seen.encode());
+}
+
 /// Scenario files: parsed, checked and resolved. A plan that comes out serves every later stage.
 pub fn scenario(bytes: &[u8]) {
     use ashiato::{plan::Plan, resolve, scenario};

@@ -9,7 +9,10 @@ use libfuzzer_sys as _;
 use ashiato_collector::wire;
 use ashiato_fuzz::{case, ids, line, udp4};
 use prost::Message;
+use pcap_file::DataLink;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use std::path::Path;
+use std::time::Duration;
 use traceback::Nanos;
 use traceback::case::Window;
 use traceback::packet::Packet;
@@ -24,6 +27,7 @@ fn main() -> Outcome {
     let dir = Path::new(&dir);
     packets(dir)?;
     ledgers(dir)?;
+    captures(dir)?;
     put(dir, "map", "line", serde_json::to_vec(&line())?)?;
     put(dir, "map", "case", serde_json::to_vec(&case())?)?;
     for (name, text) in SCENARIOS {
@@ -103,5 +107,31 @@ fn ledgers(dir: &Path) -> Outcome {
     Ok(())
 }
 
-const SCENARIOS: [(&str, &str); 1] =
-    [("first", include_str!("../../../scenarios/first.toml"))];
+/// Raw IP packets in a pcap file, and the shortest pcapng file with one interface and one packet.
+fn captures(dir: &Path) -> Outcome {
+    let header = PcapHeader { datalink: DataLink::RAW, ..PcapHeader::default() };
+    let mut pcap = PcapWriter::with_header(vec![2], header)?;
+    for seq in 0..3 {
+        let packet = udp4(seq);
+        let length = u32::try_from(packet.len())?;
+        pcap.write_packet(&PcapPacket::new(Duration::from_secs(seq), length, &packet))?;
+    }
+    put(dir, "capture", "pcap", pcap.into_writer())?;
+    let mut ng = vec![2];
+    ng.extend([0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0]);
+    ng.extend([0xff; 8]);
+    ng.extend([28, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 101, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0]);
+    let packet = udp4(1);
+    let (kept, block) = (u32::try_from(packet.len())?, u32::try_from(32 + packet.len())?);
+    for word in [6, block, 0, 0, 1, kept, kept] {
+        ng.extend(word.to_le_bytes());
+    }
+    ng.extend(packet);
+    ng.extend(block.to_le_bytes());
+    put(dir, "capture", "pcapng", ng)
+}
+
+const SCENARIOS: [(&str, &str); 2] = [
+    ("first", include_str!("../../../scenarios/first.toml")),
+    ("first-v6", include_str!("../../../scenarios/first-v6.toml")),
+];
