@@ -1,10 +1,6 @@
 //! Ashiato's agent: marks or logs the packets that a host forwards, and reports to a collector.
 //!
 //! The steps of a scheme are pure and live in `traceback`; here are sockets, threads and files.
-//! [`config`] says what to serve, [`station`] puts a vantage to work, [`latency`] times it;
-//! [`datapath`] moves packets and is the only module with unsafe code.
-#![deny(unsafe_code)]
-
 //! - [`config`] says what to serve, [`run`] serves it: a [`station`] puts one vantage to work, its
 //!   [`reporter`] hands what it saw to the [`uplink`], [`latency`] times the marking step.
 //! - [`datapath`] moves packets and is the only module with unsafe code.

@@ -11,6 +11,7 @@
 
 pub mod afpacket;
 pub mod desk;
+pub mod ethtool;
 pub mod finish;
 pub mod netns;
 pub mod observer;

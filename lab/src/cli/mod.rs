@@ -7,17 +7,15 @@ pub mod demo;
 pub mod down;
 pub mod gc;
 pub mod load;
+pub mod new;
+pub mod plan;
 mod progress;
 pub mod report;
 pub mod reproduce;
 pub mod run;
-pub mod scheme;
-pub mod stop;
-pub mod load;
-pub mod new;
-pub mod plan;
 pub mod schema;
 pub mod scheme;
+pub mod stop;
 mod tables;
 pub mod validate;
 
@@ -49,8 +47,6 @@ enum Verb {
     Reproduce(reproduce::Args),
     /// Writes a scenario file to start from.
     New(new::Args),
-    /// Checks a scenario file.
-    Validate(validate::Args),
     /// Shows everything that a run would make and send, and the best it could find.
     Plan(plan::Args),
     /// Prints the JSON Schema of a file format.
@@ -74,7 +70,6 @@ impl Verb {
             Self::Validate(args) => validate::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),
-            Self::Validate(args) => validate::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
