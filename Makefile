@@ -27,9 +27,11 @@ demo: build
 	@$(TARGET_DIR)/release/ashiato demo $(ARGS)
 
 test: tools
+	@[ "$$(id -u)" -ne 0 ] || .ci/need ip:iproute2
 	@.ci/test
 
-bench: build
+bench: tools
+	@.ci/need ip:iproute2
 	@.ci/bench $(NAME)
 
 fuzz: tools

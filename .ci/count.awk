@@ -1,7 +1,8 @@
 # Sums libtest's output with --show-output into "passed failed skipped".
-# A test skipped itself when a line of its output begins with "skipped: "; it counts once.
-/^---- .* stdout ----$/ { fresh = 1; next }
-/^(successes|failures):$/ { fresh = 0; next }
+# A test that passed counts as skipped when a line of its output begins with "skipped: ".
+/^successes:$/ { good = 1 }
+/^(failures:|running [0-9]+ tests?)$/ { good = 0; fresh = 0 }
+/^---- .* stdout ----$/ { fresh = good; next }
 fresh && /^skipped: / { skips++; fresh = 0; next }
 /^test result: / {
     for (i = 2; i <= NF; i++) {
