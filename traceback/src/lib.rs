@@ -34,3 +34,8 @@ pub mod stats;
 pub mod vantage;
 
 pub use scheme::{Nanos, Place, RouterId, Scheme};
+
+/// The example scheme of `CONTRIBUTING.md`, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+struct Contributing;

@@ -1,0 +1,195 @@
+//! What the fuzz targets do with their bytes, one function for each decoder.
+//!
+//! A function returns for any input: a panic, a hang or memory without bound is a finding. Where a
+//! codec promises one encoding for each value, that is checked as well.
+
+mod place;
+
+pub use place::{ADDRESSES, case, ids, line, udp4};
+
+use prost::Message;
+use std::hint::black_box;
+use std::sync::Arc;
+use traceback::case::{Answer, Case, Query, Step};
+use traceback::fib::{Fib, NextHop};
+use traceback::invariant::Invariant;
+use traceback::map::Map;
+use traceback::packet::Packet;
+use traceback::report::Report;
+use traceback::router::{ETHERNET, Port, Router};
+use traceback::schemes::{Answers, AnyScheme, SCHEMES};
+use traceback::slot::Slot;
+use traceback::vantage::{Draws, Setting};
+use traceback::{Nanos, RouterId};
+
+/// The scheme that a byte chooses, with its paper's parameters.
+fn scheme(choice: u8) -> Arc<dyn AnyScheme> {
+    let entry = SCHEMES[usize::from(choice) % SCHEMES.len()];
+    let mut params = entry.defaults();
+    // Full-sized pages would spend the time on clearing memory.
+    if let Some(bits) = params.get_mut("bits") {
+        *bits = 4096.into();
+    }
+    entry.build(&params).expect("a scheme takes its own defaults")
+}
+
+/// Frames: parsing, slots, reserved room, hashes, and the router with every scheme.
+///
+/// Input: scheme, ingress port, then the frame.
+pub fn packet(bytes: &[u8]) {
+    let [choice, port, frame @ ..] = bytes else { return };
+    let scheme = scheme(*choice);
+    let mut frame = frame.to_vec();
+    let mut router = router(scheme.as_ref());
+    black_box(router.forward(u16::from(*port % 3), &mut frame, Nanos(1), &mut ()));
+    let Some(ip) = frame.get_mut(ETHERNET..) else { return };
+    if let Ok(packet) = Packet::parse(&*ip) {
+        let mut observer = scheme.vantage(setting());
+        observer.see(Nanos(2), &packet);
+        black_box(observer.cut());
+        black_box((packet.payload(), packet.records(), Invariant::of(&packet, ADDRESSES.key)));
+    }
+    if let Ok(mut packet) = Packet::parse(ip) {
+        for slot in [Slot::Id, Slot::IdReserved, Slot::IdTosReserved, Slot::FlowLabel] {
+            let Some(value) = slot.read(&packet) else { continue };
+            slot.write(&mut packet, !value);
+            assert_eq!(slot.read(&packet), Some(!value & ((1 << slot.bits()) - 1)), "{slot:?}");
+        }
+        packet.push_record(7);
+        // What we changed is still a packet: lengths and header checksum hold.
+        assert!(Packet::parse(packet.as_bytes()).is_ok());
+    }
+}
+
+fn setting() -> Setting {
+    let place = line().place(ids()[1]).expect("the line has this router");
+    Setting { place, key: ADDRESSES.key, draws: Draws::Keyed, filter: None }
+}
+
+fn router(scheme: &dyn AnyScheme) -> Router {
+    let mut fib = Fib::default();
+    for (net, len) in ADDRESSES.nets {
+        fib.insert(net, len, NextHop { port: 1, via: None });
+    }
+    let port = |neighbour| Port { neighbour, addresses: ADDRESSES.own.to_vec(), mtu: 1500 };
+    let ports = vec![port(Some(ids()[0])), port(Some(ids()[2])), port(None)];
+    let mut router = Router::new(setting().place, ports, &[], fib);
+    router.vantage = Some(scheme.vantage(setting()));
+    router
+}
+
+/// Reports: one encoding for each value.
+pub fn report(bytes: &[u8]) {
+    if let Ok(report) = Report::decode(bytes) {
+        assert_eq!(report.encode(), bytes, "{report:?}");
+    }
+}
+
+/// Ledgers of every scheme: decoded, merged, and used to rebuild paths.
+///
+/// Input: scheme, then a ledger's encoding.
+pub fn ledger(bytes: &[u8]) {
+    let [choice, ledger @ ..] = bytes else { return };
+    let scheme = scheme(*choice);
+    let case = case();
+    if let Ok(merged) = scheme.merge(ledger, ledger) {
+        // What merging wrote decodes, and merging goes on.
+        scheme.merge(&merged, ledger).expect("a merged ledger decodes");
+    }
+    black_box(scheme.reconstruct(&case, &[(case.gateway, ledger)], &Answers::new())).ok();
+}
+
+/// Answers of routers, to schemes that ask: any answer, silence or refusal, in every round.
+///
+/// Input: scheme, then one byte for each question: refused, wrong length, or seen and not seen.
+pub fn answer(bytes: &[u8]) {
+    let [choice, replies @ ..] = bytes else { return };
+    let scheme = scheme(*choice);
+    let case = case();
+    let mut answers = Answers::new();
+    let mut replies = replies.iter().copied();
+    // More rounds than the map has routers make no sense: the scheme must have ended by then.
+    for _ in 0..=case.map.routers().len() {
+        let Ok(Step::Ask(questions)) = scheme.reconstruct(&case, &[], &answers) else { return };
+        for (router, query) in questions {
+            let reply = reply(replies.next().unwrap_or(0), &query);
+            answers.insert((router, query), reply);
+        }
+    }
+    panic!("{} asks without end", scheme.card().id);
+}
+
+fn reply(byte: u8, query: &Query) -> Option<Answer> {
+    let keys = query.keys.len();
+    match byte & 3 {
+        0 => None,
+        1 => Some(Answer { values: vec![Some(u64::from(byte)); usize::from(byte >> 2)] }),
+        2 => Some(Answer { values: vec![None; keys] }),
+        _ => Some(Answer { values: vec![Some(u64::from(byte >> 2)); keys] }),
+    }
+}
+
+/// Messages of the wire protocol in both directions, and their translation into our types.
+pub fn wire(bytes: &[u8]) {
+    use ashiato_collector::wire;
+    if let Ok(message) = wire::FromAgent::decode(bytes) {
+        match message.kind {
+            Some(wire::from_agent::Kind::Hello(hello)) => {
+                black_box((wire::router(&hello.router), wire::is_name(&hello.agent)));
+                black_box(hello.role().as_report());
+            }
+            Some(wire::from_agent::Kind::Envelope(envelope)) => report(&envelope.report),
+            Some(wire::from_agent::Kind::Reply(reply)) => {
+                black_box(reply.answer.map(Answer::from));
+            }
+            Some(wire::from_agent::Kind::CutDone(_)) | None => {}
+        }
+    }
+    black_box(wire::ToAgent::decode(bytes)).ok();
+    black_box(wire::TraceRequest::decode(bytes)).ok();
+}
+
+/// Capture files: marked by a router into a copy, and watched by an observer.
+///
+/// Input: scheme, then the file.
+pub fn capture(bytes: &[u8]) {
+    use ashiato_agent::capture;
+    let [choice, file @ ..] = bytes else { return };
+    let scheme = scheme(*choice);
+    let (place, mut copy) = (setting().place, vec![]);
+    let mut router = scheme.vantage(setting());
+    black_box(capture::mark(file, &mut copy, place, router.as_mut()));
+    let mut observer = scheme.vantage(setting());
+    let (_, seen, _) = capture::observe(file, scheme.card().id, ids()[0], observer.as_mut());
+    report(&seen.encode());
+}
+
+/// Scenario files: parsed, checked and resolved. A plan that comes out serves every later stage.
+pub fn scenario(bytes: &[u8]) {
+    use ashiato::{plan::Plan, resolve, scenario};
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(scenario) = scenario::parse("fuzz.toml", text, &scenario::Overrides::default()) else {
+        return;
+    };
+    let Ok(plan) = resolve::plan(&scenario) else { return };
+    plan.map().expect("a plan's map holds");
+    let again: Plan = serde_json::from_slice(&plan.to_json()).expect("a plan reads back");
+    assert_eq!(again, plan);
+    (0..plan.routers.len()).for_each(|i| drop(black_box((plan.router_ports(i), plan.fib(i)))));
+}
+
+/// Maps and cases as JSON.
+pub fn map(bytes: &[u8]) {
+    if let Ok(map) = serde_json::from_slice::<Map>(bytes) {
+        for router in map.routers() {
+            assert_eq!(map.place(router.id).map(|p| p.id), Some(router.id));
+            black_box(map.neighbours(router.id).count());
+        }
+        let text = serde_json::to_vec(&map).expect("a map is plain data");
+        assert_eq!(serde_json::from_slice::<Map>(&text).expect("a map reads back"), map);
+    }
+    if let Ok(case) = serde_json::from_slice::<Case>(bytes) {
+        black_box(case.digests());
+        black_box(case.map.neighbours(RouterId(0)).count());
+    }
+}

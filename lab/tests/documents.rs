@@ -1,0 +1,156 @@
+//! Documents that are made from the code are current, and links in documents lead somewhere.
+//!
+//! `make golden` (`LAB_BLESS=1`) writes the generated parts anew.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use traceback::schemes::{Entry, SCHEMES};
+use traceback::slot::Slot;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A unit variant's name as JSON spells it.
+fn word(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn slot(slot: Slot) -> String {
+    if slot == Slot::None { "-".into() } else { format!("{} ({})", word(slot), slot.bits()) }
+}
+
+/// The table of a README: the same facts in every language.
+fn table() -> String {
+    let mut out = String::from(
+        "| scheme | paper | mark in IPv4 (bits) | in IPv6 | ledger kept by | names | map |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for scheme in SCHEMES {
+        let c = scheme.card();
+        let room = |s| if c.records { "reserved room".to_owned() } else { slot(s) };
+        writeln!(
+            out,
+            "| `{}` | {} | {} | {} | {} | {} | {} |",
+            c.id,
+            c.paper,
+            room(c.v4),
+            room(c.v6),
+            word(c.keeper),
+            word(c.names),
+            yes(c.needs_map)
+        )
+        .unwrap();
+    }
+    out
+}
+
+fn sheet(out: &mut String, scheme: &dyn Entry) {
+    let c = scheme.card();
+    let rows = [
+        ("Paper", c.paper.to_owned()),
+        ("Mark in IPv4", slot(c.v4)),
+        ("Mark in IPv6", slot(c.v6)),
+        ("Writes records into reserved room", yes(c.records).into()),
+        ("Ledger kept by", word(c.keeper)),
+        ("Names", word(c.names)),
+        ("Needs a map", yes(c.needs_map).into()),
+        ("Packets grouped by flow", yes(c.groups_by_flow).into()),
+        ("Router draws from chance", yes(c.draws).into()),
+        ("Router hashes the packet", yes(c.hashes).into()),
+        ("Harms", c.harms.into()),
+        ("State at a router", c.state.into()),
+    ];
+    writeln!(out, "\n## {}: {}\n\n| | |\n|---|---|", c.id, c.title).unwrap();
+    rows.iter().for_each(|(key, value)| writeln!(out, "| {key} | {value} |").unwrap());
+    if let Value::Object(params) = scheme.defaults()
+        && !params.is_empty()
+    {
+        out.push_str("\nParameters, with the values that a scenario gets when it is silent:\n\n");
+        params.iter().for_each(|(key, value)| writeln!(out, "- `{key} = {value}`").unwrap());
+    }
+    writeln!(out, "\nSource: [`{0}.rs`](../traceback/src/schemes/{0}.rs)", c.id).unwrap();
+}
+
+fn schemes() -> String {
+    let mut out = String::from(
+        "# Schemes\n\nMade from the schemes' fact sheets by `make golden`; do not edit. The same facts: \
+         `ashiato scheme list`,\n`ashiato scheme show ID`. Ideas, bit layouts and departures from the \
+         papers stand at the head of each source file.\n\n",
+    );
+    out.push_str(&table());
+    SCHEMES.iter().for_each(|s| sheet(&mut out, *s));
+    out
+}
+
+/// Puts `part` between the markers of a document.
+fn between(text: &str, part: &str) -> String {
+    const MARKS: [&str; 2] = ["<!-- schemes: begin -->\n", "<!-- schemes: end -->"];
+    let [begin, end] = MARKS.map(|m| text.find(m).unwrap_or_else(|| panic!("lacks {m}")));
+    format!("{}{part}{}", &text[..begin + MARKS[0].len()], &text[end..])
+}
+
+#[test]
+fn generated_parts_are_current() {
+    let bless = std::env::var_os("LAB_BLESS").is_some();
+    for name in ["docs/schemes.md", "README.md", "README.ja.md"] {
+        let path = root().join(name);
+        let is = std::fs::read_to_string(&path).unwrap_or_default();
+        let want = if name == "docs/schemes.md" { schemes() } else { between(&is, &table()) };
+        if bless {
+            std::fs::write(&path, &want).unwrap();
+        }
+        assert!(bless || is == want, "{name} is not current: run make golden and review the diff");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut folders = vec![root(), root().join("docs")];
+    folders.retain(|f| f.is_dir());
+    let mut links = 0;
+    for folder in folders {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for target in text.split("](").skip(1).filter_map(|t| t.split([')', '#']).next()) {
+                if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                    continue;
+                }
+                links += 1;
+                assert!(folder.join(target).exists(), "{} links to {target}", path.display());
+            }
+        }
+    }
+    assert!(links > 10, "only {links} links were found");
+}
+
+#[test]
+fn exit_codes_in_the_readme_are_those_of_the_program() {
+    use ashiato::exit::Exit;
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let all = [
+        Exit::Met,
+        Exit::Internal,
+        Exit::Usage,
+        Exit::HostNotReady,
+        Exit::Safety,
+        Exit::Policy,
+        Exit::Stopped,
+        Exit::Missed,
+        Exit::Void,
+        Exit::Partial,
+        Exit::Interrupted,
+    ];
+    for exit in all {
+        assert!(readme.contains(&format!("| {} | ", exit.code())), "{exit:?} is not in README.md");
+    }
+}
