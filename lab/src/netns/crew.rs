@@ -29,7 +29,7 @@ pub(crate) struct Crew {
 struct Actor {
     worker: Worker,
     ready: bool,
-    ledger: Option<BTreeMap<u32, u64>>,
+    ledger: Option<Vec<(u32, u64)>>,
 }
 
 impl Crew {
