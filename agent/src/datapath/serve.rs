@@ -90,7 +90,7 @@ pub fn serve(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> io::R
 }
 
 fn request(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> bool {
-    match counter.next() {
+    match counter.receive() {
         Request::Tables(tables) => {
             work.tables(*tables);
             true

@@ -1,5 +1,6 @@
 //! Three namespaces in a row, a host, a router and a host, made for one test and removed after it.
 #![allow(dead_code, reason = "every test file uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
@@ -87,10 +88,11 @@ impl Net {
         })
     }
 
-    /// A socket that hears what comes to a leaf, and sends from there.
-    pub(crate) fn socket(&self, ns: &str) -> PacketSocket {
+    /// A socket that hears what comes to a leaf, and sends from there; `rtr-p1` names a router's port.
+    pub(crate) fn socket(&self, place: &str) -> PacketSocket {
+        let (ns, interface) = place.split_once('-').unwrap_or((place, "eth0"));
         let open =
-            || PacketSocket::open(&Opening { interface: Some("eth0"), ..Opening::default() });
+            || PacketSocket::open(&Opening { interface: Some(interface), ..Opening::default() });
         self.within(ns, open).unwrap()
     }
 
