@@ -55,6 +55,10 @@ impl Net {
             net.ip(ns, &format!("-6 route add default via 2001:2:0:{n}::1"));
         }
         net.ip("rtr", "addr add 198.19.0.1/32 dev lo");
+        for (i, ns) in LEAVES.iter().enumerate() {
+            net.await_up("rtr", &format!("p{i}"));
+            net.await_up(ns, "eth0");
+        }
         net
     }
 
@@ -96,13 +100,29 @@ impl Net {
         self.within(ns, open).unwrap()
     }
 
-    /// Ethernet address of an interface.
-    pub(crate) fn mac(&self, ns: &str, dev: &str) -> [u8; 6] {
-        let file = format!("/sys/class/net/{dev}/address");
+    /// Columns that `ip` shows of an interface: name, state, Ethernet address.
+    fn show(&self, ns: &str, dev: &str, column: usize) -> String {
         let show = format!("-n {} -br link show dev {dev}", self.name(ns));
         let out = Command::new("ip").args(show.split_whitespace()).output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
-        let mac = text.split_whitespace().nth(2).unwrap_or_else(|| panic!("{file}"));
+        text.split_whitespace().nth(column).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the kernel sends by an interface: it may take a second from being set up, and
+    /// what is sent before, ARP for one, is lost.
+    fn await_up(&self, ns: &str, dev: &str) {
+        for _ in 0..300 {
+            if self.show(ns, dev, 1) == "UP" {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{dev} in {ns} does not come up");
+    }
+
+    /// Ethernet address of an interface.
+    pub(crate) fn mac(&self, ns: &str, dev: &str) -> [u8; 6] {
+        let mac = self.show(ns, dev, 2);
         let bytes: Vec<u8> = mac.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
         bytes.try_into().unwrap()
     }
