@@ -34,21 +34,18 @@ pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
             let stopped = stopped.clone();
             let name = format!("{} reports", vantage.name());
             let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
-                serve(&config.collector, vantage, clock_cost, stopped)
+                let done = serve(&config.collector, vantage, clock_cost, stopped);
+                if let Err(e) = &done {
+                    let (name, error) = (vantage.name(), format!("{e:#}"));
+                    say(&json!({ "event": "error", "vantage": name, "error": error }));
+                }
+                done.is_ok()
             });
-            threads.push((vantage, thread.context("start a thread")?));
+            threads.push(thread.context("start a thread")?);
         }
-        let mut all = true;
-        for (vantage, thread) in threads {
-            let done = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")));
-            if let Err(e) = done {
-                say(&json!({
-                    "event": "error", "vantage": vantage.name(), "error": format!("{e:#}"),
-                }));
-                all = false;
-            }
-        }
-        Ok(all)
+        // A panic has been printed; it counts as a failure. Every thread is waited for.
+        let done: Vec<bool> = threads.into_iter().map(|t| t.join().unwrap_or(false)).collect();
+        Ok(done.iter().all(|done| *done))
     })
 }
 
@@ -105,9 +102,6 @@ fn wait_for_the_end(with_parent: bool) {
             while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
             let _ = gone.send(());
         });
-    } else {
-        // Never sent: without a parent to watch, only signals end the process.
-        std::mem::forget(gone);
     }
     runtime.block_on(async {
         let handler = |kind| signal(kind).expect("invariant: no other handler is in the way");
@@ -116,7 +110,7 @@ fn wait_for_the_end(with_parent: bool) {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            _ = parent => {}
+            _ = parent, if with_parent => {}
         }
     });
 }

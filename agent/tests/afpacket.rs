@@ -1,4 +1,5 @@
 //! The userspace router between real kernels: namespaces, veth pairs, real ARP and ND.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 
@@ -118,6 +119,16 @@ fn a_changed_route_is_followed() {
     assert_eq!(router.cut().counters.unroutable, 1, "a deleted route counts");
 }
 
+/// A fragment whose rest is to come.
+fn first_fragment(mac: [u8; 6]) -> Vec<u8> {
+    let mut frame = udp4(mac, [198, 18, 1, 2], [198, 18, 2, 2], 64, &[2; 30]);
+    frame[20] = 0x20;
+    frame[24..26].fill(0);
+    let check = traceback::checksum::of(&frame[14..34]);
+    frame[24..26].copy_from_slice(&check.to_be_bytes());
+    frame
+}
+
 #[test]
 fn hostile_frames_are_counted() {
     if !privileged() {
@@ -133,14 +144,14 @@ fn hostile_frames_are_counted() {
     let good = udp4(mac, [198, 18, 1, 2], [198, 18, 2, 2], 64, &[1; 30]);
     let mut bad_checksum = good.clone();
     bad_checksum[25] ^= 1;
-    let mut fragment = udp4(mac, [198, 18, 1, 2], [198, 18, 2, 2], 64, &[2; 30]);
-    fragment[20] = 0x20; // more fragments
-    fragment[24..26].fill(0);
-    let check = traceback::checksum::of(&fragment[14..34]);
-    fragment[24..26].copy_from_slice(&check.to_be_bytes());
+    let fragment = first_fragment(mac);
     let mut to_all = good.clone();
     to_all[..6].fill(0xff);
+    // The kernel takes the tag out of the bytes; what is left is not this network's.
+    let mut tagged = good.clone();
+    tagged.splice(12..12, [0x81, 0, 0, 5]);
     let frames = [
+        (&tagged[..], "VLAN tag"),
         (&good[..30], "truncated"),
         (&bad_checksum, "checksum"),
         (&frame(mac, 0x0800, &[0x65; 40]), "version"),

@@ -1,4 +1,5 @@
 //! Capture files in every format, and what damaged ones do.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use ashiato_agent::capture::file::Broken;
 use ashiato_agent::capture::{self, Counts};

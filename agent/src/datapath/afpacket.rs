@@ -104,7 +104,7 @@ impl Forwarder {
     }
 
     fn one(&mut self, socket: usize, at: Nanos, counter: &Counter) -> bool {
-        let Some(frame) = self.ports[socket].next() else { return false };
+        let Some(frame) = self.ports[socket].receive() else { return false };
         self.frame.clear();
         self.frame.extend_from_slice(frame);
         let port = u16::try_from(socket).expect("invariant: fewer than 65536 ports");

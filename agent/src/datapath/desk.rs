@@ -138,7 +138,7 @@ impl Bell {
 
 impl Counter {
     /// The next request; only after the pipe was readable, because it takes one byte from it.
-    pub fn next(&mut self) -> Request {
+    pub fn receive(&mut self) -> Request {
         let mut byte = [0];
         // A closed pipe or channel means that the reporting side is gone.
         if self.bell.read(&mut byte).is_ok_and(|n| n == 1) {

@@ -79,7 +79,7 @@ impl Port {
     }
 
     /// The next frame that waits, if any.
-    pub fn next(&mut self) -> Option<&[u8]> {
+    pub fn receive(&mut self) -> Option<&[u8]> {
         self.rx.next().ok()
     }
 

@@ -72,6 +72,10 @@ pub fn serve(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> io::R
     let mut waits = false;
     loop {
         poll.wait(waits.then_some(TICK))?;
+        // Requests first: tables that were handed over before a packet came must count for it.
+        if poll.ready(0) != Ready::No && !request(work, counter, clock) {
+            return Ok(());
+        }
         let at = clock.now();
         for socket in 0..poll.len() - 1 {
             match poll.ready(socket + 1) {
@@ -82,15 +86,12 @@ pub fn serve(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> io::R
                 Ready::No => {}
             }
         }
-        if poll.ready(0) != Ready::No && !request(work, counter, clock) {
-            return Ok(());
-        }
         waits = work.tick(at);
     }
 }
 
 fn request(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> bool {
-    match counter.next() {
+    match counter.receive() {
         Request::Tables(tables) => {
             work.tables(*tables);
             true

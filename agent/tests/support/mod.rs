@@ -1,5 +1,6 @@
 //! Three namespaces in a row, a host, a router and a host, made for one test and removed after it.
 #![allow(dead_code, reason = "every test file uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
@@ -54,6 +55,10 @@ impl Net {
             net.ip(ns, &format!("-6 route add default via 2001:2:0:{n}::1"));
         }
         net.ip("rtr", "addr add 198.19.0.1/32 dev lo");
+        for (i, ns) in LEAVES.iter().enumerate() {
+            net.await_up("rtr", &format!("p{i}"));
+            net.await_up(ns, "eth0");
+        }
         net
     }
 
@@ -87,20 +92,37 @@ impl Net {
         })
     }
 
-    /// A socket that hears what comes to a leaf, and sends from there.
-    pub(crate) fn socket(&self, ns: &str) -> PacketSocket {
+    /// A socket that hears what comes to a leaf, and sends from there; `rtr-p1` names a router's port.
+    pub(crate) fn socket(&self, place: &str) -> PacketSocket {
+        let (ns, interface) = place.split_once('-').unwrap_or((place, "eth0"));
         let open =
-            || PacketSocket::open(&Opening { interface: Some("eth0"), ..Opening::default() });
+            || PacketSocket::open(&Opening { interface: Some(interface), ..Opening::default() });
         self.within(ns, open).unwrap()
+    }
+
+    /// Columns that `ip` shows of an interface: name, state, Ethernet address.
+    fn show(&self, ns: &str, dev: &str, column: usize) -> String {
+        let show = format!("-n {} -br link show dev {dev}", self.name(ns));
+        let out = Command::new("ip").args(show.split_whitespace()).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.split_whitespace().nth(column).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the kernel sends by an interface: it may take a second from being set up, and
+    /// what is sent before, ARP for one, is lost.
+    fn await_up(&self, ns: &str, dev: &str) {
+        for _ in 0..300 {
+            if self.show(ns, dev, 1) == "UP" {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{dev} in {ns} does not come up");
     }
 
     /// Ethernet address of an interface.
     pub(crate) fn mac(&self, ns: &str, dev: &str) -> [u8; 6] {
-        let file = format!("/sys/class/net/{dev}/address");
-        let show = format!("-n {} -br link show dev {dev}", self.name(ns));
-        let out = Command::new("ip").args(show.split_whitespace()).output().unwrap();
-        let text = String::from_utf8(out.stdout).unwrap();
-        let mac = text.split_whitespace().nth(2).unwrap_or_else(|| panic!("{file}"));
+        let mac = self.show(ns, dev, 2);
         let bytes: Vec<u8> = mac.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
         bytes.try_into().unwrap()
     }
