@@ -17,13 +17,20 @@ fn said(changes: &[(&str, &str)]) -> String {
     planned.map(|p| p.sha256()).expect_err("a bad scenario").to_string()
 }
 
-fn row(from: &str, to: &str, want: &str) {
-    assert_eq!(said(&[(from, to)]), want.trim_matches('\n'));
-}
+/// What to change in the first scenario, into what, and what is said about it.
+type Row = (&'static str, &'static str, &'static str);
 
 #[test]
-fn keys_and_types() {
-    row(
+fn every_mistake_has_its_message() {
+    for row in [KEYS_AND_TYPES, REFERENCES_AND_RANGES, TRAFFIC_AND_CASE, SCHEMES_AND_EFFECTS] {
+        for (from, to, want) in row {
+            assert_eq!(said(&[(from, to)]), want.trim_matches('\n'));
+        }
+    }
+}
+
+const KEYS_AND_TYPES: &[Row] = &[
+    (
         "packets = 4000",
         "packets = 4000\npackts = 1",
         r#"
@@ -33,8 +40,8 @@ x.toml:33:1: unknown key "packts" in "traffic"
    | ^^^^^^
    = did you mean "packets"?
 "#,
-    );
-    row(
+    ),
+    (
         "rate = \"2 kpkt/s\"",
         "rate = 900",
         r#"
@@ -44,8 +51,8 @@ x.toml:31:8: "rate": the unit is missing
    |        ^^^
    = write "900 pkt/s"
 "#,
-    );
-    row(
+    ),
+    (
         "\"2 kpkt/s\"",
         "\"2 Mbit/s\"",
         r#"
@@ -55,8 +62,8 @@ x.toml:31:8: "rate": unit "Mbit/s" is unknown here
    |        ^^^^^^^^^^
    = known here: pkt/s, kpkt/s
 "#,
-    );
-    row(
+    ),
+    (
         "packets = 4000",
         "packets = \"4000\"",
         r#"
@@ -66,8 +73,8 @@ x.toml:32:11: "packets" must be a whole number, not a text
    |           ^^^^^^
    = Packets in all from each sender.
 "#,
-    );
-    row(
+    ),
+    (
         "class = \"attack\"",
         "class = \"atack\"",
         r#"
@@ -77,8 +84,8 @@ x.toml:28:9: "class" cannot be "atack"
    |         ^^^^^^^
    = did you mean "attack"?
 "#,
-    );
-    row(
+    ),
+    (
         "to = \"victim\"\n",
         "",
         r#"
@@ -88,12 +95,11 @@ x.toml:26:1: the key "to" is missing in "traffic"
    | ^^^^^^^^^^^
    = to: The receiving host.
 "#,
-    );
-}
+    ),
+];
 
-#[test]
-fn references_and_ranges() {
-    row(
+const REFERENCES_AND_RANGES: &[Row] = &[
+    (
         "to = \"victim\"",
         "to = \"victm\"",
         r#"
@@ -103,8 +109,8 @@ x.toml:30:6: there is no host "victm"
    |      ^^^^^^^
    = did you mean "victim"?
 "#,
-    );
-    row(
+    ),
+    (
         "{ per = \"flow\" }",
         "{ per = \"flow\", pool = \"203.0.113.0/24\" }",
         r#"
@@ -114,8 +120,8 @@ x.toml:33:32: 203.0.113.0/24 lies outside 198.18.0.0/15
    |                                ^^^^^^^^^^^^^^^^
    = choose a part of 198.18.0.0/15: no packet of a testbed may carry an address that somebody else may own
 "#,
-    );
-    row(
+    ),
+    (
         "asns = [64512]",
         "asns = [64512]\nprefix = \"198.19.0.0/16\"",
         r#"
@@ -131,8 +137,8 @@ x.toml:34:9: 198.19.192.0/18 overlaps 198.19.0.0/16, the prefix of domain "xa"
    |         ^^^^^^^^^^^^^^^^
    = networks of a testbed are apart: choose another part
 "#,
-    );
-    row(
+    ),
+    (
         "[64512]",
         "[3]",
         r#"
@@ -142,8 +148,8 @@ x.toml:10:9: AS 3 may belong to somebody
    |         ^
    = use 64496-64511 (documentation) or 64512-65534 (private)
 "#,
-    );
-    row(
+    ),
+    (
         "{ id = \"b\" }",
         "{ id = \"b\", as = 64513 }",
         r#"
@@ -153,8 +159,8 @@ x.toml:13:43: AS 64513 is not in domain "xa"
    |                                           ^^^^^
    = its are 64512
 "#,
-    );
-    row(
+    ),
+    (
         "\"XA\"",
         "\"Japan\"",
         r#"
@@ -164,12 +170,11 @@ x.toml:9:10: "Japan" is no nation
   |          ^^^^^^^
   = write two capital letters; XA to XZ accuse no country
 "#,
-    );
-}
+    ),
+];
 
-#[test]
-fn traffic_and_case() {
-    row(
+const TRAFFIC_AND_CASE: &[Row] = &[
+    (
         "{ a = \"c\", b = \"d\" }, ",
         "",
         r#"
@@ -179,8 +184,8 @@ x.toml:29:8: "victim" cannot be reached from "attacker"
    |        ^^^^^^^^^^
    = no links lead from "d" to "a"
 "#,
-    );
-    row(
+    ),
+    (
         "2 kpkt/s",
         "60 kpkt/s",
         r#"
@@ -190,8 +195,8 @@ x.toml:31:8: with this, all traffic makes 60000 pkt/s
    |        ^^^^^^^^^^^
    = stay within 50000 pkt/s, which is the safety limit
 "#,
-    );
-    row(
+    ),
+    (
         "packets = 4000",
         "packets = 4000\nttl = 4",
         r#"
@@ -201,8 +206,8 @@ x.toml:33:7: a TTL of 4 ends on the way of 4 routers
    |       ^
    = use at least 5
 "#,
-    );
-    row(
+    ),
+    (
         "packets = 4000",
         "packets = 4000\nsize = \"40 B\"",
         r#"
@@ -212,8 +217,8 @@ x.toml:33:8: 40 B are too few for headers, tag and room for records
    |        ^^^^^^
    = use at least 52 B, or leave size out
 "#,
-    );
-    row(
+    ),
+    (
         "class = \"attack\"",
         "class = \"legit\"",
         r#"
@@ -229,8 +234,8 @@ x.toml:33:9: honest traffic forges no address
    |         ^^^^^^^^^^^^^^^^
    = leave out spoof, or set class = "attack"
 "#,
-    );
-    row(
+    ),
+    (
         "[[effect]]",
         "[case]\nport = 53\n[[effect]]",
         r#"
@@ -240,12 +245,11 @@ x.toml:26:1: the case is about port 53, the attack goes to 9
    | ^^^^^^^^^^^
    = set port = 53 here, or change it in [case]
 "#,
-    );
-}
+    ),
+];
 
-#[test]
-fn schemes_and_effects() {
-    row(
+const SCHEMES_AND_EFFECTS: &[Row] = &[
+    (
         "id = \"fms\"",
         "id = \"fsm\"",
         r#"
@@ -255,8 +259,8 @@ x.toml:23:6: there is no scheme "fsm"
    |      ^^^^^
    = did you mean "fms"?
 "#,
-    );
-    row(
+    ),
+    (
         "p = 0.04",
         "q = 0.04",
         r#"
@@ -266,8 +270,8 @@ x.toml:24:5: scheme "fms" has no parameter "q"
    |     ^^^^
    = did you mean "p"?
 "#,
-    );
-    row(
+    ),
+    (
         "measure = \"paths.exact\"",
         "measure = \"path.exact\"",
         r#"
@@ -277,8 +281,8 @@ x.toml:36:11: there is no measure "path.exact"
    |           ^^^^^^^^^^^^
    = did you mean "paths.exact"?
 "#,
-    );
-    row(
+    ),
+    (
         "want = \"== 1\"",
         "want = \"all\"",
         r#"
@@ -288,8 +292,8 @@ x.toml:37:8: "all" compares nothing
    |        ^^^^^
    = write such as ">= 0.99" or "== mixed"
 "#,
-    );
-}
+    ),
+];
 
 #[test]
 fn several_at_once_and_syntax() {

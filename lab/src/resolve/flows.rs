@@ -3,7 +3,7 @@
 use super::Nodes;
 use super::addresses::Addresses;
 use super::routes::Routes;
-use crate::plan::{Flow, Room, Source};
+use crate::plan::{Flow, Node, Room, Source};
 use crate::scenario::spec::{Ip, Per, Spec, Traffic};
 use crate::scenario::{Problems, Ranges};
 use crate::traffic::smallest;
@@ -129,7 +129,7 @@ impl Flows<'_> {
     fn narrowest(&self, path: &Path) -> u16 {
         let links = &self.addresses.links;
         let joins = |pair: &[usize]| {
-            let (a, b) = (crate::plan::Node::Router(pair[0]), crate::plan::Node::Router(pair[1]));
+            let (a, b) = (Node::Router(pair[0]), Node::Router(pair[1]));
             let mut found = links
                 .iter()
                 .filter(|l| (l.a.node, l.b.node) == (a, b) || (l.a.node, l.b.node) == (b, a));

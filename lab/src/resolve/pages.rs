@@ -101,16 +101,17 @@ pub(super) fn false_routers(params: &Value, plan: &Plan) -> Option<f64> {
     let held = params.packets.min(load.packets);
     let page = filter::bloom(params.bits, params.hashes, held);
     let router = (page * load.pages(&params) as f64).min(1.0);
-    let degree = plan.routers.iter().enumerate().map(|(i, _)| degree(plan, i)).max().unwrap_or(0);
-    Some(load.questions * router / (1.0 - (router * degree as f64).min(0.999)))
+    Some(load.questions * router / (1.0 - (router * degree(plan) as f64).min(0.999)))
 }
 
-/// Links of a router to other routers.
-fn degree(plan: &Plan, router: usize) -> usize {
-    let here = Node::Router(router);
-    let link = |l: &&crate::plan::LinkPlan| {
-        let ends = [l.a.node, l.b.node];
-        ends.contains(&here) && ends.iter().all(|n| matches!(n, Node::Router(_)))
-    };
-    plan.links.iter().filter(link).count()
+/// Links to other routers of the router that has most.
+fn degree(plan: &Plan) -> usize {
+    let mut links = vec![0; plan.routers.len()];
+    for link in &plan.links {
+        if let (Node::Router(a), Node::Router(b)) = (link.a.node, link.b.node) {
+            links[a] += 1;
+            links[b] += 1;
+        }
+    }
+    links.into_iter().max().unwrap_or(0)
 }
