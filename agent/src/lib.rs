@@ -15,4 +15,5 @@ pub mod latency;
 pub mod reporter;
 pub mod run;
 pub mod station;
+
 pub mod uplink;

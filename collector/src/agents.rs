@@ -117,20 +117,7 @@ impl Agents {
             let text = format!("router {router} is not on this collector's map");
             return Err(self.refuse(Reason::Foreign, &text));
         }
-        let sender = identity.to_string();
-        let agent = format!("{sender}#{}", hello.agent);
-        let stream = Stream { agent, epoch: hello.epoch, scheme: hello.scheme.clone() };
-        let agent = wire::Agent {
-            sender,
-            version: short(&hello.version).to_owned(),
-            agent: hello.agent,
-            scheme: hello.scheme,
-            role: wire::Role::from(role).into(),
-            router: hello.router,
-            epoch: hello.epoch,
-            connected: true,
-        };
-        Ok(Speaker { role, router, stream: Arc::new(stream), agent })
+        Ok(Speaker::new(identity, role, router, hello))
     }
 
     fn refuse(&self, reason: Reason, why: &str) -> Status {
@@ -291,6 +278,23 @@ impl Session {
 }
 
 impl Speaker {
+    fn new(identity: &Identity, role: Role, router: RouterId, hello: Hello) -> Self {
+        let sender = identity.to_string();
+        let agent = format!("{sender}#{}", hello.agent);
+        let stream = Stream { agent, epoch: hello.epoch, scheme: hello.scheme.clone() };
+        let agent = wire::Agent {
+            sender,
+            version: short(&hello.version).to_owned(),
+            agent: hello.agent,
+            scheme: hello.scheme,
+            role: wire::Role::from(role).into(),
+            router: hello.router,
+            epoch: hello.epoch,
+            connected: true,
+        };
+        Self { role, router, stream: Arc::new(stream), agent }
+    }
+
     /// Whether an envelope may be stored under this speaker's name.
     fn examine(&self, envelope: Envelope) -> Content {
         let report = Report::decode(&envelope.report).map_err(|_| Reason::Malformed)?;

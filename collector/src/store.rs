@@ -225,13 +225,13 @@ impl Store {
     fn tally_all(&self, scheme: &str) -> rusqlite::Result<Vec<Tally>> {
         let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
         let mut query = self.connection.prepare(
-            "SELECT scheme, refused, COUNT(*), TOTAL(LENGTH(report)) FROM reports
+            "SELECT scheme, refused, COUNT(*), COALESCE(SUM(LENGTH(report)), 0) FROM reports
              WHERE ?1 = '' OR scheme = ?1 GROUP BY scheme, refused",
         )?;
         let mut rows = query.query([scheme])?;
         while let Some(row) = rows.next()? {
             let (name, refused): (String, Option<String>) = (row.get(0)?, row.get(1)?);
-            let (count, bytes): (i64, f64) = (row.get(2)?, row.get(3)?);
+            let (count, bytes): (i64, i64) = (row.get(2)?, row.get(3)?);
             let tally = tallies.entry(name).or_default();
             match refused {
                 Some(reason) => {
@@ -239,8 +239,7 @@ impl Store {
                 }
                 None => {
                     tally.stored = unsigned(count);
-                    // TOTAL gives a float, so that no sum overflows; exact up to 2^53 bytes.
-                    tally.bytes = bytes as u64;
+                    tally.bytes = unsigned(bytes);
                 }
             }
         }

@@ -1,4 +1,5 @@
 //! The driver of reconstructions, with schemes made up for the purpose.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 use ashiato_collector::trace::{Gathered, Question, trace};
 use serde_json::Value;

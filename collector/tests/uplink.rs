@@ -1,4 +1,5 @@
 //! Agents' uplinks against a collector, in one process.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 mod rig;
 

@@ -3,10 +3,12 @@
 pub mod cli;
 pub mod effects;
 pub mod exit;
+pub mod interrupt;
 pub mod journal;
 pub mod netns;
 pub mod plan;
 pub mod process;
+pub mod programs;
 pub mod reap;
 pub mod report;
 pub mod reproduce;
@@ -20,3 +22,7 @@ pub mod traffic;
 pub mod truth;
 pub mod units;
 pub mod world;
+
+// Plans for tests are written once, for tests inside and outside of this crate.
+#[cfg(test)]
+extern crate self as ashiato;

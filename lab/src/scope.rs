@@ -2,7 +2,7 @@
 //!
 //! These bounds are compiled in. No scenario, flag or environment variable widens them.
 
-use crate::plan::{Plan, Source};
+use crate::plan::{Flow, Plan, Source};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -50,8 +50,8 @@ pub enum OutOfScope {
         /// The address.
         address: IpAddr,
     },
-    /// Bytes that are no IP packet.
-    #[error("a built packet does not parse: {why}")]
+    /// Bytes that are no IP packet, or a plan that cannot be followed.
+    #[error("cannot tell where packets would go: {why}")]
     Broken {
         /// What is wrong.
         why: String,
@@ -81,7 +81,11 @@ impl Gate {
         for host in &plan.hosts {
             inside(&format!("host {}", host.name), host.address)?;
         }
-        for flow in &plan.flows {
+        for (at, flow) in plan.flows.iter().enumerate() {
+            if flow.id as usize != at || flow.to >= plan.hosts.len() {
+                let why = format!("flow {} is misnumbered or leads nowhere", flow.id);
+                return Err(OutOfScope::Broken { why });
+            }
             let (Source::Fixed(source) | Source::PerPacket { net: source, .. }) = flow.source;
             inside(&format!("the source of flow {}", flow.id), source)?;
         }
@@ -105,10 +109,15 @@ impl Gate {
     }
 }
 
-/// Packets per second when the most flows are on at once.
+/// Packets per second of a plan when the most flows are on at once.
 pub fn peak(plan: &Plan) -> u64 {
+    peak_of(plan.flows.iter())
+}
+
+/// Packets per second of some flows when the most of them are on at once.
+pub fn peak_of<'a>(flows: impl Iterator<Item = &'a Flow>) -> u64 {
     let mut turns: Vec<(u64, i128)> = vec![];
-    for flow in plan.flows.iter().filter(|f| f.packets > 1) {
+    for flow in flows.filter(|f| f.packets > 1) {
         // In packets per 1000 s, so that slow flows count too.
         let rate = 1_000_000_000_000 / i128::from(flow.gap.0.max(1));
         turns.push((flow.start.0, rate));

@@ -78,16 +78,20 @@ fn source(plan: &Plan, flow: &Flow, seq: u64) -> IpAddr {
     match flow.source {
         Source::Fixed(address) => address,
         Source::PerPacket { net, len } => {
-            let draw = u128::from(keyed(plan.key.1, flow.id, seq));
+            let id = u64::from(flow.id);
             match net {
                 IpAddr::V4(net) => {
                     let host = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
-                    // Neither the network's own address nor its broadcast.
-                    let low = 1 + (draw as u32) % (host.max(2) - 1);
+                    // An odd stride visits every address of the pool before one comes again, so that
+                    // the source groups no packets; neither the first address nor the last is used.
+                    let (start, stride) = (mix2(plan.key.1, id), mix2(plan.key.0, id) | 1);
+                    let low = start.wrapping_add(seq.wrapping_mul(stride)) & u64::from(host);
+                    let low = u32::try_from(low).unwrap_or(0).clamp(1, host.max(2) - 1);
                     (u32::from(net) & !host | low).to_be_bytes().into()
                 }
                 IpAddr::V6(net) => {
                     let host = u128::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+                    let draw = u128::from(keyed(plan.key.1, flow.id, seq));
                     (u128::from(net) & !host | (draw & host).max(1)).to_be_bytes().into()
                 }
             }

@@ -18,7 +18,13 @@ pub fn fold(mut total: u32) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);
     }
-    total as u16
+    low(total)
+}
+
+/// The low 16 bits.
+fn low(word: u32) -> u16 {
+    let [_, _, high, low] = word.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 /// The checksum field's value for `bytes`, whose own checksum field must be zero.

@@ -3,7 +3,7 @@
 //! Pure and small: routers of a testbed have tens of routes. Filled from a plan in the simulator,
 //! and from the kernel's tables by the agent.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Where a packet goes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ impl Fib {
 /// The address in the upper bits of a word, and its width.
 fn widen(address: IpAddr) -> (u128, u8) {
     match address {
-        IpAddr::V4(a) => (u128::from(u32::from(a)) << 96, Ipv4Addr::BITS as u8),
-        IpAddr::V6(a) => (a.into(), Ipv6Addr::BITS as u8),
+        IpAddr::V4(a) => (u128::from(u32::from(a)) << 96, 32),
+        IpAddr::V6(a) => (a.into(), 128),
     }
 }
 

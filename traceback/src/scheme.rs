@@ -11,6 +11,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::Invariant;
 use crate::ledger::Ledger;
 use crate::slot::Slot;
+use crate::stats::whole;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -209,7 +210,7 @@ pub struct BadParams {
 /// [`BadParams`] under `key` where `p` is no probability above 0.
 pub fn probability(key: &'static str, p: f64) -> Result<u64, BadParams> {
     if p > 0.0 && p <= 1.0 {
-        Ok((p * f64::from(u32::MAX) + p).round() as u64)
+        Ok(whole((p * f64::from(u32::MAX) + p).round()))
     } else {
         Err(BadParams { key, must: "must lie above 0 and at most at 1", got: p.to_string() })
     }

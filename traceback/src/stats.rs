@@ -4,6 +4,12 @@
 
 use crate::invariant::mix2;
 
+/// A count from a float that holds a whole number; negatives and NaN give 0, the rest saturates.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+pub(crate) fn whole(x: f64) -> u64 {
+    x as u64
+}
+
 /// A point estimate's range.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {

@@ -12,6 +12,7 @@
 
 use super::desk::{Counter, Neighbour, Share};
 use super::finish::finish;
+use super::outgoing::{Flushed, Outgoing};
 use super::port::Port;
 use super::serve::{BATCH, Work};
 use super::tables::{Mac, Tables};
@@ -28,6 +29,7 @@ use traceback::{Nanos, Place, RouterId};
 #[derive(Debug)]
 pub struct Forwarder {
     ports: Vec<Port>,
+    outgoing: Vec<Outgoing>,
     rest: Rest,
     frame: Vec<u8>,
 }
@@ -67,24 +69,38 @@ impl Forwarder {
             harms: Harms::default(),
             lost: 0,
         };
-        Self { ports, rest, frame: Vec::with_capacity(1 << 17) }
+        let outgoing = ports.iter().map(|_| Outgoing::default()).collect();
+        Self { ports, outgoing, rest, frame: Vec::with_capacity(1 << 17) }
     }
 
-    /// Sends `self.frame` to a neighbour, or lets it wait for the neighbour's address.
-    fn send(&mut self, (port, to): Neighbour, transit: bool, at: Nanos, counter: &Counter) -> Sent {
-        let Some(mac) = self.rest.tables.neighbours.get(&(port, to)) else {
-            return match self.rest.waiting.hold((port, to), &self.frame, transit, at) {
-                Held::Refused => Sent::Unreachable,
-                Held::Waits => Sent::Later,
-                Held::Ask => {
-                    counter.want((port, to));
-                    Sent::Later
-                }
-            };
+    /// Queues `self.frame` for a neighbour, or lets it wait for the neighbour's address.
+    fn send(&mut self, (port, to): Neighbour, transit: bool, at: Nanos, counter: &Counter) {
+        let Rest { router, tables, waiting, .. } = &mut self.rest;
+        let Counters { forwarded, unroutable, .. } = &mut router.counters;
+        let Some(mac) = tables.neighbours.get(&(port, to)) else {
+            let held = waiting.hold((port, to), &self.frame, transit, at);
+            // The router has counted it as forwarded; that it will be when it leaves.
+            *forwarded -= u64::from(transit);
+            match held {
+                Held::Refused => *unroutable += u64::from(transit),
+                Held::Waits => {}
+                Held::Ask => counter.want((port, to)),
+            }
+            return;
         };
-        address(&mut self.frame, mac, &self.rest.tables, port);
-        let out = self.ports.get_mut(usize::from(port));
-        if out.is_some_and(|p| p.send(&self.frame)) { Sent::Now } else { Sent::Failed }
+        address(&mut self.frame, mac, tables, port);
+        if self.outgoing[usize::from(port)].push(&self.frame, transit) {
+            self.flush(usize::from(port));
+        }
+    }
+
+    fn flush(&mut self, port: usize) {
+        if self.outgoing[port].is_empty() {
+            return;
+        }
+        let Flushed { refused, .. } = self.ports[port].flush(&mut self.outgoing[port]);
+        self.rest.router.counters.forwarded -= refused;
+        self.rest.router.counters.overrun += refused;
     }
 
     fn one(&mut self, socket: usize, at: Nanos, counter: &Counter) -> bool {
@@ -94,26 +110,12 @@ impl Forwarder {
         let port = u16::try_from(socket).expect("invariant: fewer than 65536 ports");
         match self.rest.decide(port, &mut self.frame, at) {
             Decision::Done => {}
-            Decision::Forward(to) => {
-                let sent = self.send(to, true, at, counter);
-                self.rest.count(sent);
-            }
-            Decision::Answer(to) => {
-                // An error message that cannot be sent is no loss of a packet on its way.
-                self.send(to, false, at, counter);
-            }
+            Decision::Forward(to) => self.send(to, true, at, counter),
+            // An error message that cannot be sent is no loss of a packet on its way.
+            Decision::Answer(to) => self.send(to, false, at, counter),
         }
         true
     }
-}
-
-/// What became of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Now,
-    Later,
-    Unreachable,
-    Failed,
 }
 
 enum Decision {
@@ -151,18 +153,6 @@ impl Rest {
         }
     }
 
-    /// The router has counted the frame as forwarded; puts that right where it was not.
-    fn count(&mut self, sent: Sent) {
-        let counters = &mut self.router.counters;
-        match sent {
-            Sent::Now => return,
-            Sent::Later => {}
-            Sent::Unreachable => counters.unroutable += 1,
-            Sent::Failed => counters.overrun += 1,
-        }
-        counters.forwarded -= 1;
-    }
-
     fn rebuild(&mut self, tables: Tables) {
         let ports = tables.links.iter().zip(&self.neighbours).map(|(link, neighbour)| {
             router::Port { neighbour: *neighbour, addresses: link.addresses.clone(), mtu: link.mtu }
@@ -182,7 +172,11 @@ impl Work for Forwarder {
     }
 
     fn batch(&mut self, socket: usize, at: Nanos, counter: &Counter) -> usize {
-        (0..BATCH).take_while(|_| self.one(socket, at, counter)).count()
+        let taken = (0..BATCH).take_while(|_| self.one(socket, at, counter)).count();
+        for port in 0..self.ports.len() {
+            self.flush(port);
+        }
+        taken
     }
 
     fn error(&mut self, socket: usize) {
@@ -195,13 +189,15 @@ impl Work for Forwarder {
         for entry in waiting.release(|n| tables.neighbours.contains_key(n)) {
             let port = entry.neighbour.0;
             let Some(mac) = tables.neighbours.get(&entry.neighbour) else { continue };
+            let outgoing = &mut self.outgoing[usize::from(port)];
             for mut frame in entry.frames {
                 address(&mut frame.bytes, mac, tables, port);
-                let out = self.ports.get_mut(usize::from(port));
-                let sent = out.is_some_and(|p| p.send(&frame.bytes));
-                let Counters { forwarded, overrun, .. } = &mut router.counters;
-                *(if sent { forwarded } else { overrun }) += u64::from(frame.transit);
+                // Fewer frames wait for one neighbour than make a batch.
+                outgoing.push(&frame.bytes, frame.transit);
             }
+            let Flushed { sent, refused } = self.ports[usize::from(port)].flush(outgoing);
+            router.counters.forwarded += sent;
+            router.counters.overrun += refused;
         }
     }
 

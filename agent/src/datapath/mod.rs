@@ -4,7 +4,8 @@
 //! - [`afpacket`] is the userspace router over [`port`]s, [`observer`] the listener at a victim; both
 //!   run in the loop of [`serve`] and are asked over a [`desk`].
 //! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
-//! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames, [`netns`]
+//! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
+//!   good, on interfaces made for an experiment), [`netns`]
 //!   enters namespaces, [`poll`] sleeps.
 //!
 //! Nothing here knows a scheme: the router is [`traceback::router::Router`].

@@ -1,20 +1,20 @@
 //! One port of a userspace router: a pnet channel over a socket that hears its interface alone.
 
-use super::socket::{ALL_ETHERTYPES, Instruction, Opening, PacketSocket, statistics};
+use super::outgoing::{Flushed, Outgoing};
+use super::socket::{ALL_ETHERTYPES, Instruction, Opening, PacketSocket};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{getsockopt, sockopt};
-use pnet::datalink::{
-    self, Channel, ChannelType, DataLinkReceiver, DataLinkSender, NetworkInterface,
-};
+use pnet::datalink::{self, Channel, ChannelType, DataLinkReceiver, NetworkInterface};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::time::Duration;
 
 /// Receive buffer: a tenth of a second of small frames at a million a second.
 const BUFFER: usize = 16 << 20;
 /// Longest frame: a merged one of 64 KiB and its Ethernet header.
 const FRAME: usize = (64 << 10) + 64;
-/// How long a full queue of the interface may hold up the router.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// How long a full queue of the interface may hold up the router, in milliseconds.
+const PATIENCE: u8 = 1;
 
 /// Refuses frames with a VLAN tag: the kernel takes the tag out of the bytes, so the router would
 /// take another network's frames for its own.
@@ -28,10 +28,9 @@ const UNTAGGED: [Instruction; 4] = [
 
 /// An open port.
 pub struct Port {
-    tx: Box<dyn DataLinkSender>,
     rx: Box<dyn DataLinkReceiver>,
-    /// The same socket, for polling and statistics.
-    fd: OwnedFd,
+    /// The channel's own socket: for sending in batches, polling and statistics.
+    socket: PacketSocket,
     /// The interface's index.
     pub index: u32,
 }
@@ -50,18 +49,18 @@ impl Port {
             bypass_queue: true,
             ..Opening::default()
         })?;
-        let fd = socket.as_fd().try_clone_to_owned()?;
+        let channel = socket.as_fd().try_clone_to_owned()?;
         let index = u32::try_from(super::socket::interface_index(name)?)
             .expect("invariant: interface_index gives positive numbers");
         let config = datalink::Config {
-            write_buffer_size: FRAME,
+            // Sending goes past this buffer.
+            write_buffer_size: 0,
             read_buffer_size: FRAME,
             read_timeout: Some(Duration::ZERO),
-            write_timeout: Some(PATIENCE),
             channel_type: ChannelType::Layer2,
             promiscuous: false,
             // pnet's own socket would hear all interfaces until it is bound, and own frames after.
-            socket_fd: Some(OwnedFd::from(socket).into_raw_fd()),
+            socket_fd: Some(channel.into_raw_fd()),
             ..datalink::Config::default()
         };
         // pnet needs the index alone to bind; binding again to the same place changes nothing.
@@ -74,7 +73,7 @@ impl Port {
             flags: 0,
         };
         match datalink::channel(&interface, config)? {
-            Channel::Ethernet(tx, rx) => Ok(Self { tx, rx, fd, index }),
+            Channel::Ethernet(_, rx) => Ok(Self { rx, socket, index }),
             _ => Err(io::Error::other("pnet gave no Ethernet channel")),
         }
     }
@@ -84,27 +83,38 @@ impl Port {
         self.rx.next().ok()
     }
 
-    /// Sends a frame; false where the interface would not take it.
-    pub fn send(&mut self, frame: &[u8]) -> bool {
-        matches!(self.tx.send_to(frame, None), Some(Ok(())))
+    /// Sends what is gathered in one call of the kernel: pnet makes two calls for each frame.
+    pub fn flush(&mut self, outgoing: &mut Outgoing) -> Flushed {
+        outgoing.flush(|frames| match self.socket.send_batch(frames) {
+            Ok(sent) => sent,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.patient(frames),
+            Err(_) => 0,
+        })
+    }
+
+    /// A second try, when the interface's queue has drained or patience has ended.
+    fn patient(&self, frames: &[&[u8]]) -> usize {
+        let mut wait = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+        let _ = poll(&mut wait, PATIENCE);
+        self.socket.send_batch(frames).unwrap_or(0)
     }
 
     /// Frames that found no room since the last call.
     pub fn drops(&self) -> u64 {
-        statistics(self.fd.as_fd()).map_or(0, |s| s.drops.into())
+        self.socket.statistics().map_or(0, |s| s.drops.into())
     }
 
     /// Takes the pending error of a socket whose interface went down, which pnet leaves there, so
     /// that polling it rests again.
     pub fn clear_error(&self) {
         // What the error was does not matter: netlink says what became of the interface.
-        let _ = getsockopt(&self.fd, sockopt::SocketError);
+        let _ = getsockopt(&self.socket, sockopt::SocketError);
     }
 }
 
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.socket.as_fd()
     }
 }
 

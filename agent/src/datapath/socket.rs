@@ -183,7 +183,14 @@ impl PacketSocket {
     /// # Errors
     /// What the kernel says.
     pub fn statistics(&self) -> io::Result<Statistics> {
-        statistics(self.as_fd())
+        let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+        let mut len = socklen::<libc::tpacket_stats>();
+        let (to, name) = ((&raw mut stats).cast(), libc::PACKET_STATISTICS);
+        // SAFETY: the kernel writes at most `len` bytes, the size of `stats`, and changes `len`.
+        let done =
+            unsafe { libc::getsockopt(self.raw(), libc::SOL_PACKET, name, to, &raw mut len) };
+        check(done, "read packet statistics")?;
+        Ok(Statistics { packets: stats.tp_packets, drops: stats.tp_drops })
     }
 
     fn attach(&self, filter: &[Instruction]) -> io::Result<()> {
@@ -235,21 +242,6 @@ impl From<PacketSocket> for OwnedFd {
     fn from(socket: PacketSocket) -> Self {
         socket.fd
     }
-}
-
-/// [`PacketSocket::statistics`] of a descriptor that somebody else owns.
-///
-/// # Errors
-/// What the kernel says: the descriptor is no packet socket.
-pub fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
-    let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
-    let mut len = socklen::<libc::tpacket_stats>();
-    let (to, name) = ((&raw mut stats).cast(), libc::PACKET_STATISTICS);
-    // SAFETY: the kernel writes at most `len` bytes, the size of `stats`, and changes `len`.
-    let done =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_PACKET, name, to, &raw mut len) };
-    check(done, "read packet statistics")?;
-    Ok(Statistics { packets: stats.tp_packets, drops: stats.tp_drops })
 }
 
 /// The index of an interface of the calling thread's network namespace.

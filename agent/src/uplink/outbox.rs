@@ -105,7 +105,7 @@ impl Outbox {
     }
 
     /// The next message to send, in order.
-    pub(super) fn next(&mut self) -> Option<Kind> {
+    pub(super) fn take_next(&mut self) -> Option<Kind> {
         let base = self.base.unwrap_or(0);
         let at = self.reports.partition_point(|(index, _)| *index < self.cursor);
         let report = self.reports.get(at);
@@ -153,7 +153,7 @@ mod tests {
             Kind::Reply(_) => "reply".into(),
             Kind::Hello(_) => "hello".into(),
         };
-        std::iter::from_fn(|| outbox.next().map(name)).collect()
+        std::iter::from_fn(|| outbox.take_next().map(name)).collect()
     }
 
     #[test]

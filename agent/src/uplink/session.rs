@@ -154,7 +154,7 @@ async fn talk(
         tokio::select! {
             permit = outward.reserve(), if ready => {
                 let Ok(permit) = permit else { return End::Broken("connection closed".into()) };
-                let next = shared.lock().next();
+                let next = shared.lock().take_next();
                 if let Some(kind) = next {
                     permit.send(FromAgent { kind: Some(kind) });
                     shared.settled.notify_waiters();

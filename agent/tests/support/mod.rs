@@ -168,7 +168,13 @@ impl Running {
 }
 
 /// An Ethernet frame with an IPv4 UDP packet.
-pub(crate) fn udp4(to_mac: [u8; 6], from: [u8; 4], to: [u8; 4], ttl: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp4(
+    to_mac: [u8; 6],
+    from: [u8; 4],
+    to: [u8; 4],
+    ttl: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut ip = vec![0x45, 0, 0, 0, 0x1f, 0, 0, 0, ttl, 17, 0, 0];
     ip.extend(from);
     ip.extend(to);

@@ -1,4 +1,5 @@
 //! A collector with keys of its own, agents that speak raw messages, and agents with an uplink.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 use ashiato_agent::uplink::{Command, Uplink, UplinkConfig, UplinkHandle};
@@ -81,8 +82,17 @@ impl Rig {
         address: SocketAddr,
         n: u32,
     ) -> (UplinkHandle, mpsc::Receiver<Command>) {
+        self.uplink_of(address, n, "none")
+    }
+
+    pub(crate) fn uplink_of(
+        &self,
+        address: SocketAddr,
+        n: u32,
+        scheme: &str,
+    ) -> (UplinkHandle, mpsc::Receiver<Command>) {
         let tls = self.keys(&format!("router/{}", RouterId(n)));
-        self.uplink_as(address, n, tls)
+        Uplink::connect(uplink_config(address, n, scheme, tls)).unwrap()
     }
 
     pub(crate) fn uplink_as(
@@ -91,19 +101,7 @@ impl Rig {
         n: u32,
         tls: Tls,
     ) -> (UplinkHandle, mpsc::Receiver<Command>) {
-        let config = UplinkConfig {
-            collector: address,
-            server_name: "collector".into(),
-            ca: tls.ca,
-            cert: tls.cert,
-            key: tls.key,
-            agent: "a".into(),
-            scheme: "none".into(),
-            role: Role::Router,
-            router: RouterId(n),
-            epoch: 7,
-        };
-        Uplink::connect(config).unwrap()
+        Uplink::connect(uplink_config(address, n, "none", tls)).unwrap()
     }
 
     /// The configuration as a file for the program.
@@ -117,6 +115,21 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn uplink_config(address: SocketAddr, n: u32, scheme: &str, tls: Tls) -> UplinkConfig {
+    UplinkConfig {
+        collector: address,
+        server_name: "collector".into(),
+        ca: tls.ca,
+        cert: tls.cert,
+        key: tls.key,
+        agent: "a".into(),
+        scheme: scheme.into(),
+        role: Role::Router,
+        router: RouterId(n),
+        epoch: 7,
     }
 }
 

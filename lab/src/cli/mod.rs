@@ -3,7 +3,9 @@
 //! Data goes to standard output, everything else to standard error. A verb's file holds its `Args`
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
+pub mod actor;
 pub mod demo;
+pub mod doctor;
 pub mod down;
 pub mod gc;
 pub mod load;
@@ -41,8 +43,6 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
-    /// Checks a scenario file.
-    Validate(validate::Args),
     /// Measures papers' figures and exact laws with this build, and says which are met.
     Reproduce(reproduce::Args),
     /// Writes a scenario file to start from.
@@ -53,12 +53,17 @@ enum Verb {
     Schema(schema::Args),
     /// Lists the traceback schemes, or shows one.
     Scheme(scheme::Args),
-    /// Ends the traffic of runs; what they recorded stays.
+    /// Tries what the worlds need on this host, and says how to mend what fails.
+    Doctor(doctor::Args),
+    /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
-    /// Removes what runs made on this host.
+    /// Removes runs from this host.
     Down(down::Args),
-    /// Removes what dead runs left on this host.
+    /// Removes what runs without a living owner left behind.
     Gc(gc::Args),
+    /// A traffic actor; started by the lab, not by people.
+    #[command(hide = true)]
+    Actor(actor::Args),
 }
 
 impl Verb {
@@ -67,15 +72,16 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
-            Self::Validate(args) => validate::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
+            Self::Actor(args) => actor::run(args),
         }
     }
 }

@@ -138,8 +138,11 @@ pub fn one(
         WorldName::Sim => Box::new(Sim::new(plan.clone())),
         WorldName::Netns => {
             let paths = RunPaths { id, dir: std::path::absolute(&path)? };
-            drop(NetnsWorld::up(plan.as_ref().clone(), paths, &say)?);
-            anyhow::bail!("x")
+            let mut world = NetnsWorld::up(plan.as_ref().clone(), paths, &say)?;
+            if keep {
+                world.keep();
+            }
+            Box::new(world)
         }
     };
     let summary = run::run(&plan, place.as_mut(), folder, &options);

@@ -29,7 +29,10 @@ fn table<const N: usize>(title: &str, header: [&str; N], rows: Vec<[String; N]>)
         return None;
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
+    table.load_style(presets::NOTHING).add_rows(rows);
+    if header.iter().any(|h| !h.is_empty()) {
+        table.set_header(header);
+    }
     let lines = table.lines().map(|line| format!(" {}\n", line.trim_end()));
     Some(format!("{title}\n{}", lines.collect::<String>()))
 }

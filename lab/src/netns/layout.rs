@@ -84,6 +84,15 @@ pub struct Route {
     pub via: IpAddr,
 }
 
+/// What the two ends of a link do not share.
+struct Wire {
+    address: IpAddr,
+    peer: IpAddr,
+    len: u8,
+    mtu: u16,
+    link: usize,
+}
+
 impl Space {
     /// The file that names the namespace.
     pub fn path(&self) -> PathBuf {
@@ -144,6 +153,18 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Two spaces and one wire, to try out a host.
+    pub fn trial(run: &str) -> Self {
+        let mut layout = Self { spaces: vec![], wires: vec![], routers: 0 };
+        let [a, b] = ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
+        for (at, (address, peer)) in [(a, b), (b, a)].into_iter().enumerate() {
+            layout.push(format!("{PREFIX}{}-trial{at}", short(run)), None, false);
+            layout.add_port(at, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+        }
+        layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
+        layout
+    }
+
     /// A router's space.
     pub fn router(&self, i: usize) -> &Space {
         &self.spaces[i]
@@ -172,31 +193,36 @@ impl Layout {
     }
 
     fn wire(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        // The control space is on no link.
+        let limit = self.spaces.len() - 1;
         for (link, wire) in plan.links.iter().enumerate() {
-            let ends = [(wire.a, wire.b), (wire.b, wire.a)].map(|(end, other)| {
+            let mut sockets = [Socket { space: 0, port: 0 }; 2];
+            for (socket, (end, other)) in
+                sockets.iter_mut().zip([(wire.a, wire.b), (wire.b, wire.a)])
+            {
                 let space = self.position(end.node);
-                let limit = self.spaces.len() - 1;
-                let ports = &mut self.spaces.get_mut(space).filter(|_| space < limit)?.ports;
-                let port = ports.len();
-                ports.push(Port {
-                    name: format!("p{port}"),
-                    // The loopback has index 1.
-                    index: u32::try_from(port).ok()? + 2,
-                    mac: mac(space, port),
-                    address: end.address,
-                    len: wire.len,
-                    mtu: wire.mtu,
-                    link,
-                    peer: other.address,
-                });
-                Some(Socket { space, port })
-            });
-            let [Some(a), Some(b)] = ends else {
-                bail!("link {link} of the plan ends at a node that the plan does not have");
-            };
-            self.wires.push([a, b]);
+                if space >= limit {
+                    bail!("link {link} of the plan ends at a node that the plan does not have");
+                }
+                let (address, peer) = (end.address, other.address);
+                let (len, mtu) = (wire.len, wire.mtu);
+                let port = self.add_port(space, Wire { address, peer, len, mtu, link });
+                *socket = Socket { space, port };
+            }
+            self.wires.push(sockets);
         }
         Ok(())
+    }
+
+    fn add_port(&mut self, space: usize, wire: Wire) -> usize {
+        let Wire { address, peer, len, mtu, link } = wire;
+        let ports = &mut self.spaces[space].ports;
+        let port = ports.len();
+        // The loopback has index 1.
+        let index = u32::try_from(port).unwrap_or(u32::MAX - 2) + 2;
+        let (name, mac) = (format!("p{port}"), mac(space, port));
+        ports.push(Port { name, index, mac, address, len, mtu, link, peer });
+        port
     }
 
     fn route(&mut self, plan: &Plan) -> anyhow::Result<()> {

@@ -4,11 +4,22 @@
 //! becomes, the build makes it, and what is made is written into a [`crate::journal`] first, so that
 //! [`crate::reap`] can remove it after any accident.
 
+pub mod actor;
+mod agents;
 mod build;
+mod crew;
+mod inquiry;
 pub mod layout;
+pub mod lease;
+mod neighbour;
+mod sinks;
 pub(crate) mod space;
+mod stage;
+mod taps;
+mod workers;
 mod world;
 
 pub(crate) use space::inode_of_process;
 pub use space::within;
-pub use world::{NetnsWorld, Removed, RunPaths};
+pub use stage::{Removed, Stage};
+pub use world::{NetnsWorld, RunPaths};

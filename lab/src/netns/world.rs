@@ -1,14 +1,34 @@
-//! A plan's namespaces, from up to down.
+//! The world itself: a plan, its stage, and the turns of its schemes.
 
-use super::build::build;
+use super::agents::{Agents, Headquarters};
+use super::crew::Crew;
 use super::layout::Layout;
-use super::space;
-use crate::journal::{Entry, Journal, Record, lock, state_dir};
+use super::sinks::{Drained, Sinks};
+use super::stage::{Removed, Stage};
+use super::taps::Taps;
+use super::workers::Nursery;
+use super::{inquiry, neighbour};
+use crate::exit::Exit;
+use crate::interrupt;
 use crate::plan::Plan;
-use crate::reap::{self, Object};
-use anyhow::{Context, Result};
-use std::fs;
+use crate::scope::Gate;
+use crate::traffic;
+use crate::world::{Outcome, Traffic, World};
+use anyhow::{Context, Result, bail};
+use ashiato_agent::datapath::serve::Clock;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use traceback::case::Case;
+
+/// Time between everybody's readiness and the first packet.
+const LEAD_IN: Duration = Duration::from_millis(100);
+/// How long nothing may arrive before what is missing counts as lost.
+const QUIET: Duration = Duration::from_millis(1500);
+/// How long to wait for quiet at most.
+const UNREST: Duration = Duration::from_secs(60);
 
 /// Who a run is, and where its folder is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,67 +39,39 @@ pub struct RunPaths {
     pub dir: PathBuf,
 }
 
-/// What [`NetnsWorld::down`] took away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
-    /// Namespaces removed.
-    pub namespaces: usize,
-    /// Links that went with them.
-    pub links: usize,
-    /// What is left: empty, or somebody must look.
-    pub left: Vec<Object>,
-}
-
-/// A plan standing in network namespaces. Dropped without [`Self::down`], it removes itself too.
+/// A plan standing in network namespaces. Dropped without [`Self::down`], it removes itself too,
+/// unless it is kept.
 #[derive(Debug)]
 pub struct NetnsWorld {
-    plan: Plan,
-    layout: Layout,
+    plan: Arc<Plan>,
     run: RunPaths,
-    journal: Option<Journal>,
-    state: PathBuf,
+    // Dropped in this order: processes, then the namespaces they are in.
+    agents: Option<Agents>,
+    headquarters: Option<Headquarters>,
+    nursery: Nursery,
+    stage: Stage,
 }
 
 impl NetnsWorld {
     /// Makes namespaces, links, addresses and routes of a plan.
     ///
     /// # Errors
-    /// When the host does not allow it; what was made by then is removed.
+    /// When the plan is out of bounds or the host does not allow it; what was made by then is removed.
     pub fn up(plan: Plan, run: RunPaths, progress: &dyn Fn(&str)) -> Result<Self> {
-        let state = state_dir()?;
+        interrupt::watch()?;
+        Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
+        let schemes: BTreeSet<&String> = plan.schemes.iter().map(|s| &s.id).collect();
+        if schemes.len() < plan.schemes.len() {
+            bail!("the plan gives one scheme two turns; make them two runs");
+        }
+        raise_descriptor_limit()?;
         let layout = Layout::of(&plan, &run.id)?;
-        progress(&format!(
-            "making {} namespaces and {} links",
-            layout.spaces.len(),
-            layout.wires.len()
-        ));
-        let journal = Journal::start(&state, &run.id, &run.dir)?;
-        let mut world = Self { plan, layout, run, journal: Some(journal), state };
-        world.make().with_context(|| format!("cannot set up run {}", world.run.id))?;
-        Ok(world)
-    }
-
-    fn make(&mut self) -> Result<()> {
-        let journal = self.journal.as_mut().expect("invariant: up has just started the journal");
-        let mut entries = vec![];
-        for space in &self.layout.spaces {
-            let namespace = space.name.clone();
-            entries.push(Entry::Namespace { name: namespace.clone() });
-            let link = |name: String| Entry::Link { namespace: namespace.clone(), name };
-            entries.extend(space.ports.iter().map(|p| link(p.name.clone())));
-        }
-        journal.write(&entries)?;
-        {
-            let _lock = lock(&self.state)?;
-            if space::prepare_dir()? {
-                fs::write(self.state.join(reap::DIR_MARK), b"")?;
-            }
-        }
-        build(&self.layout)?;
-        let made = self.layout.spaces.iter().filter_map(|s| {
-            Some(Entry::Made { name: s.name.clone(), inode: space::inode(&s.name)? })
-        });
-        journal.write(&made.collect::<Vec<_>>())
+        let (spaces, wires) = (layout.spaces.len(), layout.wires.len());
+        progress(&format!("making {spaces} namespaces and {wires} links"));
+        let nursery = Nursery::open()?;
+        let stage = Stage::raise(layout, &run.id, &run.dir)?;
+        let plan = Arc::new(plan);
+        Ok(Self { plan, run, agents: None, headquarters: None, nursery, stage })
     }
 
     /// The plan that stands here.
@@ -89,7 +81,7 @@ impl NetnsWorld {
 
     /// Where everything is.
     pub fn layout(&self) -> &Layout {
-        &self.layout
+        self.stage.layout()
     }
 
     /// The run folder.
@@ -97,34 +89,122 @@ impl NetnsWorld {
         &self.run.dir
     }
 
+    /// Leaves namespaces and links standing when this is dropped, for `ashiato down`. Processes end
+    /// all the same.
+    pub fn keep(&mut self) {
+        self.stage.keep();
+    }
+
     /// Takes everything away.
     ///
     /// # Errors
     /// When the kernel refuses; the journal stays for `ashiato gc`.
     pub fn down(mut self) -> Result<Removed> {
-        self.remove()
+        self.strike()
     }
 
-    fn remove(&mut self) -> Result<Removed> {
-        let Some(journal) = self.journal.take() else {
-            return Ok(Removed { namespaces: 0, links: 0, left: vec![] });
+    fn strike(&mut self) -> Result<Removed> {
+        self.agents = None;
+        self.headquarters = None;
+        self.stage.strike()
+    }
+
+    /// Starts what a turn needs and sends its packets.
+    fn send(&mut self, scheme: usize) -> Result<Traffic> {
+        let (plan, folder) = (self.plan.clone(), self.run.dir.clone());
+        self.stage.pulse()?;
+        neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
+        let (stage, nursery) = (&mut self.stage, &self.nursery);
+        let headquarters = match self.headquarters.take() {
+            Some(headquarters) => headquarters,
+            None => Headquarters::open(&plan, stage, nursery, &folder)?,
         };
-        let record = Record::read(journal.dir())?;
-        let (removed, left) = reap::remove(&self.state, &record)?;
-        let count = |wanted: fn(&Object) -> bool| removed.iter().filter(|o| wanted(o)).count();
-        Ok(Removed {
-            namespaces: count(|o| matches!(o, Object::Namespace { .. })),
-            // Two ends make a link.
-            links: count(|o| matches!(o, Object::Link { .. })) / 2,
-            left,
-        })
+        let headquarters = &*self.headquarters.insert(headquarters);
+        let zero = unix_ns();
+        let agents =
+            Agents::start(&plan, scheme, zero, headquarters, stage, nursery, &folder)?;
+        let agents = self.agents.insert(agents);
+        let clock = Clock::since(zero);
+        let sinks = Sinks::open(&plan, stage.layout(), clock)?;
+        let taps = Taps::open(&plan, stage.layout())?;
+        let mut crew = Crew::start(&plan, stage, nursery, &folder)?;
+        let start = unix_ns() + nanos(LEAD_IN);
+        crew.go(start);
+        let sent = crew.finish(stage, limit(&plan))?;
+        await_quiet(stage, &sinks, sent.values().sum())?;
+        agents.check()?;
+        let counted = taps.read()?;
+        let Drained { arrived, astray, tape, .. } = sinks.close()?;
+        let last = tape.last().map_or(0, |a| a.at.0);
+        let seconds = Duration::from_nanos((zero + last).saturating_sub(start)).as_secs_f64();
+        let leaked = counted.astray + astray;
+        Ok(Traffic { sent, taps: counted.flows, arrived, tape, leaked, seconds })
     }
 }
 
-impl Drop for NetnsWorld {
-    fn drop(&mut self) {
-        if let Err(e) = self.remove() {
-            tracing::error!("cannot remove run {}: {e:#}; try: ashiato gc", self.run.id);
+impl World for NetnsWorld {
+    fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
+        let sent = self.send(scheme);
+        if sent.is_err() {
+            self.agents = None;
+        }
+        sent
+    }
+
+    fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
+        let agents = self.agents.take().context("traffic comes before reconstruction")?;
+        let headquarters = self.headquarters.as_ref().context("no collector runs")?;
+        let outcome =
+            inquiry::inquire(&self.plan, scheme, case, &self.stage, headquarters, &agents)?;
+        agents.end()?;
+        Ok(outcome)
+    }
+
+    fn remove(&mut self) -> Result<u64> {
+        let removed = self.strike()?;
+        for object in &removed.left {
+            tracing::error!("left: {object}");
+        }
+        Ok(removed.left.len() as u64)
+    }
+}
+
+/// Waits until every packet has arrived, or none has for a while.
+fn await_quiet(stage: &Stage, sinks: &Sinks, sent: u64) -> Result<()> {
+    let end = Instant::now() + UNREST;
+    let (mut seen, mut since) = (sinks.arrived(), Instant::now());
+    while seen < sent && since.elapsed() < QUIET && Instant::now() < end {
+        stage.pulse()?;
+        std::thread::sleep(Duration::from_millis(10));
+        let now = sinks.arrived();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
         }
     }
+    Ok(())
+}
+
+/// How long a plan's traffic may take on a host that is slower than the plan.
+fn limit(plan: &Plan) -> Duration {
+    let last = |f: &crate::plan::Flow| traffic::departure(f, f.packets.saturating_sub(1)).0;
+    let planned = plan.flows.iter().map(last).max().unwrap_or(0);
+    3 * Duration::from_nanos(planned) + Duration::from_secs(60)
+}
+
+/// Sockets in many namespaces need more descriptors than shells allow by default.
+fn raise_descriptor_limit() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read limits")?;
+    let wanted = hard.min(1 << 17);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).context("cannot raise a limit")?;
+    }
+    Ok(())
+}
+
+fn unix_ns() -> u64 {
+    nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -48,6 +48,9 @@ const CONVERGENCE: [(&str, Statistic, f64); 3] = [
     ("median", Statistic::Quantile(0.5), 0.04),
     ("p95", Statistic::Quantile(0.95), 0.05),
 ];
+/// Marks that a hop must show: one for each of the [`FRAGMENTS`].
+const CELLS: u32 = 8;
+const _: () = assert!(CELLS as usize == FRAGMENTS);
 /// A run that takes longer than this many packets has failed.
 const MOST_PACKETS: u32 = 1_000_000;
 
@@ -75,8 +78,7 @@ fn scheme() -> Fms {
 
 fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
     let p = Params::default().p;
-    let eight = FRAGMENTS as u32;
-    let law = Coupon::new(Hops::Overwriting(p), d.into(), eight, eight)
+    let law = Coupon::new(Hops::Overwriting(p), d.into(), CELLS, CELLS)
         .expect("invariant: the paper's parameters have a law for any length");
     let laws = [law.mean(), law.quantile(0.5).into(), law.quantile(0.95).into()];
     let figure = FIGURE_10.iter().find(|(length, _)| *length == d);
@@ -258,18 +260,21 @@ fn some_false_edge(chance: &mut Chance) -> bool {
     let hash = |address: u16| (mix(seed ^ u64::from(address)) >> 48) as u16;
     let mut names: Vec<[u8; 4]> = vec![];
     while names.len() < REDUCED.0 as usize {
-        let address = chance.draw() as u16;
+        let address = (chance.word() >> 48) as u16;
         let name = interleave(address, hash(address)).to_be_bytes();
         // The law counts m^k different combinations, so no two routers share a fragment.
         if names.iter().all(|other| other.iter().zip(&name).all(|(a, b)| a != b)) {
             names.push(name);
         }
     }
-    let pick = |o: usize, i: usize| names[i][o];
     let count = names.len();
     (0..count.pow(4)).any(|combination| {
-        let at: [usize; 4] = std::array::from_fn(|o| combination / count.pow(o as u32) % count);
-        let name = std::array::from_fn(|o| pick(o, at[o]));
+        let mut rest = combination;
+        let name = std::array::from_fn(|o| {
+            let fragment = names[rest % count][o];
+            rest /= count;
+            fragment
+        });
         let (address, check) = split(u32::from_be_bytes(name));
         hash(address) == check && !names.contains(&name)
     })

@@ -35,11 +35,13 @@ pub struct Request {
     pub seed: u64,
 }
 
+type Work = dyn Fn(&Sampling) -> Vec<Row>;
+
 /// Rows that are measured together.
 pub struct Job {
     /// Ids of the rows, in order.
     pub ids: Vec<String>,
-    work: Box<dyn Fn(&Sampling) -> Vec<Row>>,
+    work: Box<Work>,
 }
 
 impl Job {

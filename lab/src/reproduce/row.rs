@@ -103,13 +103,13 @@ impl Measured {
         let inside = |ours: &f64| band.is_some_and(|b| b.holds(*ours));
         let met = self.ours.as_ref().is_ok_and(|ours| inside(ours) || sampling.quick && reaches);
         let widened = if sampling.quick && self.interval.is_some() {
-            ", or the interval of these few runs reaches there"
+            ", or the interval reaches there"
         } else {
             ""
         };
         let unsaid = [
-            said.paper.is_none().then_some("no figure in the paper"),
-            said.law.is_none().then_some("no law in closed form"),
+            said.paper.is_none().then_some("no figure of the paper at hand"),
+            said.law.is_none().then_some("no law known"),
         ];
         let reasons = unsaid.into_iter().flatten().map(str::to_owned);
         let why: Vec<String> =

@@ -116,7 +116,7 @@ fn flow(routers: usize, v6: bool) -> Flow {
         Ipv4Addr::new(198, 19, 200, 7).into()
     };
     Flow {
-        id: 1,
+        id: 0,
         traffic: "flood".into(),
         class: Class::Attack,
         from: 0,

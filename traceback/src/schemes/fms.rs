@@ -31,6 +31,7 @@ use crate::scheme::{
     BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
 };
 use crate::slot::Slot;
+use crate::stats::whole;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -198,7 +199,7 @@ impl Scheme for Fms {
         if graph.edges.is_empty() {
             // The exact mean for the gateway alone: eight equal coupons.
             let harmonic: f64 = (1..=FRAGMENTS).map(|i| 1.0 / i as f64).sum();
-            let want = (FRAGMENTS as f64 * harmonic / self.p).ceil() as u64;
+            let want = whole((FRAGMENTS as f64 * harmonic / self.p).ceil());
             return Err(Gap::TooFew { have: packets, want });
         }
         Ok(Step::Done(Finding::Paths(graph)))

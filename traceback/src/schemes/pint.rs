@@ -31,6 +31,7 @@ use crate::scheme::{
     probability,
 };
 use crate::slot::Slot;
+use crate::stats::whole;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -268,6 +269,10 @@ impl Scheme for Pint {
         if tally.paths.is_empty() && tally.mixed == 0 {
             // No flow is long enough by itself, as when each packet has another source.
             lengths.iter().for_each(|(hops, g)| self.settle(&ids, *hops, g, &mut tally));
+            // Length alone tells paths apart only if it does so for all of them.
+            if tally.mixed > 0 {
+                return Err(Gap::Mixed { packets: tally.mixed });
+            }
         }
         tally.verdict()
     }
@@ -304,7 +309,7 @@ impl Pint {
         }
         // Fewer packets than this cannot carry the path's information: hops x log2(candidates) bits.
         let bits = f64::from(hops) * (ids.len() as f64).log2();
-        let least = (bits / f64::from(Mark::BITS)).ceil() as u64;
+        let least = whole((bits / f64::from(Mark::BITS)).ceil());
         let packets = group.len() as u64;
         tally.want = tally.want.max(2 * least);
         if packets < least.max(1) {

@@ -269,11 +269,9 @@ fn walk(
     key: usize,
     ask: &mut BTreeSet<RouterId>,
 ) -> BTreeSet<Edge> {
-    let saw = |router: RouterId| match evidence.answers.get(&(router, query.clone())) {
-        None => None,
-        Some(answer) => {
-            Some(answer.as_ref().is_some_and(|a| a.values.get(key).is_some_and(Option::is_some)))
-        }
+    let saw = |router: RouterId| {
+        let answer = evidence.answers.get(&(router, query.clone()))?;
+        Some(answer.as_ref().is_some_and(|a| a.values.get(key).is_some_and(Option::is_some)))
     };
     let mut edges = BTreeSet::new();
     let mut placed = BTreeSet::from([case.gateway]);

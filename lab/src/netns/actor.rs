@@ -1,0 +1,257 @@
+//! A traffic actor: sends a host's packets of a plan as raw frames, and nothing else.
+//!
+//! It is a process of its own inside the host's namespace, so that the kernel ends it with its parent.
+//! It sends only under a lease that the lab renews on its standard input:
+//! ```text
+//! go 1700000000000000000      the plan's time 0, in nanoseconds since the Unix epoch
+//! beat                        renews the lease by two seconds
+//! ```
+//! It answers on standard output with one JSON object a line: `ready`, then `ledger`.
+
+use super::lease::{End, Lease};
+use super::{neighbour, space};
+use crate::exit::Exit;
+use crate::plan::Plan;
+use crate::process::Process;
+use crate::scope::{Gate, MAX_PACKETS_PER_SECOND, peak_of};
+use crate::{sim, traffic};
+use anyhow::{Context, Result};
+use ashiato_agent::datapath::socket::{Opening, PacketSocket};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use traceback::router::ETHERNET;
+
+/// What an actor is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The plan's file.
+    pub plan: PathBuf,
+    /// Position of the host.
+    pub host: usize,
+    /// Interface to send by.
+    pub interface: String,
+    /// Its index.
+    pub index: u32,
+    /// Its link-layer address.
+    pub mac: [u8; 6],
+    /// The kernel's number of the namespace made for this host: the only one to send in.
+    pub namespace: u64,
+    /// The process that holds the lease.
+    pub parent: Process,
+}
+
+/// What an actor says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Said {
+    /// The gateway is known; the actor waits for `go`.
+    Ready,
+    /// All that left, and why it ended.
+    Ledger {
+        /// Packets by flow.
+        sent: BTreeMap<u32, u64>,
+        /// Why no more will come.
+        end: End,
+        /// How late a packet left at worst, in nanoseconds.
+        latest_ns: u64,
+    },
+}
+
+/// Runs an actor until its packets are sent or its lease is lost.
+///
+/// # Errors
+/// With [`Exit::Safety`] where it may not send here or not this packet.
+pub fn run(config: &Config) -> Result<Exit> {
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot tie the actor to its parent")?;
+    // The parent may have died before that call.
+    if nix::unistd::getppid().as_raw() != config.parent.pid || !config.parent.is_alive() {
+        return Err(Exit::Safety.refuse("the process that started this actor is gone"));
+    }
+    check_place(config)?;
+    let text = fs::read(&config.plan)
+        .with_context(|| format!("cannot read plan {}", config.plan.display()))?;
+    let plan: Plan = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no plan", config.plan.display()))?;
+    let gate = Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
+    let host = plan.hosts.get(config.host).context("the plan has no such host")?;
+    let gateway = neighbour::find((config.index, host.gateway)).context("cannot find the gateway")?;
+    let socket = PacketSocket::open(&Opening {
+        interface: Some(&config.interface),
+        ethertype: 0,
+        ..Opening::default()
+    })?;
+    let lease = Lease::start()?;
+    say(&Said::Ready)?;
+    let mut actor = Actor::new(&plan, config.host, gate, socket, [gateway, config.mac]);
+    let end = actor.act(&lease);
+    let ended = end.as_ref().map_or(End::Refused, |e| *e);
+    say(&Said::Ledger { sent: actor.sent, end: ended, latest_ns: actor.latest_ns })?;
+    Ok(if end? == End::Done { Exit::Met } else { Exit::Stopped })
+}
+
+struct Actor<'a> {
+    plan: &'a Plan,
+    host: usize,
+    gate: Gate,
+    socket: PacketSocket,
+    frame: Vec<u8>,
+    /// Shortest time between two packets, so that lateness is never made up for by a burst.
+    gap: Duration,
+    sent: BTreeMap<u32, u64>,
+    latest_ns: u64,
+}
+
+impl<'a> Actor<'a> {
+    fn new(
+        plan: &'a Plan,
+        host: usize,
+        gate: Gate,
+        socket: PacketSocket,
+        [to, from]: [[u8; 6]; 2],
+    ) -> Self {
+        let frame = [to, from].concat();
+        let gap = shortest_gap(plan, host);
+        Self { plan, host, gate, socket, frame, gap, sent: BTreeMap::new(), latest_ns: 0 }
+    }
+
+    /// Sends everything in time.
+    fn act(&mut self, lease: &Lease) -> Result<End> {
+        let zero = match lease.wait_for_go() {
+            Ok(zero) => zero,
+            Err(end) => return Ok(end),
+        };
+        let mut ip = vec![];
+        let mut next = zero;
+        for (at, tag) in sim::schedule(self.plan) {
+            let flow = &self.plan.flows[tag.flow as usize];
+            if flow.from != self.host {
+                continue;
+            }
+            let due = zero + Duration::from_nanos(at.0);
+            if let Err(end) = lease.sleep_until(due.max(next)) {
+                return Ok(end);
+            }
+            traffic::build(&mut ip, self.plan, flow, tag.seq);
+            self.gate.check(&ip).map_err(|e| Exit::Safety.refuse(e))?;
+            self.frame.truncate(12);
+            self.frame.extend(if ip[0] >> 4 == 4 { [0x08, 0x00] } else { [0x86, 0xdd] });
+            self.frame.extend_from_slice(&ip);
+            if let Err(end) = self.send(lease)? {
+                return Ok(end);
+            }
+            *self.sent.entry(flow.id).or_default() += 1;
+            let now = Instant::now();
+            next = now + self.gap;
+            let late = u64::try_from(now.saturating_duration_since(due).as_nanos());
+            self.latest_ns = self.latest_ns.max(late.unwrap_or(u64::MAX));
+        }
+        Ok(End::Done)
+    }
+
+    /// Sends the frame, waiting while the interface's queue is full.
+    fn send(&self, lease: &Lease) -> Result<Result<(), End>> {
+        debug_assert!(self.frame.len() > ETHERNET);
+        loop {
+            match self.socket.send(&self.frame) {
+                Ok(()) => return Ok(Ok(())),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+                    || e.raw_os_error() == Some(libc::ENOBUFS) =>
+                {
+                    if let Err(end) = lease.sleep_until(Instant::now() + Duration::from_micros(50)) {
+                        return Ok(Err(end));
+                    }
+                }
+                Err(e) => return Err(e).context("cannot send"),
+            }
+        }
+    }
+}
+
+/// A host's share of the run's limit, by its share of the plan's rate.
+fn shortest_gap(plan: &Plan, host: usize) -> Duration {
+    let mine = peak_of(plan.flows.iter().filter(|f| f.from == host));
+    let others = peak_of(plan.flows.iter().filter(|f| f.from != host));
+    let share = mine.max(1) as f64 / (mine + others).max(1) as f64;
+    Duration::from_secs_f64(1.0 / (MAX_PACKETS_PER_SECOND as f64 * share))
+}
+
+fn say(said: &Said) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, said)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// Refuses every namespace but the one that was made for this actor's host.
+fn check_place(config: &Config) -> Result<()> {
+    let mine = space::inode_of_process("thread-self").context("cannot read own namespace")?;
+    for (who, whose) in [("1", "the host's own"), (&*config.parent.pid.to_string(), "the lab's")] {
+        let theirs = space::inode_of_process(who)
+            .with_context(|| format!("cannot read the namespace of process {who}"))?;
+        if theirs == mine {
+            return Err(Exit::Safety.refuse(format!(
+                "traffic actors run in namespaces made for them, and this is {whose}: start runs \
+                 with `ashiato run`"
+            )));
+        }
+    }
+    if mine != config.namespace {
+        return Err(Exit::Safety.refuse("this is not the namespace made for this actor"));
+    }
+    for table in ["route", "ipv6_route"] {
+        let path = format!("/proc/thread-self/net/{table}");
+        // Missing where the kernel lacks that version of IP.
+        let routes = fs::read_to_string(&path).unwrap_or_default();
+        if routes.lines().any(|l| is_default(table, l)) {
+            return Err(Exit::Safety.refuse(format!(
+                "this namespace has a default route ({path}), so packets could leave the testbed: \
+                 remove it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line of `/proc/net/route` or `/proc/net/ipv6_route` leads anywhere.
+fn is_default(table: &str, line: &str) -> bool {
+    /// RTF_REJECT of linux/route.h.
+    const REJECT: u32 = 0x0200;
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let flags = |at: usize| fields.get(at).and_then(|f| u32::from_str_radix(f, 16).ok());
+    match (table, &fields[..]) {
+        ("route", [_, net, _, _, _, _, _, mask, ..]) => {
+            *net == "00000000" && *mask == "00000000" && flags(3).is_some_and(|f| f & REJECT == 0)
+        }
+        ("ipv6_route", [net, len, ..]) => {
+            let all = net.bytes().all(|b| b == b'0') && *len == "00";
+            all && flags(8).is_some_and(|f| f & REJECT == 0)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_routes_are_known_by_sight() {
+        let v4 = "p0\t00000000\t010012C6\t0003\t0\t0\t0\t00000000\t0\t0\t0";
+        assert!(is_default("route", v4));
+        assert!(!is_default("route", "p0\t000012C6\t010012C6\t0003\t0\t0\t0\t0000FEFF\t0\t0\t0"));
+        let zeros = "0".repeat(32);
+        let line = |flags| {
+            format!("{zeros} 00 {zeros} 00 {zeros} 00000400 00000001 00000000 {flags} p0")
+        };
+        assert!(is_default("ipv6_route", &line("00000003")));
+        // What every namespace has: the unreachable null entry.
+        assert!(!is_default("ipv6_route", &line("00200200")));
+    }
+}

@@ -1,0 +1,275 @@
+//! Collector and agents of a run: their keys, their configurations, their processes.
+
+use super::layout::{CONTROL, Layout};
+use super::stage::Stage;
+use super::workers::{Nursery, Worker};
+use crate::plan::{DrawKind, Plan};
+use crate::programs;
+use anyhow::{Context, Result, bail};
+use ashiato_agent::config::{self, Interval, RunKey, Vantage};
+use ashiato_collector::authority::{Authority, Tls};
+use ashiato_collector::identity::Identity;
+use ashiato_collector::server;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use traceback::map::Map;
+use traceback::report::Role;
+
+/// The collector's port in the control namespace.
+const PORT: u16 = 7400;
+/// Keys serve one run and outlive no working day by much.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The marking step of one packet in so many is timed.
+const SAMPLED_1_IN: u32 = 16;
+/// How long programs may take to get ready, and how much longer for each vantage.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE_EACH: Duration = Duration::from_millis(500);
+
+/// The collector of a run and everybody's keys.
+#[derive(Debug)]
+pub(crate) struct Headquarters {
+    /// Where it listens, in the control namespace.
+    pub address: SocketAddr,
+    /// The lab's own keys.
+    pub operator: Tls,
+    /// The collector's process.
+    pub collector: Worker,
+    ca: PathBuf,
+    keys: Vec<Seat>,
+}
+
+/// One vantage of the plan and its keys.
+#[derive(Debug)]
+struct Seat {
+    role: Role,
+    /// Position of the router; for the observer, of the victim's gateway.
+    router: usize,
+    tls: Tls,
+}
+
+impl Headquarters {
+    /// Makes keys and starts the collector, which gets the map and nothing else of the plan.
+    ///
+    /// # Errors
+    /// When keys cannot be made or the collector does not start.
+    pub(crate) fn open(
+        plan: &Plan,
+        stage: &mut Stage,
+        nursery: &Nursery,
+        folder: &Path,
+    ) -> Result<Self> {
+        let work = stage.journal()?.dir().to_path_buf();
+        let dir = work.join("keys");
+        let authority = Authority::new(LIFETIME).context("cannot make keys")?;
+        let issue = |who: Identity| authority.write(&dir, &who, &[]).context("cannot make keys");
+        let control: IpAddr = CONTROL.parse().context("control address")?;
+        let own = authority.write(&dir, &Identity::Collector, &[control])?;
+        let operator = issue(Identity::Operator("lab".into()))?;
+        let mut keys = vec![];
+        for (router, spec) in plan.routers.iter().enumerate().filter(|(_, r)| r.deployed) {
+            keys.push(Seat { role: Role::Router, router, tls: issue(Identity::Router(spec.id))? });
+        }
+        let router = plan.hosts[plan.case.victim].router;
+        let tls = issue(Identity::Observer(plan.gateway()))?;
+        keys.push(Seat { role: Role::Observer, router, tls });
+        let map = work.join("map.json");
+        fs::write(&map, serde_json::to_vec(&plan.map()?)?).context("cannot write the map")?;
+        let address = SocketAddr::new(control, PORT);
+        let config = server::Config {
+            listen: address,
+            tls: own.clone(),
+            store: work.join("reports.db"),
+            map: Some(map),
+            store_limit_bytes: None,
+            ask_timeout_ms: 5_000,
+            cut_timeout_ms: 20_000,
+        };
+        let path = work.join("collector.json");
+        fs::write(&path, serde_json::to_vec(&config)?).context("cannot write a configuration")?;
+        let mut command = Command::new(programs::find("ashiato-collector")?);
+        command.args(["serve", "--die-with-parent", "--config"]).arg(path);
+        let space = stage.layout().control().path();
+        let mut collector = nursery.start(stage, space, folder, "collector", command)?;
+        await_ready(stage, std::slice::from_mut(&mut collector), 1, PATIENCE)?;
+        Ok(Self { address, operator, collector, ca: own.ca, keys })
+    }
+}
+
+/// The agents of one turn.
+#[derive(Debug)]
+pub(crate) struct Agents {
+    workers: Vec<Worker>,
+    /// How many vantages they serve.
+    pub vantages: usize,
+    /// What reading the clock twice costs, by the slowest of them.
+    pub clock_cost_ns: u64,
+    /// One packet in this many is timed.
+    pub sampled_1_in: u64,
+}
+
+impl Agents {
+    /// Starts the agents of a turn and returns when every vantage is ready.
+    ///
+    /// # Errors
+    /// Names the agent or vantage that is not ready in time.
+    pub(crate) fn start(
+        plan: &Plan,
+        scheme: usize,
+        zero_unix_ns: u64,
+        headquarters: &Headquarters,
+        stage: &mut Stage,
+        nursery: &Nursery,
+        folder: &Path,
+    ) -> Result<Self> {
+        let id = &plan.schemes[scheme].id;
+        let map = plan.map()?;
+        let all: Vec<Vantage> = headquarters
+            .keys
+            .iter()
+            .map(|seat| vantage(plan, scheme, zero_unix_ns, &map, stage.layout(), seat))
+            .collect::<Result<_>>()?;
+        let vantages = all.len();
+        let groups = if plan.process_per_router {
+            all.into_iter().map(|v| vec![v]).collect()
+        } else {
+            vec![all]
+        };
+        let work = stage.journal()?.dir().to_path_buf();
+        let mut workers = vec![];
+        for (at, vantages) in groups.into_iter().enumerate() {
+            let role = format!("agent-{id}-{at}");
+            let collector = config::Collector {
+                address: headquarters.address,
+                server_name: "collector".into(),
+                ca: headquarters.ca.clone(),
+            };
+            let path = work.join(format!("{role}.toml"));
+            let text = config::Config { collector, vantages }.to_toml();
+            fs::write(&path, text).context("cannot write a configuration")?;
+            let mut command = Command::new(programs::find("ashiato-agent")?);
+            command.args(["run", "--die-with-parent", "--config"]).arg(path);
+            let space = stage.layout().control().path();
+            workers.push(nursery.start(stage, space, folder, &role, command)?);
+        }
+        let patience = PATIENCE + PATIENCE_EACH * u32::try_from(vantages).unwrap_or(u32::MAX);
+        let said = await_ready(stage, &mut workers, vantages, patience)?;
+        let cost = |line: &serde_json::Value| line["clock_cost_ns"].as_u64();
+        let clock_cost_ns = said.iter().filter_map(cost).max().unwrap_or(0);
+        Ok(Self { workers, vantages, clock_cost_ns, sampled_1_in: SAMPLED_1_IN.into() })
+    }
+
+    /// Fails when an agent has ended or reports an error.
+    ///
+    /// # Errors
+    /// With what it said, and the end of its log.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        for worker in &mut self.workers {
+            while let Some(line) = worker.line(Duration::ZERO)? {
+                if line.contains("\"error\"") {
+                    bail!("{} says {}{}", worker.role, line.trim(), worker.quote());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends them in order: each reports a last time before it goes.
+    ///
+    /// # Errors
+    /// When one had to be killed.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.workers.iter_mut().for_each(Worker::ask_to_end);
+        for worker in &mut self.workers {
+            worker.wait(Duration::from_secs(20))?;
+        }
+        Ok(())
+    }
+}
+
+fn vantage(
+    plan: &Plan,
+    scheme: usize,
+    zero_unix_ns: u64,
+    map: &Map,
+    layout: &Layout,
+    seat: &Seat,
+) -> Result<Vantage> {
+    let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
+    let place = map.place(router.id).context("the map does not hold a router of the plan")?;
+    let (space, neighbours, filter) = match seat.role {
+        Role::Router => {
+            let ports = plan.router_ports(seat.router);
+            let neighbours: Vec<_> = ports.iter().map(|p| p.neighbour).collect();
+            (layout.router(seat.router), neighbours, None)
+        }
+        Role::Observer => {
+            (layout.host(plan.case.victim), vec![Some(router.id)], Some(plan.case.filter))
+        }
+    };
+    let node = |(port, neighbour): (&super::layout::Port, _)| {
+        config::Port { ifname: port.name.clone(), neighbour }
+    };
+    Ok(Vantage {
+        role: seat.role,
+        router: router.id,
+        index: place.index,
+        degree: place.degree,
+        netns: Some(space.path()),
+        cert: seat.tls.cert.clone(),
+        key_file: seat.tls.key.clone(),
+        scheme: chosen.id.clone(),
+        params: chosen.params.clone(),
+        key: RunKey(plan.key),
+        draws: match plan.draws {
+            DrawKind::Keyed => config::DrawKind::Keyed,
+            DrawKind::Kernel => config::DrawKind::Kernel,
+        },
+        report_every: Interval(Duration::from_millis(500)),
+        sample_1_in: SAMPLED_1_IN,
+        datapath: config::Datapath::Afpacket,
+        filter,
+        ports: space.ports.iter().zip(neighbours).map(node).collect(),
+        hlog: None,
+        zero_unix_ns,
+    })
+}
+
+/// Waits until processes have said so many "ready" lines, and returns these.
+fn await_ready(
+    stage: &Stage,
+    workers: &mut [Worker],
+    wanted: usize,
+    patience: Duration,
+) -> Result<Vec<serde_json::Value>> {
+    let end = Instant::now() + patience;
+    let mut ready = vec![];
+    while ready.len() < wanted {
+        stage.pulse()?;
+        for worker in &mut *workers {
+            while let Some(line) = worker.line(Duration::ZERO)? {
+                let said: serde_json::Value = serde_json::from_str(&line)
+                    .with_context(|| format!("{} says {line:?}", worker.role))?;
+                match said["event"].as_str() {
+                    Some("ready") => ready.push(said),
+                    _ => bail!("{} says {}{}", worker.role, line.trim(), worker.quote()),
+                }
+            }
+        }
+        if Instant::now() > end {
+            let names: BTreeSet<&str> = ready.iter().filter_map(|r| r["vantage"].as_str()).collect();
+            let roles: Vec<&str> = workers.iter().map(|w| w.role.as_str()).collect();
+            bail!(
+                "waited {patience:?} for {} to get ready; {} of {wanted} are: {names:?}{}",
+                roles.join(", "),
+                ready.len(),
+                workers.iter().map(Worker::quote).next_back().unwrap_or_default()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(ready)
+}

@@ -1,0 +1,165 @@
+//! The lab's side of its actors: it starts them, renews their lease, and takes their ledgers.
+
+use super::actor::{Config, Said};
+use super::lease::{BEAT, End, TERM};
+use super::stage::Stage;
+use super::workers::{Nursery, Worker};
+use crate::exit::Exit;
+use crate::plan::Plan;
+use crate::process::Process;
+use crate::{programs, reap};
+use anyhow::{Context, Result, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long an actor may take to find its gateway.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The actors of one turn. They stop by themselves when this is no longer tended.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    actors: Vec<Actor>,
+    beat: Instant,
+}
+
+#[derive(Debug)]
+struct Actor {
+    worker: Worker,
+    ready: bool,
+    ledger: Option<BTreeMap<u32, u64>>,
+}
+
+impl Crew {
+    /// Starts an actor in every host that sends, and returns when all know their gateways.
+    ///
+    /// # Errors
+    /// Names the actor that does not start.
+    pub(crate) fn start(
+        plan: &Plan,
+        stage: &mut Stage,
+        nursery: &Nursery,
+        folder: &Path,
+    ) -> Result<Self> {
+        let work = stage.journal()?.dir().to_path_buf();
+        fs::write(work.join("plan.json"), plan.to_json()).context("cannot write the plan")?;
+        let hosts: BTreeSet<usize> =
+            plan.flows.iter().filter(|f| f.packets > 0).map(|f| f.from).collect();
+        let mut crew = Self { actors: vec![], beat: Instant::now() };
+        for host in hosts {
+            let space = stage.layout().host(host).clone();
+            let port = space.ports.first().context("a sending host is on no link")?;
+            let config = Config {
+                plan: work.join("plan.json"),
+                host,
+                interface: port.name.clone(),
+                index: port.index,
+                mac: port.mac,
+                namespace: super::space::inode(&space.name).context("the namespace is gone")?,
+                parent: Process::me(),
+            };
+            let path = work.join(format!("actor-{host}.json"));
+            fs::write(&path, serde_json::to_vec(&config)?).context("cannot write for an actor")?;
+            let mut command = Command::new(programs::find("ashiato")?);
+            command.arg("actor").arg("--config").arg(path);
+            let role = format!("{}-{}", reap::ACTOR, plan.hosts[host].name);
+            let worker = nursery.start(stage, space.path(), folder, &role, command)?;
+            crew.actors.push(Actor { worker, ready: false, ledger: None });
+            crew.tend()?;
+        }
+        crew.until(stage, PATIENCE, "to find their gateways", |a| a.ready)?;
+        Ok(crew)
+    }
+
+    /// Lets all actors begin: the plan's time 0 is this many nanoseconds after the Unix epoch.
+    pub(crate) fn go(&mut self, zero_unix_ns: u64) {
+        for actor in &mut self.actors {
+            actor.worker.say(&format!("go {zero_unix_ns}\n"));
+        }
+    }
+
+    /// Tends the actors until all have sent everything, and returns how much, by flow.
+    ///
+    /// # Errors
+    /// When an actor ended early, the run was stopped, or time is over.
+    pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<BTreeMap<u32, u64>> {
+        self.until(stage, limit, "to send everything", |a| a.ledger.is_some())?;
+        let mut sent = BTreeMap::new();
+        for actor in &mut self.actors {
+            for (flow, count) in actor.ledger.take().unwrap_or_default() {
+                *sent.entry(flow).or_default() += count;
+            }
+            actor.worker.wait(Duration::from_secs(5))?;
+        }
+        Ok(sent)
+    }
+
+    fn until(
+        &mut self,
+        stage: &Stage,
+        limit: Duration,
+        what: &str,
+        done: impl Fn(&Actor) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + limit;
+        loop {
+            stage.pulse()?;
+            if let Err(error) = self.tend() {
+                // What looks like a broken actor may be the work of `ashiato stop`.
+                stage.pulse()?;
+                return Err(error);
+            }
+            let Some(late) = self.actors.iter().find(|a| !done(a)) else { return Ok(()) };
+            if Instant::now() > end {
+                let role = &late.worker.role;
+                bail!("waited {limit:?} for the actors {what}; {role} has not{}", late.worker.quote());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Renews the lease when it is due and takes what actors say.
+    fn tend(&mut self) -> Result<()> {
+        if self.beat.elapsed() >= BEAT {
+            self.beat = Instant::now();
+            self.actors.iter_mut().for_each(|a| a.worker.say("beat\n"));
+        }
+        for actor in self.actors.iter_mut().filter(|a| a.ledger.is_none()) {
+            while let Some(line) = actor.worker.line(Duration::ZERO)? {
+                let said = serde_json::from_str(&line)
+                    .with_context(|| format!("{} says {line:?}", actor.worker.role))?;
+                match said {
+                    Said::Ready => actor.ready = true,
+                    Said::Ledger { sent, end: End::Done, latest_ns } => {
+                        let ms = latest_ns / 1_000_000;
+                        tracing::info!("{} was {ms} ms late at worst", actor.worker.role);
+                        actor.ledger = Some(sent);
+                        break;
+                    }
+                    Said::Ledger { end, .. } => return Err(early(&mut actor.worker, end)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn early(worker: &mut Worker, end: End) -> anyhow::Error {
+    let why = match end {
+        End::LeaseLost => format!(
+            "its lease was not renewed for {TERM:?}: this host is too busy; lower the plan's rates"
+        ),
+        End::Closed => "its lease was closed".into(),
+        End::Terminated => "somebody sent it a signal".into(),
+        End::Refused | End::Done => {
+            let exit = match worker.wait(Duration::from_secs(2)).ok().and_then(|s| s.code()) {
+                Some(code) if code == i32::from(Exit::Safety.code()) => Exit::Safety,
+                _ => Exit::Internal,
+            };
+            return exit.refuse(format!("{} refused to send{}", worker.role, worker.quote()));
+        }
+    };
+    Exit::Stopped.refuse(format!("{} stopped: {why}", worker.role))
+}

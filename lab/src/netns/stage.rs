@@ -1,0 +1,141 @@
+//! Namespaces and links of one run, from up to down, under a journal.
+
+use super::build::build;
+use super::layout::Layout;
+use super::space;
+use crate::exit::Exit;
+use crate::journal::{Entry, Journal, Record, lock, state_dir};
+use crate::reap::{self, Object};
+use crate::interrupt;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What taking a stage down took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Namespaces removed.
+    pub namespaces: usize,
+    /// Links that went with them.
+    pub links: usize,
+    /// What is left: empty, or somebody must look.
+    pub left: Vec<Object>,
+}
+
+/// A layout that stands. Dropped without [`Self::strike`], it removes itself too.
+#[derive(Debug)]
+pub struct Stage {
+    run: String,
+    layout: Layout,
+    journal: Option<Journal>,
+    state: PathBuf,
+    kept: bool,
+}
+
+impl Stage {
+    /// Makes everything of a layout.
+    ///
+    /// # Errors
+    /// When the host does not allow it; what was made by then is removed.
+    pub fn raise(layout: Layout, run: &str, folder: &Path) -> Result<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Exit::HostNotReady.refuse(
+                "network namespaces need root: run with sudo, or take --world sim; \
+                 `ashiato doctor` says what is missing",
+            ));
+        }
+        let state = state_dir()?;
+        let journal = Journal::start(&state, run, folder)?;
+        let mut stage = Self { run: run.into(), layout, journal: Some(journal), state, kept: false };
+        stage.make().with_context(|| format!("cannot set up run {run}"))?;
+        Ok(stage)
+    }
+
+    fn make(&mut self) -> Result<()> {
+        let mut entries = vec![];
+        for space in &self.layout.spaces {
+            let namespace = space.name.clone();
+            entries.push(Entry::Namespace { name: namespace.clone() });
+            let link = |name: String| Entry::Link { namespace: namespace.clone(), name };
+            entries.extend(space.ports.iter().map(|p| link(p.name.clone())));
+        }
+        self.journal()?.write(&entries)?;
+        {
+            let _lock = lock(&self.state)?;
+            if space::prepare_dir()? {
+                fs::write(self.state.join(reap::DIR_MARK), b"")?;
+            }
+        }
+        build(&self.layout)?;
+        let made = self.layout.spaces.iter().filter_map(|s| {
+            Some(Entry::Made { name: s.name.clone(), inode: space::inode(&s.name)? })
+        });
+        let made: Vec<Entry> = made.collect();
+        self.journal()?.write(&made)
+    }
+
+    /// Where everything is.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The journal, for what is made later.
+    ///
+    /// # Errors
+    /// When the stage is down.
+    pub fn journal(&mut self) -> Result<&mut Journal> {
+        self.journal.as_mut().context("the world is down already")
+    }
+
+    /// Fails when the run is to end: a person interrupted it, or asked it to stop.
+    ///
+    /// # Errors
+    /// With [`Exit::Interrupted`] or [`Exit::Stopped`].
+    pub fn pulse(&self) -> Result<()> {
+        interrupt::check()?;
+        if self.journal.as_ref().is_some_and(Journal::is_stopped) {
+            return Err(Exit::Stopped.refuse("stopped by `ashiato stop`"));
+        }
+        Ok(())
+    }
+
+    /// Takes everything away, processes first.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the journal stays for `ashiato gc`.
+    pub fn strike(&mut self) -> Result<Removed> {
+        let Some(journal) = self.journal.take() else {
+            return Ok(Removed { namespaces: 0, links: 0, left: vec![] });
+        };
+        let record = Record::read(journal.dir())?;
+        let (removed, left) = reap::remove(&self.state, &record)?;
+        let count = |wanted: fn(&Object) -> bool| removed.iter().filter(|o| wanted(o)).count();
+        Ok(Removed {
+            namespaces: count(|o| matches!(o, Object::Namespace { .. })),
+            // Two ends make a link.
+            links: count(|o| matches!(o, Object::Link { .. })) / 2,
+            left,
+        })
+    }
+
+    /// Leaves everything standing when this process ends, for `ashiato down`.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        if let Err(e) = self.strike() {
+            tracing::error!("cannot remove run {}: {e:#}; try: ashiato gc", self.run);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Taps: what reached each router, counted by the kernel, outside the agents under test.
+//!
+//! A tap is a packet socket with a filter for one flow and a buffer that nobody reads. The kernel
+//! counts what passes the filter whether or not it finds room, so a tap loses nothing and costs the
+//! filter's few instructions for each packet.
+
+use super::layout::Layout;
+use super::space::within;
+use crate::plan::{Flow, Plan, RoomKind};
+use crate::traffic;
+use anyhow::{Context, Result};
+use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
+use std::collections::BTreeMap;
+use traceback::room::MAGIC;
+use traceback::router::ETHERNET;
+
+/// Taps of all routers.
+#[derive(Debug)]
+pub(crate) struct Taps {
+    flows: BTreeMap<(usize, u32), PacketSocket>,
+    /// For each router, every packet of the plan's, whatever its flow; one socket for each version
+    /// of IP.
+    all: Vec<[PacketSocket; 2]>,
+}
+
+/// What taps counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// Packets by router and flow.
+    pub flows: BTreeMap<(usize, u32), u64>,
+    /// Packets at routers that are not on their flow's path.
+    pub astray: u64,
+}
+
+impl Taps {
+    /// Opens one tap for each router and flow that is to pass it, and one for the rest.
+    ///
+    /// # Errors
+    /// Names the router whose tap does not open.
+    pub(crate) fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
+        let mut taps = Self { flows: BTreeMap::new(), all: vec![] };
+        for (router, spec) in plan.routers.iter().enumerate() {
+            let passing = plan.flows.iter().filter(|f| f.path.contains(&router));
+            let opened = within(&layout.router(router).path(), || {
+                let all = [tap(&program(plan, false, None))?, tap(&program(plan, true, None))?];
+                let own = passing.map(|flow| {
+                    let program = program(plan, is_v6(plan, flow), Some(flow.id));
+                    Ok(((router, flow.id), tap(&program)?))
+                });
+                Ok((all, own.collect::<Result<Vec<_>>>()?))
+            });
+            let (all, own) = opened.with_context(|| format!("cannot tap router {}", spec.name))?;
+            taps.all.push(all);
+            taps.flows.extend(own);
+        }
+        Ok(taps)
+    }
+
+    /// Reads all counts and closes the taps.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn read(self) -> Result<Counted> {
+        let mut counted = Counted::default();
+        let mut seen = vec![0; self.all.len()];
+        for (key, socket) in self.flows {
+            let count = u64::from(socket.statistics().context("cannot read a tap")?.packets);
+            seen[key.0] += count;
+            counted.flows.insert(key, count);
+        }
+        for (sockets, seen) in self.all.iter().zip(seen) {
+            let mut all = 0;
+            for socket in sockets {
+                all += u64::from(socket.statistics().context("cannot read a tap")?.packets);
+            }
+            counted.astray += all.saturating_sub(seen);
+        }
+        Ok(counted)
+    }
+}
+
+fn tap(filter: &[Instruction]) -> Result<PacketSocket> {
+    // The smallest buffer that the kernel allows.
+    Ok(PacketSocket::open(&Opening { receive_buffer: Some(0), filter, ..Opening::default() })?)
+}
+
+/// A classic BPF program that accepts the plan's packets of one IP version, of one flow or of any: the
+/// testbed's magic word and the flow's number, at the place where [`traffic::build`] puts them.
+fn program(plan: &Plan, v6: bool, flow: Option<u32>) -> Vec<Instruction> {
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_WORD: u16 = 0x20;
+    let payload = offset(plan, v6);
+    let mut wanted = vec![
+        (LOAD_HALF, 12, if v6 { 0x86dd } else { 0x0800 }),
+        (LOAD_WORD, payload, u32::from_be_bytes(MAGIC)),
+    ];
+    wanted.extend(flow.map(|flow| (LOAD_WORD, payload + 4, flow)));
+    let step = |code, jf, k| Instruction { code, jt: 0, jf, k };
+    let mut steps = vec![];
+    for (at, (load, offset, value)) in wanted.iter().enumerate() {
+        // A mismatch jumps to the refusal, the last instruction.
+        let rest = u8::try_from(2 * (wanted.len() - 1 - at) + 1).unwrap_or(u8::MAX);
+        steps.extend([step(*load, 0, *offset), step(0x15, rest, *value)]);
+    }
+    steps.extend([step(0x06, 0, 1), step(0x06, 0, 0)]);
+    steps
+}
+
+/// Where the payload of the plan's packets begins in a frame.
+fn offset(plan: &Plan, v6: bool) -> u32 {
+    let header = traffic::smallest(v6, plan.room.filter(|r| r.kind == RoomKind::Option));
+    // The smallest packet is headers and 24 bytes of payload.
+    u32::from(header) - 24 + u32::try_from(ETHERNET).unwrap_or(14)
+}
+
+fn is_v6(plan: &Plan, flow: &Flow) -> bool {
+    plan.hosts[flow.to].address.is_ipv6()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Room;
+
+    #[path = "../../../../tests/support/mod.rs"]
+    mod support;
+
+    /// Runs a program as the kernel would: true where it accepts.
+    fn accepts(program: &[Instruction], frame: &[u8]) -> bool {
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let i = program[at];
+            let k = i.k as usize;
+            let load = |n: usize| frame.get(k..k + n).map(|b| b.iter().fold(0, |v, b| v << 8 | u32::from(*b)));
+            at += 1;
+            match i.code {
+                0x28 | 0x20 => match load(if i.code == 0x28 { 2 } else { 4 }) {
+                    Some(loaded) => value = loaded,
+                    None => return false,
+                },
+                0x15 => at += usize::from(if value == i.k { i.jt } else { i.jf }),
+                0x06 => return i.k > 0,
+                code => panic!("unknown code {code:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn programs_know_their_flow() {
+        for v6 in [false, true] {
+            for room in [None, Some(RoomKind::Option), Some(RoomKind::Payload)] {
+                let mut plan = support::line(3, v6, true);
+                plan.room = room.map(|kind| Room { kind, records: 3 });
+                plan.flows[0].size = 200;
+                let mut ip = vec![];
+                traffic::build(&mut ip, &plan, &plan.flows[0], 5);
+                let mut frame = vec![0; 12];
+                frame.extend(if v6 { [0x86, 0xdd] } else { [0x08, 0x00] });
+                frame.extend(ip);
+                assert!(accepts(&program(&plan, v6, Some(0)), &frame), "{v6} {room:?}");
+                assert!(accepts(&program(&plan, v6, None), &frame));
+                assert!(!accepts(&program(&plan, v6, Some(1)), &frame));
+                assert!(!accepts(&program(&plan, !v6, None), &frame));
+                assert!(!accepts(&program(&plan, v6, None), &frame[..40]));
+            }
+        }
+    }
+}
