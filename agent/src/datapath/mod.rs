@@ -17,6 +17,7 @@ pub mod finish;
 pub mod netns;
 pub mod observer;
 pub mod offload;
+pub mod outgoing;
 pub mod poll;
 pub mod port;
 pub mod serve;
