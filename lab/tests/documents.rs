@@ -1,6 +1,7 @@
 //! Documents that are made from the code are current, and links in documents lead somewhere.
 //!
 //! `make golden` (`LAB_BLESS=1`) writes the generated parts anew.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -153,4 +154,25 @@ fn exit_codes_in_the_readme_are_those_of_the_program() {
     for exit in all {
         assert!(readme.contains(&format!("| {} | ", exit.code())), "{exit:?} is not in README.md");
     }
+}
+
+#[test]
+fn verbs_in_the_readmes_exist() {
+    let mut verbs = 0;
+    for name in ["README.md", "README.ja.md"] {
+        let readme = std::fs::read_to_string(root().join(name)).unwrap();
+        for row in readme.lines().filter(|l| l.starts_with("| `ashiato ")) {
+            let cell = row.split(" | ").next().unwrap();
+            for usage in cell.split('`').filter_map(|part| part.strip_prefix("ashiato ")) {
+                // Up to the first argument or flag.
+                let verb =
+                    usage.split(' ').take_while(|w| w.chars().all(|c| c.is_ascii_lowercase()));
+                let program = env!("CARGO_BIN_EXE_ashiato");
+                let help = std::process::Command::new(program).args(verb).arg("--help").output();
+                assert!(help.unwrap().status.success(), "{name}: ashiato {usage}");
+                verbs += 1;
+            }
+        }
+    }
+    assert!(verbs > 20, "only {verbs} verbs were found");
 }

@@ -5,7 +5,7 @@
 //!   run in the loop of [`serve`] and are asked over a [`desk`].
 //! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
 //! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
-//!   good, on interfaces made for an experiment), [`netns`]
+//!   good, on interfaces made for an experiment), [`outgoing`] gathers those about to leave, [`netns`]
 //!   enters namespaces, [`poll`] sleeps.
 //!
 //! Nothing here knows a scheme: the router is [`traceback::router::Router`].

@@ -211,10 +211,8 @@ impl Links {
     }
 
     fn router(&self, scheme: &str) -> anyhow::Result<Row> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let config = self.config(scheme);
         let mut station = runtime.block_on(Station::start(&config))?;
         let thread = thread_named(&config.name())?;

@@ -47,6 +47,8 @@ enum Verb {
     Reproduce(reproduce::Args),
     /// Writes a scenario file to start from.
     New(new::Args),
+    /// Checks a scenario file.
+    Validate(validate::Args),
     /// Shows everything that a run would make and send, and the best it could find.
     Plan(plan::Args),
     /// Prints the JSON Schema of a file format.
@@ -74,6 +76,7 @@ impl Verb {
             Self::Report(args) => report::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),
+            Self::Validate(args) => validate::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),

@@ -10,7 +10,7 @@ use ashiato_agent::datapath::serve::Clock;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -58,7 +58,8 @@ impl Sinks {
         for (host, spec) in plan.hosts.iter().enumerate() {
             let (ready, is_ready) = std::sync::mpsc::channel();
             let path = layout.host(host).path();
-            let sink = Sink { plan: plan.clone(), host, clock, end: end.clone(), total: arrived.clone() };
+            let sink =
+                Sink { plan: plan.clone(), host, clock, end: end.clone(), total: arrived.clone() };
             let thread = thread::Builder::new()
                 .name(format!("sink {}", spec.name))
                 .spawn(move || sink.run(&path, &ready))
@@ -129,7 +130,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn run(&self, path: &PathBuf, ready: &std::sync::mpsc::Sender<()>) -> Result<Drained> {
+    fn run(&self, path: &Path, ready: &std::sync::mpsc::Sender<()>) -> Result<Drained> {
         space::enter(path)?;
         let _held = self.hold_ports()?;
         let socket = PacketSocket::open(&Opening {
@@ -149,7 +150,9 @@ impl Sink {
                 None => {}
             }
             if drained.tape.len() as u64 > most {
-                bail!("more than {most} packets came to the victim: that is not the plan's traffic");
+                bail!(
+                    "more than {most} packets came to the victim: that is not the plan's traffic"
+                );
             }
         }
         drained.lost = u64::from(socket.statistics().context("cannot count losses")?.drops);
