@@ -1,4 +1,5 @@
 //! The worlds `sim` and `netns` mark every packet alike, byte for byte, under keyed draws.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod support;
 

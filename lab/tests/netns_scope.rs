@@ -1,4 +1,9 @@
 //! Actors send nowhere but where they may.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on may panic, and tells one story from start to end"
+)]
 
 mod support;
 

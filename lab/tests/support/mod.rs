@@ -47,27 +47,7 @@ fn on_link(v6: bool, link: usize, host: u8) -> IpAddr {
 /// Routers in a row, the attacker before the first, the victim behind the last; one attack flow.
 /// Link 0 is the attacker's, link `n` the victim's, and link `i` comes before router `i`.
 pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
-    let len = if v6 { 64 } else { 30 };
     let at = |i: usize, host| on_link(v6, i, host);
-    let router = |i: usize| {
-        let route = |link: usize| {
-            let via = match link {
-                l if l < i => Some((i, at(i, 1))),
-                l if l > i + 1 => Some((i + 1, at(i + 1, 2))),
-                _ => None,
-            };
-            via.map(|(by, via)| RoutePlan { net: at(link, 0), len, link: by, via: Some(via) })
-        };
-        RouterPlan {
-            name: format!("r{i}"),
-            id: RouterId(u32::from(Ipv4Addr::new(198, 19, 0, 1)) + u32::try_from(i).unwrap()),
-            asn: 64496,
-            nation: "XA".into(),
-            domain: "xa".into(),
-            deployed,
-            routes: [0, routers].into_iter().filter_map(route).collect(),
-        }
-    };
     let node = |i: usize| match i {
         0 => Node::Host(0),
         i if i == routers + 1 => Node::Host(1),
@@ -76,7 +56,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
     let link = |i: usize| LinkPlan {
         a: End { node: node(i), address: at(i, 1) },
         b: End { node: node(i + 1), address: at(i, 2) },
-        len,
+        len: length(v6),
         mtu: 1500,
     };
     let host = |name: &str, kind, link, mine, theirs, router| HostPlan {
@@ -97,15 +77,40 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         key: Key(1, 2),
         draws: DrawKind::Keyed,
         domains: vec![],
-        routers: (0..routers).map(router).collect(),
+        routers: (0..routers).map(|i| router(routers, i, v6, deployed)).collect(),
         hosts: vec![host("attacker", HostKind::Attacker, 0, 1, 2, 0), victim],
         links: (0..=routers).map(link).collect(),
         flows: vec![flow(routers, v6)],
         case: CasePlan { victim: 1, filter, samples: 4 },
         room: None,
-        schemes: ["none", "fms"].map(scheme).into(),
+        schemes: ["none", "fms", "pint"].map(scheme).into(),
         effects: vec![],
         process_per_router: false,
+    }
+}
+
+fn length(v6: bool) -> u8 {
+    if v6 { 64 } else { 30 }
+}
+
+fn router(routers: usize, i: usize, v6: bool, deployed: bool) -> RouterPlan {
+    let at = |i: usize, host| on_link(v6, i, host);
+    let route = |link: usize| {
+        let (by, via) = match link {
+            l if l < i => (i, Some(at(i, 1))),
+            l if l > i + 1 => (i + 1, Some(at(i + 1, 2))),
+            l => (l, None),
+        };
+        RoutePlan { net: at(link, 0), len: length(v6), link: by, via }
+    };
+    RouterPlan {
+        name: format!("r{i}"),
+        id: RouterId(u32::from(Ipv4Addr::new(198, 19, 0, 1)) + u32::try_from(i).unwrap()),
+        asn: 64496,
+        nation: "XA".into(),
+        domain: "xa".into(),
+        deployed,
+        routes: [0, routers].into_iter().map(route).collect(),
     }
 }
 
