@@ -81,7 +81,8 @@ pub fn run(config: &Config) -> Result<Exit> {
         .with_context(|| format!("{} is no plan", config.plan.display()))?;
     let gate = Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
     let host = plan.hosts.get(config.host).context("the plan has no such host")?;
-    let gateway = neighbour::find((config.index, host.gateway)).context("cannot find the gateway")?;
+    let gateway =
+        neighbour::find((config.index, host.gateway)).context("cannot find the gateway")?;
     let socket = PacketSocket::open(&Opening {
         interface: Some(&config.interface),
         ethertype: 0,
@@ -162,10 +163,12 @@ impl<'a> Actor<'a> {
         loop {
             match self.socket.send(&self.frame) {
                 Ok(()) => return Ok(Ok(())),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-                    || e.raw_os_error() == Some(libc::ENOBUFS) =>
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+                        || e.raw_os_error() == Some(libc::ENOBUFS) =>
                 {
-                    if let Err(end) = lease.sleep_until(Instant::now() + Duration::from_micros(50)) {
+                    if let Err(end) = lease.sleep_until(Instant::now() + Duration::from_micros(50))
+                    {
                         return Ok(Err(end));
                     }
                 }
@@ -255,9 +258,8 @@ mod tests {
         assert!(is_default("route", v4));
         assert!(!is_default("route", "p0\t000012C6\t010012C6\t0003\t0\t0\t0\t0000FEFF\t0\t0\t0"));
         let zeros = "0".repeat(32);
-        let line = |flags| {
-            format!("{zeros} 00 {zeros} 00 {zeros} 00000400 00000001 00000000 {flags} p0")
-        };
+        let line =
+            |flags| format!("{zeros} 00 {zeros} 00 {zeros} 00000400 00000001 00000000 {flags} p0");
         assert!(is_default("ipv6_route", &line("00000003")));
         // What every namespace has: the unreachable null entry.
         assert!(!is_default("ipv6_route", &line("00200200")));

@@ -210,8 +210,9 @@ fn vantage(
             (layout.host(plan.case.victim), vec![Some(router.id)], Some(plan.case.filter))
         }
     };
-    let node = |(port, neighbour): (&super::layout::Port, _)| {
-        config::Port { ifname: port.name.clone(), neighbour }
+    let node = |(port, neighbour): (&super::layout::Port, _)| config::Port {
+        ifname: port.name.clone(),
+        neighbour,
     };
     Ok(Vantage {
         role: seat.role,
@@ -260,7 +261,8 @@ fn await_ready(
             }
         }
         if Instant::now() > end {
-            let names: BTreeSet<&str> = ready.iter().filter_map(|r| r["vantage"].as_str()).collect();
+            let names: BTreeSet<&str> =
+                ready.iter().filter_map(|r| r["vantage"].as_str()).collect();
             let roles: Vec<&str> = workers.iter().map(|w| w.role.as_str()).collect();
             bail!(
                 "waited {patience:?} for {} to get ready; {} of {wanted} are: {names:?}{}",

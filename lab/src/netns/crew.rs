@@ -114,7 +114,10 @@ impl Crew {
             let Some(late) = self.actors.iter().find(|a| !done(a)) else { return Ok(()) };
             if Instant::now() > end {
                 let role = &late.worker.role;
-                bail!("waited {limit:?} for the actors {what}; {role} has not{}", late.worker.quote());
+                bail!(
+                    "waited {limit:?} for the actors {what}; {role} has not{}",
+                    late.worker.quote()
+                );
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -83,8 +83,7 @@ async fn ask(
     let end = Instant::now() + CONNECT;
     loop {
         let status = operator.status(id).await?;
-        let connected =
-            status.agents.iter().filter(|a| a.connected && a.scheme == *id).count();
+        let connected = status.agents.iter().filter(|a| a.connected && a.scheme == *id).count();
         if connected >= vantages {
             break;
         }

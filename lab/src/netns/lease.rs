@@ -61,7 +61,9 @@ impl Lease {
             terminated: AtomicBool::new(false),
         });
         let (listener, watcher) = (shared.clone(), shared.clone());
-        thread::Builder::new().spawn(move || listener.listen()).context("no thread for the lease")?;
+        thread::Builder::new()
+            .spawn(move || listener.listen())
+            .context("no thread for the lease")?;
         thread::Builder::new().spawn(move || watcher.watch()).context("no thread for signals")?;
         Ok(Self { shared })
     }

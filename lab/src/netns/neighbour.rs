@@ -42,7 +42,8 @@ pub(crate) fn warm(layout: &Layout) -> Result<()> {
             let mut asked = vec![];
             for space in layout.spaces.iter().filter(|s| !s.ports.is_empty()) {
                 space::enter(&space.path())?;
-                let wanted: Vec<Neighbour> = space.ports.iter().map(|p| (p.index, p.peer)).collect();
+                let wanted: Vec<Neighbour> =
+                    space.ports.iter().map(|p| (p.index, p.peer)).collect();
                 asked.push((space, connect(&runtime)?, wanted));
             }
             let ask = asked.iter().map(|(space, handle, wanted)| async move {
@@ -87,8 +88,13 @@ async fn resolve(handle: &Handle, wanted: &[Neighbour]) -> Result<BTreeMap<Neigh
 }
 
 async fn known(handle: &Handle) -> Result<BTreeMap<Neighbour, [u8; 6]>> {
-    let table: Vec<NeighbourMessage> =
-        handle.neighbours().get().execute().try_collect().await.context("cannot read neighbours")?;
+    let table: Vec<NeighbourMessage> = handle
+        .neighbours()
+        .get()
+        .execute()
+        .try_collect()
+        .await
+        .context("cannot read neighbours")?;
     Ok(table.into_iter().filter_map(entry).collect())
 }
 

@@ -58,7 +58,8 @@ impl Sinks {
         for (host, spec) in plan.hosts.iter().enumerate() {
             let (ready, is_ready) = std::sync::mpsc::channel();
             let path = layout.host(host).path();
-            let sink = Sink { plan: plan.clone(), host, clock, end: end.clone(), total: arrived.clone() };
+            let sink =
+                Sink { plan: plan.clone(), host, clock, end: end.clone(), total: arrived.clone() };
             let thread = thread::Builder::new()
                 .name(format!("sink {}", spec.name))
                 .spawn(move || sink.run(&path, &ready))
@@ -139,7 +140,9 @@ impl Sink {
                 None => {}
             }
             if drained.tape.len() as u64 > most {
-                bail!("more than {most} packets came to the victim: that is not the plan's traffic");
+                bail!(
+                    "more than {most} packets came to the victim: that is not the plan's traffic"
+                );
             }
         }
         drained.lost = u64::from(socket.statistics().context("cannot count losses")?.drops);

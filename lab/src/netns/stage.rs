@@ -4,9 +4,9 @@ use super::build::build;
 use super::layout::Layout;
 use super::space;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::journal::{Entry, Journal, Record, lock, state_dir};
 use crate::reap::{self, Object};
-use crate::interrupt;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ impl Stage {
         }
         let state = state_dir()?;
         let journal = Journal::start(&state, run, folder)?;
-        let mut stage = Self { run: run.into(), layout, journal: Some(journal), state, kept: false };
+        let mut stage =
+            Self { run: run.into(), layout, journal: Some(journal), state, kept: false };
         stage.make().with_context(|| format!("cannot set up run {run}"))?;
         Ok(stage)
     }

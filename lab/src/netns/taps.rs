@@ -118,12 +118,13 @@ fn is_v6(plan: &Plan, flow: &Flow) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::Room;
-
-    #[path = "../../../../tests/support/mod.rs"]
-    mod support;
 
     /// Runs a program as the kernel would: true where it accepts.
     fn accepts(program: &[Instruction], frame: &[u8]) -> bool {
@@ -131,7 +132,9 @@ mod tests {
         loop {
             let i = program[at];
             let k = i.k as usize;
-            let load = |n: usize| frame.get(k..k + n).map(|b| b.iter().fold(0, |v, b| v << 8 | u32::from(*b)));
+            let load = |n: usize| {
+                frame.get(k..k + n).map(|b| b.iter().fold(0, |v, b| v << 8 | u32::from(*b)))
+            };
             at += 1;
             match i.code {
                 0x28 | 0x20 => match load(if i.code == 0x28 { 2 } else { 4 }) {

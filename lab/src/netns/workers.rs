@@ -68,8 +68,7 @@ impl Nursery {
     ) -> Result<Worker> {
         let log = folder.join("logs").join(format!("{role}.log"));
         fs::create_dir_all(folder.join("logs")).context("cannot make the folder for logs")?;
-        let file =
-            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command
             .env(CHILD_OF, stage.run())
             .stdin(Stdio::piped())

@@ -121,8 +121,7 @@ impl NetnsWorld {
         };
         let headquarters = &*self.headquarters.insert(headquarters);
         let zero = unix_ns();
-        let agents =
-            Agents::start(&plan, scheme, zero, headquarters, stage, nursery, &folder)?;
+        let agents = Agents::start(&plan, scheme, zero, headquarters, stage, nursery, &folder)?;
         let agents = self.agents.insert(agents);
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
