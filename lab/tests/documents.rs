@@ -1,6 +1,7 @@
 //! Documents that are made from the code are current, and links in documents lead somewhere.
 //!
 //! `make golden` (`LAB_BLESS=1`) writes the generated parts anew.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use serde_json::Value;
 use std::fmt::Write as _;

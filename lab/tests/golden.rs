@@ -2,6 +2,7 @@
 //!
 //! A changed number is a reviewed difference: `LAB_BLESS=1 cargo test -p ashiato --test golden` (or
 //! `make golden`) writes the tables anew.
+#![allow(clippy::too_many_lines, reason = "a test that cannot go on may panic")]
 
 use ashiato::plan::Plan;
 use ashiato::run::{self, Options};

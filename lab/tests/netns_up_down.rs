@@ -1,4 +1,9 @@
 //! Namespaces, links and routes of a plan stand, carry packets, and are gone without a trace.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on may panic"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! Laws that every scheme of the registry obeys. A new scheme is covered by being registered.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on may panic"
+)]
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{self, Operator, Sent};
+use ashiato_collector::wire;
 use ashiato_collector::wire::StatusReply;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
@@ -119,14 +120,7 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
             }
         }
     }
-    for tally in &status.tallies {
-        let refused: u64 = tally.refused.values().sum();
-        observations.stored += tally.stored;
-        observations.duplicate += tally.duplicate;
-        observations.refused += refused;
-        observations.lost += tally.lost;
-        observations.sent += tally.stored + tally.lost + refused;
-    }
+    status.tallies.iter().for_each(|tally| count(&mut observations, tally));
     let encode = |(id, times): (RouterId, Histogram<u64>)| -> Result<_> {
         let mut bytes = vec![];
         V2Serializer::new().serialize(&times, &mut bytes)?;
@@ -145,4 +139,14 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
         clock_cost_ns: agents.clock_cost_ns,
         sampled_1_in: agents.sampled_1_in,
     })
+}
+
+/// Adds what the collector counted of one agent's reports.
+fn count(observations: &mut Observations, tally: &wire::Tally) {
+    let refused: u64 = tally.refused.values().sum();
+    observations.stored += tally.stored;
+    observations.duplicate += tally.duplicate;
+    observations.refused += refused;
+    observations.lost += tally.lost;
+    observations.sent += tally.stored + tally.lost + refused;
 }

@@ -10,7 +10,7 @@ use ashiato_agent::datapath::serve::Clock;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -120,7 +120,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn run(&self, path: &PathBuf, ready: &std::sync::mpsc::Sender<()>) -> Result<Drained> {
+    fn run(&self, path: &Path, ready: &std::sync::mpsc::Sender<()>) -> Result<Drained> {
         space::enter(path)?;
         let _held = self.hold_ports()?;
         let socket = PacketSocket::open(&Opening {

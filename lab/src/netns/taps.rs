@@ -118,6 +118,7 @@ fn is_v6(plan: &Plan, flow: &Flow) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::too_many_lines, reason = "a plan spelled out is a list, not a thought")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
 

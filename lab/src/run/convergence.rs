@@ -14,6 +14,7 @@ use traceback::graph::Finding;
 use traceback::packet::Packet;
 use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme};
+use traceback::stats;
 use traceback::vantage::{Draws, Setting};
 
 type Path = Vec<RouterId>;
@@ -29,23 +30,19 @@ pub fn packets_to_path(
 ) -> PacketsToPath {
     let right: Vec<&Path> = truth.intersection(found).collect();
     let censored = (truth.len() - right.len()) as u64;
-    let mut needed: Vec<f64> = match scheme.card().keeper {
+    let needed: Vec<f64> = match scheme.card().keeper {
         Keeper::Routers => right.iter().map(|_| 1.0).collect(),
         Keeper::Victim | Keeper::None => {
             let mut replay = Replay::new(plan, scheme, case, tape);
             right.iter().map(|path| replay.needed(path) as f64).collect()
         }
     };
-    needed.sort_by(f64::total_cmp);
-    let at = |q: f64| {
-        let last = needed.len().checked_sub(1)?;
-        needed.get((q * last as f64).round() as usize).copied()
-    };
+    let at = |q| stats::quantile(&needed, q);
     let n = needed.len() as u64;
     PacketsToPath {
         n,
         censored,
-        mean: (n > 0).then(|| needed.iter().sum::<f64>() / n as f64),
+        mean: stats::mean(&needed),
         p50: at(0.5),
         p95: at(0.95),
         why: (n == 0).then(|| "no true path was found".into()),

@@ -9,7 +9,7 @@ fn step(fms: &Fms, me: u32, draw: u32, before: Mark) -> Mark {
 #[test]
 fn layout_is_offset_distance_fragment() {
     let mark = Mark { offset: 5, distance: 31, fragment: 0xa7 };
-    assert_eq!(mark.pack(), 0b101_11111_1010_0111);
+    assert_eq!(mark.pack(), 5 << 13 | 31 << 8 | 0xa7);
     assert!((0..=0xffff).all(|bits| Mark::unpack(bits).pack() == bits));
 }
 
