@@ -158,7 +158,8 @@ pub fn capture(bytes: &[u8]) {
     let scheme = scheme(*choice);
     let (place, mut copy) = (setting().place, vec![]);
     let mut router = scheme.vantage(setting());
-    black_box(capture::mark(file, &mut copy, place, router.as_mut()));
+    let (counts, done) = capture::mark(file, &mut copy, place, router.as_mut());
+    black_box((counts, done.is_ok()));
     let mut observer = scheme.vantage(setting());
     let (_, seen, _) = capture::observe(file, scheme.card().id, ids()[0], observer.as_mut());
     report(&seen.encode());
