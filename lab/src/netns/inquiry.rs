@@ -52,15 +52,13 @@ pub(crate) fn inquire(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::select! {
-                said = ask(chosen, case, (address, keys), vantages) => said,
+                said = ask(chosen, case, (address, keys), vantages) => Ok(said),
                 end = pulse(stage) => Err(end),
             }
         })
-    })
-    .with_context(|| {
-        format!("the collector could not rebuild{}", headquarters.collector.quote())
     })?;
-    outcome(said, agents)
+    let log = || format!("the collector could not rebuild{}", headquarters.collector.quote());
+    outcome(said.with_context(log)?, agents)
 }
 
 /// Ends, with the reason, when the run is to end.

@@ -86,10 +86,10 @@ impl Sinks {
     ///
     /// # Errors
     /// When a sink lost packets: then the run says nothing.
-    pub(crate) fn close(self) -> Result<Drained> {
+    pub(crate) fn close(mut self) -> Result<Drained> {
         self.end.store(true, Ordering::Relaxed);
         let mut all = Drained::default();
-        for (name, thread) in self.sinks {
+        for (name, thread) in std::mem::take(&mut self.sinks) {
             let drained = match thread.join() {
                 Ok(drained) => drained.with_context(|| format!("sink of host {name}"))?,
                 Err(_) => bail!("the sink of host {name} broke off"),
@@ -108,6 +108,16 @@ impl Sinks {
             all.tape.extend(drained.tape);
         }
         Ok(all)
+    }
+}
+
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        // A thread that goes on would keep its namespace alive.
+        self.end.store(true, Ordering::Relaxed);
+        for (_, thread) in self.sinks.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 

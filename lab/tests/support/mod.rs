@@ -165,3 +165,13 @@ pub(crate) fn snapshot() -> String {
     ]
     .concat()
 }
+
+/// Fails where the host differs from an earlier look, with the lines that differ.
+pub(crate) fn unchanged(before: &str) {
+    let after = snapshot();
+    let only = |a: &str, b: &str| -> Vec<String> {
+        a.lines().filter(|l| !b.lines().any(|other| other == *l)).map(str::to_owned).collect()
+    };
+    let (gone, new) = (only(before, &after), only(&after, before));
+    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:#?}\nnew: {new:#?}");
+}

@@ -1,0 +1,192 @@
+//! Whatever happens to a run, nothing of it is left on the host, and nothing else is touched.
+
+mod support;
+
+use ashiato::journal::{self, Record};
+use ashiato::process::Process;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use support::{root, run_id, snapshot, state, unchanged};
+
+/// A run of the first scenario, slowed down so that accidents find it at work.
+struct Run {
+    child: Child,
+    state: PathBuf,
+    dir: PathBuf,
+}
+
+fn ashiato(state: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ashiato"));
+    command.args(args).env("ASHIATO_STATE", state).output().unwrap()
+}
+
+impl Run {
+    /// Starts it and returns when packets flow.
+    fn start() -> Self {
+        let dir = state(&run_id());
+        let file = dir.join("slow.toml");
+        let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/first.toml");
+        let text = fs::read_to_string(first).unwrap();
+        fs::write(&file, text.replace("packets = 4000", "packets = 60000")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ashiato"))
+            .args(["run", "--world", "netns", "--out"])
+            .arg(dir.join("out"))
+            .arg(&file)
+            .env("ASHIATO_STATE", dir.join("state"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let run = Self { child, state: dir.join("state"), dir };
+        run.until("an actor starts", |r| r.roles("actor").first().is_some());
+        // The actor looks for its gateway and waits for the start.
+        std::thread::sleep(Duration::from_millis(1500));
+        run
+    }
+
+    fn record(&self) -> Option<Record> {
+        journal::records(&self.state).0.pop()
+    }
+
+    /// Living processes whose role begins so.
+    fn roles(&self, role: &str) -> Vec<Process> {
+        let processes = self.record().map(|r| r.processes).unwrap_or_default();
+        let wanted = |(p, r): &(Process, String)| r.starts_with(role) && p.is_alive();
+        processes.into_iter().filter(wanted).map(|(p, _)| p).collect()
+    }
+
+    fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !done(self) {
+            assert!(Instant::now() < end, "waited in vain until {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        Process::of(i32::try_from(self.child.id()).unwrap()).unwrap().signal(signal);
+    }
+
+    /// Its exit code and what it said.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let said: Vec<String> = lines.map_while(Result::ok).collect();
+        (self.child.wait().unwrap().code(), said.join("\n"))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// One test function, because the look at the host before and after must see no other test's work.
+#[test]
+fn nothing_is_left_whatever_happens() {
+    if !root() {
+        return;
+    }
+    let before = snapshot();
+    for accident in [interrupted, killed, a_part_fails, stopped, starved, brought_down, beside_others]
+    {
+        accident();
+        unchanged(&before);
+    }
+}
+
+fn interrupted() {
+    let mut run = Run::start();
+    run.signal(Signal::SIGINT);
+    let (code, said) = run.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(run.record().is_none());
+}
+
+fn killed() {
+    let mut run = Run::start();
+    let parts = run.roles("");
+    assert!(parts.len() >= 3, "collector, agent and actor run");
+    run.signal(Signal::SIGKILL);
+    run.child.wait().unwrap();
+    // Its processes end without anybody's help.
+    for part in parts {
+        assert!(part.gone_within(Duration::from_secs(10)), "{part:?} outlived its run");
+    }
+    let dry = ashiato(&run.state, &["gc", "--dry-run"]);
+    let text = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(text.contains("would remove namespace ash-"), "{text}");
+    let swept = ashiato(&run.state, &["gc"]);
+    let text = String::from_utf8_lossy(&swept.stdout).into_owned();
+    assert!(text.contains("of 1 runs; left 0"), "{text}");
+    assert_eq!(swept.status.code(), Some(0));
+}
+
+fn a_part_fails() {
+    let mut run = Run::start();
+    run.roles("agent")[0].signal(Signal::SIGKILL);
+    let (code, said) = run.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("agent-fms-0 ended"), "{said}");
+}
+
+fn stopped() {
+    let mut run = Run::start();
+    let started = Instant::now();
+    let stop = ashiato(&run.state, &["stop"]);
+    let text = String::from_utf8_lossy(&stop.stdout).into_owned();
+    assert!(text.contains("1 actors stopped"), "{text}");
+    assert!(started.elapsed() < Duration::from_secs(4));
+    let (code, said) = run.end();
+    assert_eq!(code, Some(6), "{said}");
+    assert!(run.dir.join("out/plan.json").exists(), "evidence stays");
+}
+
+/// The lab hangs: its actors stop by themselves when their lease runs out.
+fn starved() {
+    let mut run = Run::start();
+    let actor = run.roles("actor")[0];
+    run.signal(Signal::SIGSTOP);
+    assert!(actor.gone_within(Duration::from_secs(5)), "the actor goes on without a lease");
+    run.signal(Signal::SIGCONT);
+    let (code, said) = run.end();
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("its lease was not renewed"), "{said}");
+}
+
+fn brought_down() {
+    let mut run = Run::start();
+    let id = run.record().unwrap().run;
+    // A living run is not garbage.
+    let gc = ashiato(&run.state, &["gc"]);
+    assert!(String::from_utf8_lossy(&gc.stdout).contains("has a living owner, not touched"));
+    let down = ashiato(&run.state, &["down", &id[20..]]);
+    let text = String::from_utf8_lossy(&down.stdout).into_owned();
+    assert!(text.contains("left 0"), "{text}");
+    assert_eq!(run.end().0, Some(130));
+}
+
+/// A namespace of somebody else that only looks like ours.
+fn beside_others() {
+    let ip = |args: &[&str]| assert!(Command::new("ip").args(args).status().unwrap().success());
+    let was_there = Path::new("/run/netns").exists();
+    ip(&["netns", "add", "ash-foo"]);
+    let dir = state(&run_id());
+    let swept = ashiato(&dir, &["gc", "--all"]);
+    let text = String::from_utf8_lossy(&swept.stdout).into_owned();
+    assert!(text.contains("not touched: namespace ash-foo"), "{text}");
+    assert!(Path::new("/run/netns/ash-foo").exists());
+    ip(&["netns", "del", "ash-foo"]);
+    if !was_there {
+        // `ip` leaves its mount of the folder.
+        nix::mount::umount("/run/netns").unwrap();
+        fs::remove_dir("/run/netns").unwrap();
+    }
+    let _ = fs::remove_dir_all(dir);
+}
