@@ -39,7 +39,7 @@ fuzz: tools
 	@.ci/fuzz "$(SECONDS_EACH)" $(TARGET)
 
 golden: tools
-	@LAB_BLESS=1 $(CARGO) test --release --quiet -p ashiato --test golden --test documents > /dev/null
+	@LAB_BLESS=1 $(CARGO) test --release --quiet -p ashiato --no-fail-fast --test golden --test documents > /dev/null
 	@git --no-pager diff --stat
 
 doc: tools
