@@ -103,9 +103,10 @@ mod tests {
         let me = Process::me();
         assert!(me.is_alive());
         assert!(!Process { start: me.start + 1, ..me }.is_alive());
-        let mut child =
-            Command::new("sleep").arg("60").env(CHILD_OF, "run-of-this-test").spawn().unwrap();
-        let found = children_of("run-of-this-test");
+        // Tests of several builds may run at once on one host.
+        let run = format!("run-of-test-{}", me.pid);
+        let mut child = Command::new("sleep").arg("60").env(CHILD_OF, &run).spawn().unwrap();
+        let found = children_of(&run);
         assert_eq!(found.len(), 1);
         found[0].signal(Signal::SIGKILL);
         assert!(found[0].gone_within(Duration::from_secs(5)));

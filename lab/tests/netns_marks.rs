@@ -29,7 +29,8 @@ fn both_worlds_mark_every_packet_alike() {
         let plan = Plan { process_per_router, ..line(4, v6, true) };
         let id = run_id();
         let dir = state(&id);
-        let mut netns = NetnsWorld::up(plan.clone(), RunPaths { id, dir }, &|_| {}).unwrap();
+        let mut netns =
+            NetnsWorld::up(plan.clone(), RunPaths { id, dir: dir.clone() }, &|_| {}).unwrap();
         let mut sim = Sim::new(Arc::new(plan.clone()));
         for scheme in 0..plan.schemes.len() {
             let ours = netns.traffic(scheme).unwrap();
@@ -47,5 +48,6 @@ fn both_worlds_mark_every_packet_alike() {
             assert_eq!(outcome.observations.lost, 0);
         }
         assert_eq!(netns.remove().unwrap(), 0);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

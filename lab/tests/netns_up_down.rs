@@ -16,7 +16,10 @@ use support::{line, root, run_id, snapshot, state, unchanged};
 fn up(plan: Plan) -> anyhow::Result<NetnsWorld> {
     let id = run_id();
     let dir = state(&id);
-    NetnsWorld::up(plan, RunPaths { id, dir }, &|_| {})
+    let world = NetnsWorld::up(plan, RunPaths { id, dir: dir.clone() }, &|_| {});
+    // Nothing runs here that would fill it.
+    std::fs::remove_dir_all(dir).unwrap();
+    world
 }
 
 /// One test function, because the look at the host before and after must see no other test's work.
