@@ -1,6 +1,6 @@
 //! `ashiato-agent`: serves vantages, or does their work on capture files.
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use ashiato_agent::capture::{self, Counts, file::Broken};
 use ashiato_agent::config::Config;
 use ashiato_agent::run;
@@ -177,10 +177,7 @@ impl Observe {
 
 impl Choice {
     fn vantage(&self, place: Place, filter: Option<Filter>) -> anyhow::Result<Box<dyn Vantage>> {
-        let entry = schemes::find(&self.scheme).ok_or_else(|| {
-            let known: Vec<_> = schemes::SCHEMES.iter().map(|s| s.card().id).collect();
-            anyhow!("no scheme {:?}: there are {}", self.scheme, known.join(", "))
-        })?;
+        let entry = schemes::entry(&self.scheme)?;
         let params: Value = serde_json::from_str(&self.params).context("--params")?;
         let scheme = entry.build(&params).context("--params")?;
         Ok(scheme.vantage(Setting { place, key: self.key, draws: Draws::Keyed, filter }))

@@ -72,10 +72,7 @@ impl Drop for Station {
 /// # Errors
 /// No such scheme, or bad parameters; the kernel's randomness cannot be read.
 pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
-    let entry = schemes::find(&config.scheme).with_context(|| {
-        let known: Vec<_> = schemes::SCHEMES.iter().map(|s| s.card().id).collect();
-        format!("no scheme {:?}: there are {}", config.scheme, known.join(", "))
-    })?;
+    let entry = schemes::entry(&config.scheme)?;
     let scheme =
         entry.build(&config.params).with_context(|| format!("params of {}", config.scheme))?;
     let draws = match config.draws {

@@ -129,10 +129,7 @@ impl Operator {
 /// # Errors
 /// What is wrong, for people.
 pub fn scheme(id: &str, params: &str) -> Result<Arc<dyn AnyScheme>, String> {
-    let entry = schemes::find(id).ok_or_else(|| {
-        let known: Vec<&str> = schemes::SCHEMES.iter().map(|e| e.card().id).collect();
-        format!("no scheme {id:?}; there are {}", known.join(", "))
-    })?;
+    let entry = schemes::entry(id).map_err(|e| e.to_string())?;
     let params = if params.is_empty() {
         entry.defaults()
     } else {

@@ -7,7 +7,8 @@ use crate::plan::Effect;
 use crate::summary::{EffectRow, SchemeRow};
 use serde_json::Value;
 
-const LEVELS: [&str; 5] = ["router", "edge", "as", "nation", "source"];
+/// Levels of a score, as measures name them.
+pub const LEVELS: [&str; 5] = ["router", "edge", "as", "nation", "source"];
 
 /// A comparison and what to compare with.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use traceback::case::{Case, Window};
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
-use traceback::router::{ETHERNET, Router, Verdict};
+use traceback::router::{ETHERNET, Router, Verdict, ethertype};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
 use traceback::vantage::{Draws, Setting, Vantage};
@@ -86,10 +86,6 @@ pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
         }
         Some((at, tag))
     })
-}
-
-fn ethertype(ip: &[u8]) -> [u8; 2] {
-    if ip[0] >> 4 == 4 { [0x08, 0x00] } else { [0x86, 0xdd] }
 }
 
 /// Routers and the victim's observer during one turn.

@@ -1,5 +1,6 @@
 //! What a world is: it gives each scheme of a plan its turn and says what happened.
 
+use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
@@ -75,8 +76,8 @@ pub struct Outcome {
     pub answered: BTreeMap<RouterId, u64>,
     /// Reports on their way to the collector.
     pub observations: Observations,
-    /// HdrHistogram V2 bytes of the marking step in nanoseconds, by router; empty in the simulator.
-    pub latency: BTreeMap<RouterId, Vec<u8>>,
+    /// Times of the marking step in nanoseconds, by router; empty in the simulator.
+    pub latency: BTreeMap<RouterId, Histogram<u64>>,
     /// Cost of reading the clock twice, in nanoseconds, as agents measured it; 0 in the simulator.
     pub clock_cost_ns: u64,
     /// One packet in this many was timed.

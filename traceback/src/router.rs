@@ -5,7 +5,7 @@
 
 use crate::fib::{Fib, NextHop};
 use crate::icmp::{self, Problem};
-use crate::packet::{Malformed, Packet};
+use crate::packet::Packet;
 use crate::report::Counters;
 use crate::scheme::{Hop, Nanos, Place, RouterId};
 use crate::vantage::Vantage;
@@ -121,17 +121,17 @@ impl Router {
     ) -> Verdict<'_> {
         self.counters.received += 1;
         let Some((header, body)) = frame.split_at_mut_checked(ETHERNET) else {
-            return self.malformed(Malformed::Truncated);
+            return self.malformed();
         };
         match u16::from_be_bytes([header[12], header[13]]) {
             ETHERTYPE_IPV4 if body.first().is_some_and(|b| b >> 4 == 4) => {}
             ETHERTYPE_IPV6 if body.first().is_some_and(|b| b >> 4 == 6) => {}
-            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return self.malformed(Malformed::Version),
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return self.malformed(),
             _ => return self.local(),
         }
         match Packet::parse(body) {
             Ok(packet) => self.route(port, packet, at, watch),
-            Err(e) => self.malformed(e),
+            Err(_) => self.malformed(),
         }
     }
 
@@ -185,7 +185,7 @@ impl Router {
         }
     }
 
-    fn malformed(&mut self, _why: Malformed) -> Verdict<'_> {
+    fn malformed(&mut self) -> Verdict<'_> {
         self.counters.malformed += 1;
         Verdict::Dropped
     }
@@ -221,6 +221,14 @@ impl Router {
         let to = next.via.unwrap_or(packet.source());
         Verdict::Answer { packet: &self.scratch, port: next.port, to }
     }
+}
+
+/// The EtherType of an IP packet, by its version.
+///
+/// # Panics
+/// If there is not even one byte.
+pub fn ethertype(packet: &[u8]) -> [u8; 2] {
+    if packet[0] >> 4 == 4 { ETHERTYPE_IPV4.to_be_bytes() } else { ETHERTYPE_IPV6.to_be_bytes() }
 }
 
 /// Whether routers pass packets with this address on.

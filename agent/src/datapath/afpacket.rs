@@ -21,7 +21,7 @@ use crate::latency::{Nanoseconds, Watch};
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
-use traceback::router::{self, ETHERNET, Router, Verdict};
+use traceback::router::{self, ETHERNET, Router, Verdict, ethertype};
 use traceback::vantage::{Harms, Vantage};
 use traceback::{Nanos, Place, RouterId};
 
@@ -145,8 +145,7 @@ impl Rest {
             Verdict::Answer { packet, port, to } => {
                 frame.truncate(ETHERNET);
                 frame.extend_from_slice(packet);
-                let kind: u16 = if packet[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
-                frame[12..14].copy_from_slice(&kind.to_be_bytes());
+                frame[12..14].copy_from_slice(&ethertype(packet));
                 Decision::Answer((port, to))
             }
             Verdict::Local | Verdict::Dropped => Decision::Done,

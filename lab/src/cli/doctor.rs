@@ -2,7 +2,7 @@
 //!
 //! It makes trial objects, written into a journal like those of a run, and removes them again.
 
-use super::gc::Form;
+use super::form::Form;
 use super::print;
 use crate::exit::Exit;
 use crate::netns::layout::Layout;

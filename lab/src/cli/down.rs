@@ -1,6 +1,7 @@
 //! `ashiato down`: removes a run from this host, without its scenario.
 
-use super::gc::{Form, show, verdict};
+use super::form::Form;
+use super::gc::{show, verdict};
 use super::print;
 use crate::exit::Exit;
 use crate::journal::{self, Record};

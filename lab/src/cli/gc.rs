@@ -1,5 +1,6 @@
 //! `ashiato gc`: removes what has no living owner.
 
+use super::form::Form;
 use super::print;
 use crate::exit::Exit;
 use crate::journal;
@@ -19,16 +20,6 @@ pub struct Args {
     /// Form of the answer.
     #[arg(long, value_enum, default_value_t, env = "ASHIATO_GC_FORMAT")]
     format: Form,
-}
-
-/// Form of an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// Lines for people.
-    #[default]
-    Table,
-    /// One JSON object.
-    Json,
 }
 
 /// Sweeps and says what is left. Never asks.

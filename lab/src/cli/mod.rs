@@ -7,6 +7,7 @@ pub mod actor;
 pub mod demo;
 pub mod doctor;
 pub mod down;
+pub mod form;
 pub mod gc;
 pub mod load;
 pub mod new;

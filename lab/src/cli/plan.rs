@@ -1,9 +1,9 @@
 //! `ashiato plan FILE`: everything that a run would make and send, and the best it could find.
 
+use super::form::Form;
 use super::load::Given;
 use super::tables;
 use crate::exit::Exit;
-use clap::ValueEnum;
 
 /// Arguments of `ashiato plan`.
 #[derive(Debug, clap::Args)]
@@ -12,14 +12,7 @@ pub struct Args {
     given: Given,
     /// How to print; `json` gives the bytes of a run's plan.json.
     #[arg(long, value_enum, default_value_t, env = "ASHIATO_PLAN_FORMAT")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Table,
-    Json,
+    format: Form,
 }
 
 /// Runs the verb.
@@ -29,8 +22,8 @@ enum Format {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (_, plan) = args.given.plan()?;
     match args.format {
-        Format::Json => super::print(plan.to_json())?,
-        Format::Table => super::print(tables::plan(&plan))?,
+        Form::Json => super::print(plan.to_json())?,
+        Form::Table => super::print(tables::plan(&plan))?,
     }
     Ok(Exit::Met)
 }

@@ -26,10 +26,7 @@ impl Progress {
     pub(super) fn say(&self, phase: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(phase.to_owned()),
-            None => tracing::info!("{phase}"),
-        }
-        if self.bar.is_none() {
-            eprintln!("  {phase}");
+            None => eprintln!("  {phase}"),
         }
     }
 

@@ -79,12 +79,10 @@ pub struct Args {
 /// Bad files exit with 2, missing privilege with 3.
 pub fn run(args: &Args) -> Result<Exit> {
     let mut worst = Exit::Met;
+    let mut given = args.given.clone();
     for turn in 0..args.repeat {
-        let (mut scenario, mut plan) = args.given.plan()?;
-        if turn > 0 {
-            let seed = Some(scenario.spec.seed.wrapping_add(u64::from(turn)));
-            (scenario, plan) = Given { seed, ..args.given.clone() }.plan()?;
-        }
+        let (scenario, plan) = given.plan()?;
+        given.seed = Some(scenario.spec.seed.wrapping_add(1));
         let out = match (&args.out, args.repeat) {
             (Some(out), 2..) => Some(out.join(format!("{turn:03}"))),
             (out, _) => out.clone(),

@@ -1,7 +1,8 @@
 //! `ashiato scheme list|show ID`: the schemes' fact sheets, made from their cards.
 
+use super::form::Form;
 use crate::exit::Exit;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 use traceback::schemes::{Entry, SCHEMES};
@@ -19,7 +20,7 @@ enum What {
     List {
         /// How to print.
         #[arg(long, value_enum, default_value_t, env = "ASHIATO_SCHEME_FORMAT")]
-        format: Format,
+        format: Form,
     },
     /// One scheme's fact sheet and parameters.
     Show {
@@ -27,15 +28,8 @@ enum What {
         id: String,
         /// How to print.
         #[arg(long, value_enum, default_value_t, env = "ASHIATO_SCHEME_FORMAT")]
-        format: Format,
+        format: Form,
     },
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Table,
-    Json,
 }
 
 /// Runs the verb.
@@ -44,15 +38,15 @@ enum Format {
 /// [`Exit::Usage`] where no scheme has the id.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let text = match &args.what {
-        What::List { format: Format::Json } => {
+        What::List { format: Form::Json } => {
             json_text(&SCHEMES.iter().map(|s| sheet(*s)).collect())
         }
-        What::List { format: Format::Table } => list(),
+        What::List { format: Form::Table } => list(),
         What::Show { id, format } => {
             let scheme = traceback::schemes::find(id).ok_or_else(|| unknown(id))?;
             match format {
-                Format::Json => json_text(&sheet(scheme)),
-                Format::Table => show(scheme),
+                Form::Json => json_text(&sheet(scheme)),
+                Form::Table => show(scheme),
             }
         }
     };

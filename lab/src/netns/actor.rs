@@ -25,7 +25,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use traceback::router::ETHERNET;
+use traceback::router::{ETHERNET, ethertype};
 
 /// What an actor is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl<'a> Actor<'a> {
             traffic::build(&mut ip, self.plan, flow, tag.seq);
             self.gate.check(&ip).map_err(|e| Exit::Safety.refuse(e))?;
             self.frame.truncate(12);
-            self.frame.extend(if ip[0] >> 4 == 4 { [0x08, 0x00] } else { [0x86, 0xdd] });
+            self.frame.extend(ethertype(&ip));
             self.frame.extend_from_slice(&ip);
             if let Err(end) = self.send(lease)? {
                 return Ok(end);

@@ -8,10 +8,9 @@ use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{self, Operator, Sent};
-use ashiato_collector::wire;
-use ashiato_collector::wire::StatusReply;
+use ashiato_collector::wire::{StatusReply, Tally};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -119,11 +118,6 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
         }
     }
     status.tallies.iter().for_each(|tally| count(&mut observations, tally));
-    let encode = |(id, times): (RouterId, Histogram<u64>)| -> Result<_> {
-        let mut bytes = vec![];
-        V2Serializer::new().serialize(&times, &mut bytes)?;
-        Ok((id, bytes))
-    };
     Ok(Outcome {
         finding: traced.finding,
         reconstruct_s: traced.seconds,
@@ -133,14 +127,14 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
         asked: traced.asked,
         answered: traced.answered,
         observations,
-        latency: latency.into_iter().map(encode).collect::<Result<_>>()?,
+        latency,
         clock_cost_ns: agents.clock_cost_ns,
         sampled_1_in: agents.sampled_1_in,
     })
 }
 
 /// Adds what the collector counted of one agent's reports.
-fn count(observations: &mut Observations, tally: &wire::Tally) {
+fn count(observations: &mut Observations, tally: &Tally) {
     let refused: u64 = tally.refused.values().sum();
     observations.stored += tally.stored;
     observations.duplicate += tally.duplicate;

@@ -4,18 +4,18 @@ use crate::summary::Latency;
 use crate::world::Outcome;
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2Serializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use hdrhistogram::serialization::{Deserializer, V2Serializer};
 use std::time::Duration;
 
 /// Merges the histograms of all routers into one line of the summary.
 ///
 /// # Errors
-/// Where an agent's histogram does not decode.
+/// Where the histograms do not fit each other.
 pub fn summarise(outcome: &Outcome) -> Result<Latency> {
     let mut all = Histogram::<u64>::new(3)?;
-    for bytes in outcome.latency.values().filter(|b| !b.is_empty()) {
-        all.add(decode(bytes)?)?;
+    for times in outcome.latency.values() {
+        all.add(times)?;
     }
     if all.is_empty() {
         return Ok(Latency::absent("this world does not time the marking step"));
@@ -37,10 +37,9 @@ pub fn summarise(outcome: &Outcome) -> Result<Latency> {
 /// An HdrHistogram V2 log with one tagged line for each router, or `None` where nothing was timed.
 ///
 /// # Errors
-/// Where an agent's histogram does not decode.
+/// Where a histogram cannot be written.
 pub fn log(outcome: &Outcome, seconds: f64) -> Result<Option<Vec<u8>>> {
-    let timed: Vec<_> = outcome.latency.iter().filter(|(_, b)| !b.is_empty()).collect();
-    if timed.is_empty() {
+    if outcome.latency.is_empty() {
         return Ok(None);
     }
     let mut out = vec![];
@@ -49,19 +48,13 @@ pub fn log(outcome: &Outcome, seconds: f64) -> Result<Option<Vec<u8>>> {
         .add_comment("Ashiato: time of the marking step, in nanoseconds, by router")
         .begin_log_with(&mut out, &mut serializer)?;
     let length = Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
-    for (router, bytes) in timed {
+    for (router, times) in &outcome.latency {
         let name = router.to_string();
         let tag = Tag::new(&name).context("a router's name is a lawful tag")?;
         writer
-            .write_histogram(&decode(bytes)?, Duration::ZERO, length, Some(tag))
+            .write_histogram(times, Duration::ZERO, length, Some(tag))
             .map_err(|e| anyhow::anyhow!("cannot write a histogram log: {e:?}"))?;
     }
     drop(writer);
     Ok(Some(out))
-}
-
-fn decode(bytes: &[u8]) -> Result<Histogram<u64>> {
-    Deserializer::new()
-        .deserialize(&mut &bytes[..])
-        .map_err(|e| anyhow::anyhow!("an agent's histogram does not decode: {e:?}"))
 }

@@ -211,7 +211,5 @@ pub fn folder(out: Option<&Path>, id: &str) -> Result<Folder> {
 /// Where the plan names a scheme that this build does not have.
 pub fn scheme(plan: &Plan, turn: usize) -> Result<std::sync::Arc<dyn schemes::AnyScheme>> {
     let chosen = &plan.schemes[turn];
-    let entry = schemes::find(&chosen.id)
-        .with_context(|| format!("this build has no scheme {}", chosen.id))?;
-    Ok(entry.build(&chosen.params)?)
+    Ok(schemes::entry(&chosen.id)?.build(&chosen.params)?)
 }

@@ -5,8 +5,6 @@ use super::problems::Problems;
 use super::spec::Spec;
 use crate::effects;
 
-/// Levels of a score.
-const LEVELS: &[&str] = &["router", "edge", "as", "nation", "source"];
 /// What each level has.
 const METRICS: &[&str] = &["truth", "found", "wrong", "precision", "recall", "f1"];
 /// What else a scheme's row of the summary has. The first is a word, all others are numbers.
@@ -39,7 +37,8 @@ const MEASURES: &[&str] = &[
 
 /// All measures.
 pub(super) fn measures() -> Vec<String> {
-    let levels = LEVELS.iter().flat_map(|l| METRICS.iter().map(move |m| format!("{l}.{m}")));
+    let levels =
+        effects::LEVELS.iter().flat_map(|l| METRICS.iter().map(move |m| format!("{l}.{m}")));
     levels.chain(MEASURES.iter().map(|m| (*m).to_owned())).collect()
 }
 

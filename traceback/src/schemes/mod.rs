@@ -33,6 +33,15 @@ pub fn find(id: &str) -> Option<&'static dyn Entry> {
     SCHEMES.iter().copied().find(|e| e.card().id == id)
 }
 
+/// The same, or which schemes there are.
+///
+/// # Errors
+/// [`BadChoice::Unknown`].
+pub fn entry(id: &str) -> Result<&'static dyn Entry, BadChoice> {
+    let known = || SCHEMES.iter().map(|e| e.card().id).collect::<Vec<_>>().join(", ");
+    find(id).ok_or_else(|| BadChoice::Unknown { id: id.into(), known: known() })
+}
+
 /// A scheme that is ready to be given parameters.
 pub trait Entry: Sync {
     /// Its fact sheet.
@@ -50,6 +59,14 @@ pub trait Entry: Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadChoice {
+    /// No scheme has this id.
+    #[error("no scheme {id:?}: there are {known}")]
+    Unknown {
+        /// What was asked for.
+        id: String,
+        /// What there is.
+        known: String,
+    },
     /// Out of range.
     #[error(transparent)]
     Params(#[from] BadParams),

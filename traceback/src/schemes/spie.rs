@@ -24,7 +24,7 @@ use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Nanos, Place, RouterId, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Paths listed at most for one packet; with sound pages there is one.
 const MAX_PATHS: usize = 1_000;
@@ -242,10 +242,12 @@ impl Scheme for Spie {
             return Err(Gap::Nothing { what: "a sampled packet to ask about".into() });
         }
         let query = Query { keys, from: case.window.from, to: case.window.to };
+        let ours = evidence.answers.iter().filter(|((_, asked), _)| *asked == query);
+        let answers = ours.map(|((router, _), answer)| (*router, answer.as_ref())).collect();
         let mut graph = AttackGraph::default();
         let mut ask = BTreeSet::new();
         for key in 0..query.keys.len() {
-            let edges = walk(case, evidence, &query, key, &mut ask);
+            let edges = walk(case, &answers, key, &mut ask);
             graph.join(AttackGraph::from_edges(edges, MAX_PATHS));
         }
         if !ask.is_empty() {
@@ -264,14 +266,13 @@ impl Scheme for Spie {
 /// as the walk reaches it.
 fn walk(
     case: &Case,
-    evidence: &Evidence<Pages>,
-    query: &Query,
+    answers: &BTreeMap<RouterId, Option<&Answer>>,
     key: usize,
     ask: &mut BTreeSet<RouterId>,
 ) -> BTreeSet<Edge> {
     let saw = |router: RouterId| {
-        let answer = evidence.answers.get(&(router, query.clone()))?;
-        Some(answer.as_ref().is_some_and(|a| a.values.get(key).is_some_and(Option::is_some)))
+        let answer = answers.get(&router)?;
+        Some(answer.is_some_and(|a| a.values.get(key).is_some_and(Option::is_some)))
     };
     let mut edges = BTreeSet::new();
     let mut placed = BTreeSet::from([case.gateway]);
