@@ -106,7 +106,13 @@ mod tests {
         // Tests of several builds may run at once on one host.
         let run = format!("run-of-test-{}", me.pid);
         let mut child = Command::new("sleep").arg("60").env(CHILD_OF, &run).spawn().unwrap();
-        let found = children_of(&run);
+        // The kernel lets `spawn` return before it has laid out the new program's environment.
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut found = children_of(&run);
+        while found.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+            found = children_of(&run);
+        }
         assert_eq!(found.len(), 1);
         found[0].signal(Signal::SIGKILL);
         assert!(found[0].gone_within(Duration::from_secs(5)));
