@@ -115,6 +115,12 @@ pub enum Datapath {
     /// Userspace router over AF_PACKET.
     #[default]
     Afpacket,
+    /// The kernel routes; an eBPF program marks at tc egress.
+    Tc,
+    /// An eBPF program at XDP marks and forwards by the kernel's tables.
+    Xdp,
+    /// An eBPF program at XDP marks, and the kernel routes.
+    XdpPass,
 }
 
 impl Config {

@@ -2,9 +2,10 @@
 //!
 //! This is the whole agent but for reporting, so that tests and benches run exactly what agents run.
 
-use crate::config::{DrawKind, Vantage};
+use crate::config::{Datapath, DrawKind, Vantage};
 use crate::datapath::afpacket::Forwarder;
 use crate::datapath::desk::{self, Bell, Counter, Event, Request};
+use crate::datapath::kernel::router::KernelRouter;
 use crate::datapath::netns;
 use crate::datapath::observer::Observer;
 use crate::datapath::offload::Unmerged;
@@ -104,15 +105,22 @@ fn work(
         let _ = opened.send(Err(e));
         return;
     }
-    let served = match config.role {
-        Role::Router => match router(config, vantage, &names, runtime) {
+    let served = match (config.role, config.datapath) {
+        (Role::Router, Datapath::Afpacket) => match router(config, vantage, &names, runtime) {
             Ok((mut forwarder, watcher, _unmerged)) => {
                 let _ = opened.send(Ok(Some(watcher)));
                 serve(&mut forwarder, &mut counter, clock)
             }
             Err(e) => return drop(opened.send(Err(e))),
         },
-        Role::Observer => match Observer::open(&names, vantage, config.sample_1_in) {
+        (Role::Router, _) => match kernel_router(config, vantage, &names, runtime, clock) {
+            Ok((mut router, watcher, _unmerged)) => {
+                let _ = opened.send(Ok(Some(watcher)));
+                serve(&mut router, &mut counter, clock)
+            }
+            Err(e) => return drop(opened.send(Err(e))),
+        },
+        (Role::Observer, _) => match Observer::open(&names, vantage, config.sample_1_in) {
             Ok(mut observer) => {
                 let _ = opened.send(Ok(None));
                 serve(&mut observer, &mut counter, clock)
@@ -139,4 +147,18 @@ fn router(
     let neighbours = config.ports.iter().map(|p| p.neighbour).collect();
     let place = config.place();
     Ok((Forwarder::new(place, ports, neighbours, vantage, config.sample_1_in), watcher, unmerged))
+}
+
+fn kernel_router(
+    config: &Vantage,
+    vantage: Box<dyn vantage::Vantage>,
+    names: &[&str],
+    runtime: &Handle,
+    clock: Clock,
+) -> anyhow::Result<(KernelRouter, Watcher, Vec<Unmerged>)> {
+    let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
+    let router = KernelRouter::start(config, vantage, clock)?;
+    let _entered = runtime.enter();
+    let watcher = Watcher::connect(router.interfaces.clone())?;
+    Ok((router, watcher, unmerged))
 }

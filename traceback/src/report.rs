@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "ASHR" | version 1 | scheme (len, utf-8) | router (4) | role (1) | from (8) | to (8)
-//!        | 13 counters, lost, footprint (varint) | ledger (0, or 1 + len + bytes) | latency (len + bytes)
+//!        | 14 counters, lost, footprint (varint) | ledger (0, or 1 + len + bytes) | latency (len + bytes)
 //! ```
 //! Integers are little-endian or LEB128. A report names its router; the transport proves its sender,
 //! and the collector refuses a report in another's name.
@@ -56,7 +56,7 @@ impl Counters {
         self.malformed + self.unroutable + self.expired + self.overrun
     }
 
-    fn fields(&mut self) -> [&mut u64; 13] {
+    fn fields(&mut self) -> [&mut u64; 14] {
         let Self {
             received,
             forwarded,
@@ -68,7 +68,7 @@ impl Counters {
             overrun,
             harms,
         } = self;
-        let Harms { marked, fragments_skipped, df_set, no_slot, no_room } = harms;
+        let Harms { marked, fragments_skipped, df_set, no_slot, no_room, merged } = harms;
         [
             received,
             forwarded,
@@ -83,6 +83,7 @@ impl Counters {
             df_set,
             no_slot,
             no_room,
+            merged,
         ]
     }
 }

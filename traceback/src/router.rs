@@ -232,7 +232,7 @@ pub fn ethertype(packet: &[u8]) -> [u8; 2] {
 }
 
 /// Whether routers pass packets with this address on.
-fn routable(address: IpAddr) -> bool {
+pub fn routable(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => {
             !a.is_multicast() && !a.is_broadcast() && !a.is_link_local() && !a.is_loopback()

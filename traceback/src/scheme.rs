@@ -216,6 +216,30 @@ pub fn probability(key: &'static str, p: f64) -> Result<u64, BadParams> {
     }
 }
 
+/// The hash log that a scheme keeps at a router, as a kernel twin fills it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogShape {
+    /// Cells of one page, in bits.
+    pub bits: u64,
+    /// Packets after which a page closes.
+    pub packets: u64,
+    /// Longest life of an open page, in milliseconds.
+    pub epoch_ms: u64,
+}
+
+/// One page that a kernel twin filled, or is still filling.
+#[derive(Debug, Clone, Copy)]
+pub struct LogPage<'a> {
+    /// From its opening to its closing, or to now.
+    pub window: (Nanos, Nanos),
+    /// Its own hash family; also what it is known by.
+    pub salt: u64,
+    /// Packets in it.
+    pub inserted: u64,
+    /// Its cells, 64 to a word, the first in the lowest bit.
+    pub words: &'a [u64],
+}
+
 /// One published traceback scheme.
 pub trait Scheme: Sized + Send + Sync + 'static {
     /// Fact sheet.
@@ -237,6 +261,23 @@ pub trait Scheme: Sized + Send + Sync + 'static {
 
     /// What the router at `place` precomputes.
     fn local(&self, place: &Place) -> Self::Local;
+
+    /// What the kernel twin knows of the scheme and of one router: the fields of `struct scheme` in
+    /// the header beside the scheme's file, in their order.
+    fn twin(&self, local: &Self::Local) -> Vec<u64>;
+
+    /// The log that a kernel twin keeps, where routers keep one.
+    fn log(&self) -> Option<LogShape> {
+        None
+    }
+
+    /// Cells that a packet with this digest takes in a page with this salt.
+    fn cells(&self, _salt: u64, _digest: u64) -> Vec<u64> {
+        vec![]
+    }
+
+    /// Takes a page of such a log into the ledger, in place of what it knew of the same page.
+    fn absorb(&self, _page: LogPage<'_>, _ledger: &mut Self::Ledger) {}
 
     /// The router's step on one packet.
     fn mark(

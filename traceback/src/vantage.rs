@@ -7,7 +7,7 @@ use crate::case::{Answer, Filter, Query};
 use crate::invariant::{Invariant, Key, mix, mix2};
 use crate::ledger::Ledger;
 use crate::packet::Packet;
-use crate::scheme::{Field, Hop, Keeper, Nanos, Place, Scheme};
+use crate::scheme::{Field, Hop, Keeper, LogPage, Nanos, Place, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub struct Harms {
     pub no_slot: u64,
     /// Packets whose reserved room was full or missing.
     pub no_room: u64,
+    /// Frames that the kernel had merged from several packets, left unmarked.
+    #[serde(default)]
+    pub merged: u64,
 }
 
 impl Harms {
@@ -44,6 +47,7 @@ impl Harms {
         self.df_set += other.df_set;
         self.no_slot += other.no_slot;
         self.no_room += other.no_room;
+        self.merged += other.merged;
     }
 }
 
@@ -55,6 +59,8 @@ pub trait Vantage: Send {
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>);
     /// Takes the ledger's encoding and starts an empty one. `None` where the ledger stays at home.
     fn cut(&mut self) -> Option<Vec<u8>>;
+    /// Takes over a page that a kernel twin filled here.
+    fn absorb(&mut self, page: LogPage<'_>);
     /// Answers a question about what was logged.
     fn answer(&self, query: &Query) -> Answer;
     /// What marking did so far.
@@ -204,6 +210,10 @@ impl<S: Scheme> Vantage for At<S> {
         let mut out = vec![];
         ledger.encode(&mut out);
         Some(out)
+    }
+
+    fn absorb(&mut self, page: LogPage<'_>) {
+        self.scheme.absorb(page, &mut self.ledger);
     }
 
     fn answer(&self, query: &Query) -> Answer {

@@ -224,7 +224,7 @@ impl Work for Forwarder {
         Share { counters, lost, footprint, ledger, latency }
     }
 
-    fn answer(&self, query: &Query) -> Answer {
+    fn answer(&mut self, query: &Query) -> Answer {
         let vantage = self.rest.router.vantage.as_deref();
         vantage.expect("invariant: new() gives a vantage").answer(query)
     }
@@ -238,6 +238,7 @@ pub(super) fn since(now: Harms, base: &mut Harms) -> Harms {
         df_set: now.df_set - base.df_set,
         no_slot: now.no_slot - base.no_slot,
         no_room: now.no_room - base.no_room,
+        merged: now.merged - base.merged,
     };
     *base = now;
     grown

@@ -3,6 +3,7 @@
 //! - [`socket`] is a safe AF_PACKET socket: for taps, traffic actors and observers.
 //! - [`afpacket`] is the userspace router over [`port`]s, [`observer`] the listener at a victim; both
 //!   run in the loop of [`serve`] and are asked over a [`desk`].
+//! - [`kernel`] holds the eBPF datapaths, where packets never leave the kernel.
 //! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
 //! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
 //!   good, on interfaces made for an experiment), [`outgoing`] gathers those about to leave, [`netns`]
@@ -14,6 +15,7 @@ pub mod afpacket;
 pub mod desk;
 pub mod ethtool;
 pub mod finish;
+pub mod kernel;
 pub mod netns;
 pub mod observer;
 pub mod offload;

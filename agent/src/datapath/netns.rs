@@ -22,13 +22,40 @@ pub fn enter(path: &Path) -> anyhow::Result<()> {
 /// Names the sysctl to change.
 pub fn kernel_forwards_nothing(interfaces: &[&str]) -> anyhow::Result<()> {
     for name in interfaces {
-        ensure!(
-            !name.is_empty() && name.len() < 16 && !name.contains('/') && !name.starts_with('.'),
-            "{name:?} is no interface name: give the name that `ip link` shows"
-        );
+        check_name(name)?;
         refuse_forwarding(&format!("net/ipv4/conf/{name}/forwarding"), "net.ipv4.ip_forward")?;
     }
     refuse_forwarding("net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding")
+}
+
+/// Makes sure that the kernel forwards what comes in by these interfaces, for datapaths that leave
+/// routing to it.
+///
+/// # Errors
+/// Names the sysctl to change.
+pub fn kernel_forwards<'a>(interfaces: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+    let reads_one = |file: String| {
+        fs::read_to_string(Path::new("/proc/sys").join(file)).is_ok_and(|v| v.trim() == "1")
+    };
+    for name in interfaces {
+        check_name(name)?;
+        ensure!(
+            reads_one(format!("net/ipv4/conf/{name}/forwarding"))
+                || reads_one("net/ipv6/conf/all/forwarding".into()),
+            "the kernel forwards nothing that comes in by {name}: run `sysctl -w \
+             net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1` in this namespace, or use \
+             datapath afpacket"
+        );
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    ensure!(
+        !name.is_empty() && name.len() < 16 && !name.contains('/') && !name.starts_with('.'),
+        "{name:?} is no interface name: give the name that `ip link` shows"
+    );
+    Ok(())
 }
 
 fn refuse_forwarding(file: &str, sysctl: &str) -> anyhow::Result<()> {
@@ -37,7 +64,7 @@ fn refuse_forwarding(file: &str, sysctl: &str) -> anyhow::Result<()> {
     ensure!(
         value.trim() != "1",
         "the kernel forwards here ({file} = 1), so every packet would be sent twice: \
-         run `sysctl -w {sysctl}=0` in this namespace, or use a datapath where the kernel routes"
+         run `sysctl -w {sysctl}=0` in this namespace, or use datapath tc or xdp, where the kernel routes"
     );
     Ok(())
 }

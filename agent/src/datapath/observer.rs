@@ -127,7 +127,7 @@ impl Work for Observer {
         Share { counters, lost, footprint, ledger, latency }
     }
 
-    fn answer(&self, query: &Query) -> Answer {
+    fn answer(&mut self, query: &Query) -> Answer {
         self.vantage.answer(query)
     }
 }

@@ -31,7 +31,7 @@ pub trait Work {
     /// Everything since the last cut.
     fn cut(&mut self, fresh: Nanoseconds) -> Share;
     /// Answers a question.
-    fn answer(&self, query: &Query) -> Answer;
+    fn answer(&mut self, query: &Query) -> Answer;
 }
 
 /// A clock that starts at the run's zero and never goes back.
@@ -69,7 +69,7 @@ pub fn serve(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> io::R
     for socket in work.sockets() {
         poll.add(socket)?;
     }
-    let mut waits = false;
+    let mut waits = work.tick(clock.now());
     loop {
         poll.wait(waits.then_some(TICK))?;
         // Requests first: tables that were handed over before a packet came must count for it.

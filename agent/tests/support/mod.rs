@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+pub(crate) mod packets;
+
 use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
 use ashiato_agent::datapath::netns;

@@ -164,6 +164,10 @@ impl Scheme for Fms {
         name(place.id)
     }
 
+    fn twin(&self, name: &[u8; FRAGMENTS]) -> Vec<u64> {
+        vec![self.threshold, u64::from_be_bytes(*name)]
+    }
+
     fn mark(
         &self,
         name: &[u8; FRAGMENTS],

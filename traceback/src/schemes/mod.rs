@@ -11,8 +11,9 @@ pub mod recorder;
 pub mod spie;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
+use crate::invariant::Invariant;
 use crate::ledger::{BadBytes, Ledger};
-use crate::scheme::{BadParams, Card, RouterId, Scheme};
+use crate::scheme::{BadParams, Card, Field, Hop, LogShape, Marked, Place, RouterId, Scheme};
 use crate::vantage::{At, Setting, Vantage};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -86,6 +87,14 @@ pub trait AnyScheme: Send + Sync {
     fn params(&self) -> Value;
     /// Puts it to work at one place.
     fn vantage(&self, setting: Setting) -> Box<dyn Vantage>;
+    /// [`Scheme::twin`] at one place.
+    fn twin(&self, place: &Place) -> Vec<u64>;
+    /// [`Scheme::log`].
+    fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::cells`].
+    fn cells(&self, salt: u64, digest: u64) -> Vec<u64>;
+    /// [`Scheme::mark`] at one place, on bits: what kernel twins are compared with.
+    fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32>;
     /// Merges two encoded ledgers.
     ///
     /// # Errors
@@ -141,6 +150,24 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn vantage(&self, setting: Setting) -> Box<dyn Vantage> {
         Box::new(At::new(self.scheme.clone(), setting))
+    }
+
+    fn twin(&self, place: &Place) -> Vec<u64> {
+        self.scheme.twin(&self.scheme.local(place))
+    }
+
+    fn log(&self) -> Option<LogShape> {
+        self.scheme.log()
+    }
+
+    fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
+        self.scheme.cells(salt, digest)
+    }
+
+    fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
+        let local = self.scheme.local(place);
+        let Marked { mark, record } = self.scheme.mark(&local, hop, inv, S::Mark::unpack(before));
+        Marked { mark: mark.pack(), record }
     }
 
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {

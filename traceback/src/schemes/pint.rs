@@ -223,6 +223,10 @@ impl Scheme for Pint {
         place.id
     }
 
+    fn twin(&self, _: &RouterId) -> Vec<u64> {
+        vec![self.tau, self.p]
+    }
+
     fn mark(&self, me: &RouterId, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
         let number = hop.number();
         if number == 1 {

@@ -125,6 +125,10 @@ impl Scheme for Recorder {
         place.index
     }
 
+    fn twin(&self, index: &u16) -> Vec<u64> {
+        vec![(*index).into()]
+    }
+
     fn mark(&self, index: &u16, _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         Marked { mark: (), record: Some(*index) }
     }

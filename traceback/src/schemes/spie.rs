@@ -21,15 +21,19 @@ use crate::case::{Answer, Case, Evidence, Gap, Query, Step, Window};
 use crate::graph::{AttackGraph, Edge, Finding};
 use crate::invariant::{Invariant, mix, mix2};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
-use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Nanos, Place, RouterId, Scheme};
+use crate::scheme::{
+    BadParams, Card, Hop, Keeper, LogPage, LogShape, Marked, Names, Nanos, Place, RouterId, Scheme,
+};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Paths listed at most for one packet; with sound pages there is one.
 const MAX_PATHS: usize = 1_000;
-/// Pages and bits that decoding accepts at most, so that hostile bytes cannot exhaust memory.
-const MAX_BITS: u64 = 1 << 36;
+/// Bits of a page at most.
+const MAX_BITS: u64 = 1 << 32;
+/// Cells of one packet at most.
+const MAX_HASHES: u64 = 64;
 
 /// SPIE at work.
 #[derive(Debug, Clone, Copy)]
@@ -80,35 +84,26 @@ impl Page {
 
     /// Remembers a digest.
     pub fn insert(&mut self, digest: u64) {
-        let (mut bit, step) = self.start(digest);
-        for _ in 0..self.hashes {
-            let (word, mask) = self.locate(bit);
-            self.words[word] |= mask;
-            bit = bit.wrapping_add(step);
+        for cell in cells(self.bits, self.hashes, self.salt, digest) {
+            self.words[(cell >> 6) as usize] |= 1 << (cell & 63);
         }
         self.inserted += 1;
     }
 
     /// Whether the digest may have been remembered; never wrong when it says no.
     pub fn contains(&self, digest: u64) -> bool {
-        let (bit, step) = self.start(digest);
-        (0..u64::from(self.hashes)).all(|i| {
-            let (word, mask) = self.locate(bit.wrapping_add(step.wrapping_mul(i)));
-            self.words[word] & mask != 0
-        })
+        let mut cells = cells(self.bits, self.hashes, self.salt, digest);
+        cells.all(|cell| self.words[(cell >> 6) as usize] & 1 << (cell & 63) != 0)
     }
+}
 
-    /// Double hashing: Kirsch and Mitzenmacher, ESA 2006.
-    fn start(&self, digest: u64) -> (u64, u64) {
-        let first = mix2(digest, self.salt);
-        (first, mix(first) | 1)
-    }
-
-    fn locate(&self, hash: u64) -> (usize, u64) {
-        // The high half of the product is uniform over 0..bits, without a division.
-        let bit = ((u128::from(hash) * u128::from(self.bits)) >> 64) as u64;
-        ((bit >> 6) as usize, 1 << (bit & 63))
-    }
+/// Bits of a page that a digest sets, by double hashing: Kirsch and Mitzenmacher, ESA 2006.
+fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u64> {
+    let first = mix2(digest, salt);
+    let step = mix(first) | 1;
+    let walk = (0..u64::from(hashes)).map(move |i| first.wrapping_add(step.wrapping_mul(i)));
+    // Uniform over 0..bits without a division; half of the hash suffices for 2^32 bits.
+    walk.map(move |hash| ((hash >> 32) * bits) >> 32)
 }
 
 /// The pages of one router, oldest first.
@@ -118,18 +113,23 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// Keeps a page, the youngest; the oldest goes where there are too many.
+    fn add(&mut self, page: Page, most: usize) {
+        if self.pages.len() >= most {
+            self.pages.remove(0);
+        }
+        self.pages.push(page);
+    }
+
     fn log(&mut self, params: &Params, hop: &Hop, digest: u64) {
         let full = self.pages.last().is_none_or(|p| {
             p.inserted >= params.packets
                 || hop.at.0.saturating_sub(p.window.0.0) >= params.epoch_ms * 1_000_000
         });
         if full {
-            if self.pages.len() >= params.pages {
-                self.pages.remove(0);
-            }
             // A hash family of its own for each page and router (snoeren2001 section 4.2).
             let salt = mix2(hop.at.0, u64::from(hop.me.0) << 32 | self.pages.len() as u64);
-            self.pages.push(Page::new(params.bits, params.hashes, salt, hop.at));
+            self.add(Page::new(params.bits, params.hashes, salt, hop.at), params.pages);
         }
         let page = self.pages.last_mut().expect("invariant: a page was pushed if there was none");
         page.window.1 = page.window.1.max(hop.at);
@@ -210,16 +210,16 @@ impl Scheme for Spie {
     type Ledger = Pages;
 
     fn new(params: &Params) -> Result<Self, BadParams> {
-        let positive = [
-            ("bits", params.bits),
-            ("hashes", params.hashes.into()),
-            ("packets", params.packets),
-            ("epoch_ms", params.epoch_ms),
-            ("pages", params.pages as u64),
+        let (cells, any) = ("must be at least 1 and at most 64", "must be at least 1");
+        let bounds = [
+            ("bits", params.bits, MAX_BITS, "must be at least 1 and at most 2^32"),
+            ("hashes", params.hashes.into(), MAX_HASHES, cells),
+            ("packets", params.packets, u64::MAX, any),
+            ("epoch_ms", params.epoch_ms, u64::MAX, any),
+            ("pages", params.pages as u64, u64::MAX, any),
         ];
-        for (key, value) in positive {
-            if value == 0 || value > MAX_BITS {
-                let must = "must be at least 1 and at most 2^36";
+        for (key, value, most, must) in bounds {
+            if value == 0 || value > most {
                 return Err(BadParams { key, must, got: value.to_string() });
             }
         }
@@ -230,6 +230,29 @@ impl Scheme for Spie {
 
     fn mark(&self, (): &(), _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         ().into()
+    }
+
+    fn twin(&self, (): &()) -> Vec<u64> {
+        vec![self.params.bits, self.params.hashes.into()]
+    }
+
+    fn log(&self) -> Option<LogShape> {
+        let Params { bits, packets, epoch_ms, .. } = self.params;
+        Some(LogShape { bits, packets, epoch_ms })
+    }
+
+    fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
+        cells(self.params.bits, self.params.hashes, salt, digest).collect()
+    }
+
+    fn absorb(&self, page: LogPage<'_>, ledger: &mut Pages) {
+        let LogPage { window, salt, inserted, words } = page;
+        let Params { bits, hashes, pages, .. } = self.params;
+        let page = Page { window, salt, hashes, inserted, bits, words: words.to_vec() };
+        match ledger.pages.iter_mut().find(|p| p.salt == salt) {
+            Some(known) => *known = page,
+            None => ledger.add(page, pages),
+        }
     }
 
     fn observe(&self, hop: &Hop, inv: &Invariant, (): (), _: &[u8], ledger: &mut Pages) {

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * A packet's identity: SipHash-1-3 over what nobody on the way changes. See invariant.rs.
+ */
+#pragma once
+#include "packet.h"
+
+/* The first bytes of the payload as words, zeros behind its end. */
+static __always_inline void payload_words(const struct view *v, const struct packet *p, __u64 *to)
+{
+	__u32 left = p->total - p->payload, at = p->payload & (FARTHEST * 2 - 1);
+	const __u8 *from = v->data + ETH_HLEN + at;
+
+	if (left >= PAYLOAD && (const void *)(from + PAYLOAD) <= v->end) {
+		to[0] = *(const __u64 *)from;
+		to[1] = *(const __u64 *)(from + 8);
+		to[2] = *(const __u64 *)(from + 16);
+		return;
+	}
+	to[0] = to[1] = to[2] = 0;
+	if (left > PAYLOAD)
+		left = PAYLOAD;
+	/* A packet may end with its transport header. */
+	if (left > 0 && left <= PAYLOAD)
+		LOAD(v->ctx, ETH_HLEN + at, to, left);
+}
+
+static __always_inline __u64 digest_of(const struct view *v, struct packet *p, __u64 k0, __u64 k1)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+	__u64 words[8], what;
+
+	parse_transport(v, p);
+	what = p->proto | (__u64)p->ports << 32;
+	if (p->v6) {
+		if ((const void *)(ip + 40) > v->end)
+			return 0;
+		__builtin_memcpy(words, ip + 8, 32);
+		words[4] = what;
+		payload_words(v, p, words + 5);
+		return siphash(k0, k1, words, 8);
+	}
+	if ((const void *)(ip + 20) > v->end)
+		return 0;
+	__builtin_memcpy(words, ip + 12, 8);
+	words[1] = what;
+	payload_words(v, p, words + 2);
+	return siphash(k0, k1, words, 5);
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Datapath xdp: marks or logs frames before the kernel sees them, and either forwards them by the
+// kernel's own tables or leaves that to the kernel. Whatever needs more than a table look-up (error
+// messages, address resolution, options, fragmentation) goes to the kernel.
+#define CTX struct xdp_md
+#define LOAD(ctx, at, to, len) bpf_xdp_load_bytes(ctx, at, to, len)
+#define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
+#define REPAIR_UDP(ctx, at, old, new) repair_udp(ctx, at, old, new)
+#include "packet.h"
+
+static __always_inline void repair_udp(struct xdp_md *ctx, __u32 at, __u16 old, __u16 new)
+{
+	__u16 check;
+
+	// Zero means "no checksum", which is never repaired; a sum of zero is sent as 0xffff.
+	if (bpf_xdp_load_bytes(ctx, at, &check, 2) || !check)
+		return;
+	check = repair(check, old, new);
+	if (!check)
+		check = 0xffff;
+	bpf_xdp_store_bytes(ctx, at, &check, 2);
+}
+#include "step.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+
+static __always_inline void look(struct view *v, struct xdp_md *ctx)
+{
+	v->ctx = ctx;
+	v->data = (void *)(long)ctx->data;
+	v->end = (void *)(long)ctx->data_end;
+	v->len = bpf_xdp_get_buff_len(ctx);
+}
+
+// Whether routers pass packets with this address on: router.rs, routable().
+static __always_inline int routable4(const __u8 *a)
+{
+	return (a[0] & 0xf0) != 224 && a[0] != 127 && !(a[0] == 169 && a[1] == 254) &&
+	       *(const __u32 *)a != 0xffffffff;
+}
+
+static __always_inline int routable6(const __u8 *a)
+{
+	const __u64 *half = (const __u64 *)a;
+
+	if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80))
+		return 0;
+	return half[0] || bpf_be64_to_cpu(half[1]) > 1;
+}
+
+static __always_inline int is_routable(const __u8 *ip, int v6)
+{
+	return v6 ? routable6(ip + 8) && routable6(ip + 24)
+		  : routable4(ip + 12) && routable4(ip + 16);
+}
+
+// Asks the kernel where the packet would go.
+static __always_inline int route(struct xdp_md *ctx, const __u8 *ip, const struct packet *p,
+				 struct bpf_fib_lookup *to)
+{
+	to->ifindex = ctx->ingress_ifindex;
+	to->l4_protocol = p->proto;
+	to->tot_len = p->total;
+	if (p->v6) {
+		to->family = AF_INET6;
+		to->flowinfo = *(const __be32 *)ip & bpf_htonl(0x0fffffff);
+		__builtin_memcpy(to->ipv6_src, ip + 8, 16);
+		__builtin_memcpy(to->ipv6_dst, ip + 24, 16);
+	} else {
+		to->family = AF_INET;
+		to->tos = ip[1];
+		to->ipv4_src = *(const __be32 *)(ip + 12);
+		to->ipv4_dst = *(const __be32 *)(ip + 16);
+	}
+	return bpf_fib_lookup(ctx, to, sizeof(*to), 0);
+}
+
+static __always_inline int send(struct view *v, const struct packet *p, struct bpf_fib_lookup *to)
+{
+	__u8 *eth = v->data, *ip = v->data + ETH_HLEN;
+
+	if ((void *)(ip + 20) > v->end)
+		return XDP_DROP;
+	if (p->v6)
+		ip[7]--;
+	else
+		set_word4(ip, 8, be16(ip + 8) - 0x100);
+	__builtin_memcpy(eth, to->dmac, 6);
+	__builtin_memcpy(eth + 6, to->smac, 6);
+	return bpf_redirect(to->ifindex, 0);
+}
+
+// What to do with a packet that the router would forward.
+static __always_inline int forward(struct view *v, struct packet *p, struct hop *hop,
+				   struct counters *count)
+{
+	struct bpf_fib_lookup to = {};
+	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
+
+	if (setting.forwards)
+		answer = route(v->ctx, v->data + ETH_HLEN, p, &to);
+	if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_UNREACHABLE ||
+	    answer == BPF_FIB_LKUP_RET_PROHIBIT) {
+		count->unroutable++;
+		return XDP_PASS;
+	}
+	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
+		// For this host, or for the kernel's slow path.
+		count->local++;
+		return XDP_PASS;
+	}
+	timed_step(v, p, hop, count);
+	count->forwarded++;
+	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
+		return XDP_PASS;
+	look(v, v->ctx);
+	return send(v, p, &to);
+}
+
+// Whether the frame is for this interface: in promiscuous mode others come by, too.
+static __always_inline int is_ours(const struct view *v, __u32 interface)
+{
+	struct port *port = bpf_map_lookup_elem(&ports, &interface);
+	const __u8 *eth = v->data;
+
+	return port && port->known && *(const __u32 *)eth == *(const __u32 *)port->mac &&
+	       *(const __u16 *)(eth + 4) == *(const __u16 *)(port->mac + 4);
+}
+
+SEC("xdp.frags")
+int mark_and_forward(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct packet p = {};
+	struct hop hop = {};
+	struct view v;
+	__u16 ethertype;
+
+	look(&v, ctx);
+	if (!count)
+		return XDP_PASS;
+	count->received++;
+	if (v.data + ETH_HLEN > v.end) {
+		count->malformed++;
+		return XDP_DROP;
+	}
+	ethertype = be16(v.data + 12);
+	if ((ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) || !is_ours(&v, ctx->ingress_ifindex)) {
+		count->local++;
+		return XDP_PASS;
+	}
+	if (!parse(&v, ethertype, &p)) {
+		count->malformed++;
+		return XDP_DROP;
+	}
+	if (v.data + ETH_HLEN + (p.v6 ? 40 : 20) > v.end || !is_routable(v.data + ETH_HLEN, p.v6)) {
+		count->local++;
+		return XDP_PASS;
+	}
+	if (p.ttl <= 1) {
+		// The kernel drops it and tells the sender.
+		count->expired++;
+		return XDP_PASS;
+	}
+	fill_hop(&hop, p.ttl, ctx->ingress_ifindex);
+	return forward(&v, &p, &hop, count);
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// A twin on the host, for tests: reads cases from standard input, writes what the twin makes of them.
+// The first 64 bytes of input are the fields of struct scheme.
+#include SCHEME
+#include <stdio.h>
+
+struct one {
+	__u64 digest, salt;
+	__u32 me, from, draw, before;
+	__u16 port, degree;
+	__u8 ttl, edge, pad[2];
+};
+struct made {
+	__u32 mark, record;
+	__u64 cells; // a hash over all of them
+};
+
+int main(void)
+{
+	union {
+		__u64 words[8];
+#if defined(MARK_BITS) || defined(RECORDS) || defined(LOGS)
+		struct scheme scheme;
+#endif
+	} setting;
+	struct one in;
+
+	if (fread(&setting, sizeof(setting), 1, stdin) != 1)
+		return 2;
+	while (fread(&in, sizeof(in), 1, stdin) == 1) {
+		struct made out = { .mark = in.before };
+#ifdef MARK_BITS
+		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .port = in.port,
+				   .degree = in.degree, .ttl = in.ttl, .edge = in.edge };
+		out.mark = mark(&setting.scheme, &hop, in.digest, in.before);
+#endif
+#ifdef RECORDS
+		out.record = record(&setting.scheme);
+#endif
+#ifdef LOGS
+		struct walk walk = start(in.salt, in.digest);
+
+		for (__u64 i = 0; i < setting.scheme.hashes; i++)
+			out.cells = mix2(out.cells, cell(&setting.scheme, &walk));
+#endif
+		if (fwrite(&out, sizeof(out), 1, stdout) != 1)
+			return 1;
+	}
+	return 0;
+}

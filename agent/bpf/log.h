@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Pages of a hash log. One page is open; when it has taken its packets, the program that fills it
+ * opens the next one if that is free. The agent takes closed pages away and frees them; it also
+ * closes a page whose epoch ends. Nothing waits, and no packet is missed: a program writes into the
+ * page that was open when it began, and the agent reads a page only after all programs that may
+ * have begun before it was closed have ended.
+ */
+#pragma once
+#include "state.h"
+
+#define PAGES 8
+
+enum { PAGE_FREE = 0, PAGE_USED = 1 };
+struct page {
+	__u64 salt;
+	__u64 inserted;
+	__u64 limit;  /* packets after which it closes */
+	__u64 opened; /* when, CLOCK_MONOTONIC in ns, by the coarse clock; 0 while it is free */
+	__u64 state;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PAGES);
+	__type(key, __u32);
+	__type(value, struct page);
+} pages SEC(".maps");
+
+/* Number of the open page. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} open_page SEC(".maps");
+
+/* The cells of all pages, 64 to a word. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} cells SEC(".maps");
+
+#ifdef LOGS
+static __always_inline void open_next(__u64 *open, __u64 now)
+{
+	__u32 next = (now + 1) & (PAGES - 1);
+	struct page *page = bpf_map_lookup_elem(&pages, &next);
+
+	if (!page || page->state != PAGE_FREE)
+		return;
+	/* One of several programs wins; so may the agent. */
+	if (__sync_val_compare_and_swap(open, now, next) == now) {
+		page->opened = bpf_ktime_get_coarse_ns();
+		page->state = PAGE_USED;
+	}
+}
+
+static __always_inline void log_digest(struct counters *count, __u64 digest)
+{
+	__u32 zero = 0, number, base;
+	__u64 *open = bpf_map_lookup_elem(&open_page, &zero), before;
+	struct page *page;
+	struct walk walk;
+
+	if (!open)
+		return;
+	number = *(volatile __u64 *)open & (PAGES - 1);
+	page = bpf_map_lookup_elem(&pages, &number);
+	if (!page)
+		return;
+	walk = start(page->salt, digest);
+	base = number * (__u32)((scheme.bits + 63) / 64);
+	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
+		__u32 bit = cell(&scheme, &walk), at = base + (bit >> 6);
+		__u64 *word = bpf_map_lookup_elem(&cells, &at);
+
+		if (word && !(*word >> (bit & 63) & 1))
+			__sync_fetch_and_or(word, 1ULL << (bit & 63));
+	}
+	before = __sync_fetch_and_add(&page->inserted, 1);
+	if (before >= page->limit)
+		count->overfull++;
+	if (before + 1 >= page->limit)
+		open_next(open, number);
+}
+#endif

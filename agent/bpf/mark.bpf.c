@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Datapath tc: marks or logs what the kernel forwards, where it leaves. There a packet has been
+// routed, so that nothing is marked which the host keeps, drops or sends itself; its TTL has been
+// lowered by one.
+#define CTX struct __sk_buff
+#define LOAD(ctx, at, to, len) bpf_skb_load_bytes(ctx, at, to, len)
+#define STORE(ctx, at, from, len) bpf_skb_store_bytes(ctx, at, from, len, 0)
+// The kernel knows whether the checksum is finished already, and leaves an unfinished one alone.
+#define REPAIR_UDP(ctx, at, old, new) bpf_l4_csum_replace(ctx, at, old, new, 2 | BPF_F_MARK_MANGLED_0)
+#include "step.h"
+
+// Headers that are looked at in place; what else there is, is loaded.
+#define LINEAR (ETH_HLEN + 128)
+// TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
+#define NEXT -1
+
+static __always_inline void look(struct view *v, struct __sk_buff *skb)
+{
+	v->ctx = skb;
+	v->data = (void *)(long)skb->data;
+	v->end = (void *)(long)skb->data_end;
+	v->len = skb->len;
+}
+
+SEC("classifier")
+int mark_forwarded(struct __sk_buff *skb)
+{
+	__u32 zero = 0, len = skb->len;
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct packet p = {};
+	struct hop hop = {};
+	struct view v;
+	__u16 ethertype;
+
+	// What came in by no interface is the host's own.
+	if (!count || !skb->ingress_ifindex)
+		return NEXT;
+	count->received++;
+	ethertype = bpf_ntohs(skb->protocol);
+	if (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) {
+		count->local++;
+		return NEXT;
+	}
+	look(&v, skb);
+	if (v.data + LINEAR > v.end && v.data + len > v.end) {
+		bpf_skb_pull_data(skb, len < LINEAR ? len : LINEAR);
+		look(&v, skb);
+	}
+	if (!parse(&v, ethertype, &p)) {
+		count->malformed++;
+		return NEXT;
+	}
+	if (skb->gso_segs > 1) {
+		// One mark would stand for several packets, and the kernel would number them from it.
+		count->merged++;
+		count->forwarded++;
+		return NEXT;
+	}
+	fill_hop(&hop, p.ttl + 1, skb->ingress_ifindex);
+	timed_step(&v, &p, &hop, count);
+	count->forwarded++;
+	return NEXT;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

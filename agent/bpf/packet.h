@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Packets in a frame: checked once, then read and marked in place. The same rules as packet.rs,
+ * slot.rs and invariant.rs. A program says how bytes beyond the linear part are read by defining
+ * LOAD(ctx, offset, to, length) before it includes this.
+ */
+#pragma once
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define MAX_EXTENSIONS 8 /* of IPv6, walked before a packet is refused */
+#define PAYLOAD 24	 /* bytes behind the transport header that identify a packet */
+#define FARTHEST 16384	 /* no transport header begins behind this */
+
+enum { ICMP = 1, TCP = 6, UDP = 17, ICMP6 = 58 };
+enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
+
+/* A frame as a program sees it. */
+struct view {
+	void *ctx, *data, *end;
+	__u32 len; /* of the whole frame; what lies behind `end` is read with LOAD */
+};
+
+/* What parsing found; offsets count bytes from the IP header. */
+struct packet {
+	__u32 l4, total;
+	__u32 payload; /* where it begins, at most `total` */
+	__u32 ports;   /* of TCP and UDP as they lie in memory; type and code of ICMP */
+	__u8 v6, proto, ttl, df, fragment, later_fragment, options;
+};
+
+static __always_inline __u16 be16(const void *p)
+{
+	return bpf_ntohs(*(const __be16 *)p);
+}
+
+/* Folds carries into 16 bits. */
+static __always_inline __u32 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* RFC 1624 equation 3; byte order does not matter as long as it is one. */
+static __always_inline __u16 repair(__u16 check, __u16 old, __u16 new)
+{
+	return ~fold((__u64)(__u16)~check + (__u16)~old + new);
+}
+
+static __always_inline int header_checksum_is_right(const struct view *v, __u32 len)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+	__u32 options[10] = {}, more = len - 20;
+	__u64 sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < 5; i++)
+		sum += *(const __u32 *)(ip + 4 * i);
+	if (more > 0 && more <= sizeof(options)) {
+		if (LOAD(v->ctx, ETH_HLEN + 20, options, more))
+			return 0;
+#pragma unroll
+		for (int i = 0; i < 10; i++)
+			sum += options[i];
+	}
+	return fold(sum) == 0xffff;
+}
+
+static __always_inline int parse_v4(const struct view *v, struct packet *p)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	if ((const void *)(ip + 20) > v->end)
+		return 0;
+	p->l4 = (ip[0] & 15) * 4;
+	p->total = be16(ip + 2);
+	if (p->l4 < 20 || p->l4 > p->total || p->total > v->len - ETH_HLEN)
+		return 0;
+	p->options = p->l4 > 20;
+	if (!header_checksum_is_right(v, p->l4))
+		return 0;
+	p->proto = ip[9];
+	p->ttl = ip[8];
+	p->df = ip[6] >> 6 & 1;
+	p->fragment = (be16(ip + 6) & 0x3fff) != 0;
+	p->later_fragment = (be16(ip + 6) & 0x1fff) != 0;
+	return 1;
+}
+
+/* Walks one extension header; 0 at the transport header, negative where the packet makes no sense. */
+static __always_inline int extension(const struct view *v, struct packet *p)
+{
+	__u32 at = p->l4, len = 8;
+	__u8 head[4];
+
+	if (p->later_fragment)
+		return 0;
+	if (p->proto != HOP_BY_HOP && p->proto != ROUTING && p->proto != DESTINATION &&
+	    p->proto != FRAGMENT)
+		return 0;
+	if (at + 2 > p->total || at > FARTHEST || LOAD(v->ctx, ETH_HLEN + at, head, 4))
+		return -1;
+	if (p->proto != FRAGMENT)
+		len += 8 * head[1];
+	if (at + len > p->total)
+		return -1;
+	if (p->proto == FRAGMENT) {
+		p->fragment = 1;
+		p->later_fragment = (head[2] << 8 | (head[3] & 0xf8)) != 0;
+	}
+	p->proto = head[0];
+	p->l4 = at + len;
+	return 1;
+}
+
+static __always_inline int parse_v6(const struct view *v, struct packet *p)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	if ((const void *)(ip + 40) > v->end)
+		return 0;
+	p->v6 = 1;
+	p->df = 1; /* nobody fragments it on the way */
+	p->l4 = 40;
+	p->total = 40 + be16(ip + 4);
+	if (p->total > v->len - ETH_HLEN)
+		return 0;
+	p->proto = ip[6];
+	p->ttl = ip[7];
+	p->options = p->proto == HOP_BY_HOP;
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		int step = extension(v, p);
+
+		if (step <= 0)
+			return step == 0;
+	}
+	return 0;
+}
+
+/* Finds ports and payload. A transport header that is cut short has what there is of it. */
+static __always_inline void parse_transport(const struct view *v, struct packet *p)
+{
+	__u32 at = p->l4, len = p->total - p->l4, header = 0;
+	const __u8 *l4 = v->data + ETH_HLEN + (at & (FARTHEST * 2 - 1));
+	__u8 copy[16] = {};
+
+	if (!p->later_fragment && (p->proto == TCP || p->proto == UDP || p->proto == ICMP ||
+				   p->proto == ICMP6)) {
+		header = 8;
+		if (len < 16 || (const void *)(l4 + 16) > v->end) {
+			__u32 n = len < 16 ? len : 16;
+
+			if (n > 0 && n <= 16 && !LOAD(v->ctx, ETH_HLEN + at, copy, n))
+				l4 = copy;
+			else
+				len = 0;
+			if (p->proto == TCP)
+				header = len > 12 ? (copy[12] >> 4) * 4 : 0;
+			__builtin_memcpy(&p->ports, copy, 4);
+		} else {
+			if (p->proto == TCP)
+				header = (l4[12] >> 4) * 4;
+			__builtin_memcpy(&p->ports, l4, 4);
+		}
+		if (p->proto == ICMP || p->proto == ICMP6)
+			p->ports = len >= 2 ? p->ports & 0xffff : 0;
+		else if (len < 4)
+			p->ports = 0;
+	}
+	p->payload = at + (header < p->total - at ? header : p->total - at);
+}
+
+/* Everything; 0 where a router would not forward it. `proto` is the EtherType. */
+static __always_inline int parse(const struct view *v, __u16 ethertype, struct packet *p)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	if ((const void *)(ip + 1) > v->end)
+		return 0;
+	if (ethertype == ETH_P_IP ? ip[0] >> 4 != 4 || !parse_v4(v, p)
+				  : ip[0] >> 4 != 6 || !parse_v6(v, p))
+		return 0;
+	return 1;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Room that the sender reserved for records of 16 bits: room.rs. A program says how it writes by
+ * defining STORE(ctx, offset, from, length) and, for the payload of UDP, REPAIR_UDP(ctx, offset of
+ * the checksum, old word, new word); CTX is the type of its context.
+ */
+#pragma once
+#include "packet.h"
+
+#define OPTION4 158
+#define OPTION6 0x3e
+#define HEAD 4
+
+enum kind { NO_ROOM, IN_OPTION4, IN_HOP_BY_HOP, IN_PAYLOAD };
+struct room {
+	__u32 used;    /* offset of the byte that counts, from the IP header */
+	__u32 records; /* that fit */
+	enum kind kind;
+};
+
+static __always_inline struct room room_at(enum kind kind, __u32 used, __u32 len)
+{
+	return (struct room){ used, (len - HEAD) / 2, kind };
+}
+
+/* A search through options that begin at `at` and end before `end`. */
+struct search {
+	void *ctx;
+	__u32 at, end;
+	int v6;
+	struct room found;
+};
+
+/* One option; 1 ends the search. A callback, because the verifier would follow every way through a
+ * loop whose steps differ in length. */
+static long look_at_option(__u32 i, struct search *search)
+{
+	__u32 at = search->at, len;
+	int v6 = search->v6;
+	__u8 head[2];
+
+	if (at + 1 >= search->end || at > FARTHEST || LOAD(search->ctx, ETH_HLEN + at, head, 2))
+		return 1;
+	if (!v6 && head[0] == 0)
+		return 1;
+	len = v6 ? (head[0] == 0 ? 1 : 2 + head[1]) : head[0] == 1 ? 1 : head[1];
+	if ((!v6 && head[0] != 1 && len < 2) || at + len > search->end)
+		return 1;
+	if (head[0] == (v6 ? OPTION6 : OPTION4) && len >= HEAD) {
+		search->found = room_at(v6 ? IN_HOP_BY_HOP : IN_OPTION4, at + 2, len);
+		return 1;
+	}
+	search->at = at + len;
+	return 0;
+}
+
+/* Where the room is and how many records it holds, as one number; 0 where there is none. A function
+ * of its own, because the verifier then looks at it once, whatever led here. */
+__noinline __u64 find_option(CTX *ctx, __u32 at, __u32 end, __u32 v6)
+{
+	struct search search = { .ctx = ctx, .at = at, .end = end, .v6 = v6 };
+
+	bpf_loop(v6 ? 2048 : 40, look_at_option, &search, 0);
+	return (__u64)search.found.records << 32 | search.found.used;
+}
+
+static __always_inline struct room in_options(const struct view *v, __u32 at, __u32 end, int v6)
+{
+	__u64 found = find_option(v->ctx, at, end, v6);
+	enum kind kind = v6 ? IN_HOP_BY_HOP : IN_OPTION4;
+
+	return (struct room){ found, found >> 32, found ? kind : NO_ROOM };
+}
+
+static __always_inline struct room find_payload(const struct view *v, struct packet *p)
+{
+	struct room none = {};
+	__u32 at, left;
+	__u8 head[PAYLOAD + 2];
+
+	if (p->proto != UDP || p->fragment)
+		return none;
+	parse_transport(v, p);
+	at = p->payload;
+	left = p->total - at;
+	if (left < sizeof(head) || at > FARTHEST * 2 || LOAD(v->ctx, ETH_HLEN + at, head, sizeof(head)))
+		return none;
+	if (head[0] != 'A' || head[1] != 'S' || head[2] != 'H' || head[3] != 'I' ||
+	    head[PAYLOAD] != OPTION4 || head[PAYLOAD + 1] < HEAD ||
+	    PAYLOAD + head[PAYLOAD + 1] > left)
+		return none;
+	return room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[PAYLOAD + 1]);
+}
+
+static __always_inline struct room find_room(const struct view *v, struct packet *p)
+{
+	struct room room = {};
+
+	if (p->options) {
+		__u8 len = 0;
+
+		if (!p->v6)
+			room = in_options(v, 20, p->l4, 0);
+		else if (!LOAD(v->ctx, ETH_HLEN + 41, &len, 1))
+			room = in_options(v, 42, 48 + 8 * len, 1);
+	}
+	return room.kind == NO_ROOM ? find_payload(v, p) : room;
+}
+
+/* The bytes of a word that lies across the words of a checksum change places in it. */
+static __always_inline __u16 across(__u16 word, __u32 odd)
+{
+	return odd ? __builtin_bswap16(word) : word;
+}
+
+/* Writes two bytes and repairs the checksum that covers them. */
+static __always_inline void patch(const struct view *v, const struct packet *p,
+				  const struct room *room, __u32 at, __u16 old, __u16 new)
+{
+	if (STORE(v->ctx, ETH_HLEN + at, &new, 2))
+		return;
+	if (room->kind == IN_OPTION4) {
+		__u16 check;
+
+		if (LOAD(v->ctx, ETH_HLEN + 10, &check, 2))
+			return;
+		check = repair(check, across(old, at & 1), across(new, at & 1));
+		STORE(v->ctx, ETH_HLEN + 10, &check, 2);
+	} else if (room->kind == IN_PAYLOAD) {
+		__u32 odd = (at - p->l4) & 1;
+
+		REPAIR_UDP(v->ctx, ETH_HLEN + p->l4 + 6, across(old, odd), across(new, odd));
+	}
+}
+
+/* Appends a record. Returns whether there was room; says so in the packet where there was not. */
+static __always_inline int push_record(const struct view *v, struct packet *p, __u16 record)
+{
+	struct room room = find_room(v, p);
+	__u8 counts[2];
+	__u16 old, new;
+	__u32 at;
+
+	if (room.kind == NO_ROOM || room.used > FARTHEST * 3 ||
+	    LOAD(v->ctx, ETH_HLEN + room.used, counts, 2))
+		return 0;
+	old = counts[0] | counts[1] << 8;
+	if (counts[0] >= room.records) {
+		patch(v, p, &room, room.used, old, old | 1 << 8);
+		return 0;
+	}
+	patch(v, p, &room, room.used, old, (counts[0] + 1) | counts[1] << 8);
+	at = room.used + 2 + 2 * counts[0];
+	if (LOAD(v->ctx, ETH_HLEN + at, &old, 2))
+		return 0;
+	new = bpf_htons(record);
+	patch(v, p, &room, at, old, new);
+	return 1;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * What a program knows and keeps: settings that the agent writes before it loads, counters,
+ * histograms of the marking step, pages of a log. datapath/kernel/ reads the same layouts.
+ */
+#pragma once
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+/* Fixed before loading, so that the verifier drops what does not apply. */
+struct setting {
+	__u64 key0, key1;
+	__u32 me;
+	__u32 degree;
+	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from the kernel's generator */
+	__u32 every;	/* one step in so many is timed; 0 times none */
+	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
+	__u32 reserved;
+};
+const volatile struct setting setting = {};
+
+/* Packets since loading. The first eight have the meaning of report.rs, the rest of vantage.rs. */
+struct counters {
+	__u64 received, forwarded, local, malformed, expired, unroutable;
+	__u64 marked, fragments_skipped, df_set, no_slot, no_room;
+	__u64 merged;	/* frames of several packets, left unmarked */
+	__u64 overfull; /* logged into a page that was full, because no other was free */
+	__u64 timer;	/* steps until the next timed one */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+/* An interface of this router, by its index. */
+struct port {
+	__u32 from; /* the router at the other end, 0 where hosts are */
+	__u16 index;
+	__u8 edge, known;
+	__u8 mac[6];
+	__u8 pad[2];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
+
+/* Histograms with two significant digits up to 2^30 ns: HdrHistogram's layout of 256 sub-buckets. */
+#define HALF 128
+#define CELLS ((30 - 8 + 2) * HALF)
+struct histogram {
+	__u64 cells[CELLS];
+};
+/* First the marking step, then two looks at the clock with nothing between. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct histogram);
+} times SEC(".maps");
+
+static __always_inline void record_time(__u32 which, __u64 ns)
+{
+	__u32 shift = 0, cell, value;
+	struct histogram *histogram = bpf_map_lookup_elem(&times, &which);
+
+	if (ns >> 30)
+		ns = (1 << 30) - 1;
+	value = ns;
+	/* The highest bit's position, without a loop: eBPF has no instruction for it. */
+	if (value >> (shift + 16 + 8)) shift += 16;
+	if (value >> (shift + 8 + 8)) shift += 8;
+	if (value >> (shift + 4 + 8)) shift += 4;
+	if (value >> (shift + 2 + 8)) shift += 2;
+	if (value >> (shift + 1 + 8)) shift += 1;
+	if (value >> (shift + 8)) shift += 1;
+	cell = shift * HALF + (value >> shift);
+	if (histogram && cell < CELLS)
+		histogram->cells[cell]++;
+}

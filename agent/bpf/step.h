@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * One router's step on one packet: At::forward of vantage.rs. SCHEME names the twin's header.
+ */
+#pragma once
+#include SCHEME
+#include "slot.h"
+#include "state.h"
+
+#ifndef MARK_BITS
+#define MARK_BITS 0
+#endif
+#if MARK_BITS > 0 || defined(RECORDS) || defined(LOGS)
+/* The twin's own settings: struct scheme of its header. */
+const volatile struct scheme scheme = {};
+#endif
+#include "digest.h"
+#include "log.h"
+#ifdef RECORDS
+#include "room.h"
+#endif
+
+#if MARK_BITS > 0
+static __always_inline void write_mark(const struct view *v, struct packet *p,
+				       const struct hop *hop, __u64 digest, struct counters *count)
+{
+	__u8 *ip = v->data + ETH_HLEN;
+	int slot = p->v6 ? SLOT6 : SLOT4;
+	__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1, bits, after;
+
+	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
+		count->no_slot++;
+		return;
+	}
+	if (p->fragment && !p->v6) {
+		/* A mark would break its reassembly. */
+		count->fragments_skipped++;
+		return;
+	}
+	bits = slot_read(slot, ip);
+	after = mark(&scheme, hop, digest, bits & mask) & mask;
+	if (after == (bits & mask))
+		return;
+	slot_write(slot, ip, (bits & ~mask) | after);
+	count->marked++;
+	if (slot != SLOT_ID_FLAGS_OFFSET && !p->df) {
+		/* Nobody may fragment it behind the mark. */
+		set_df(ip);
+		count->df_set++;
+	}
+}
+#endif
+
+static __always_inline void step(const struct view *v, struct packet *p, struct hop *hop,
+				 struct counters *count)
+{
+#if defined(HASHES)
+	__u64 digest = digest_of(v, p, setting.key0, setting.key1);
+#elif defined(DRAWS)
+	__u64 digest = setting.keyed ? digest_of(v, p, setting.key0, setting.key1) : 0;
+#endif
+#ifdef DRAWS
+	hop->draw = setting.keyed ? mix2(digest ^ setting.key1, hop->me) >> 32
+				  : bpf_get_prandom_u32();
+#endif
+#if MARK_BITS > 0
+	write_mark(v, p, hop, digest, count);
+#endif
+#ifdef RECORDS
+	count->no_room += !push_record(v, p, record(&scheme));
+#endif
+#ifdef LOGS
+	log_digest(count, digest);
+#endif
+}
+
+/* The same, with one step in so many timed. Timing costs three looks at the clock: one more than
+ * the step needs, which says what the other two cost. */
+static __always_inline void timed_step(const struct view *v, struct packet *p, struct hop *hop,
+				       struct counters *count)
+{
+	__u64 before, between;
+
+	if (!setting.every || count->timer-- > 0) {
+		step(v, p, hop, count);
+		return;
+	}
+	count->timer = setting.every - 1;
+	before = bpf_ktime_get_ns();
+	between = bpf_ktime_get_ns();
+	step(v, p, hop, count);
+	record_time(0, bpf_ktime_get_ns() - between);
+	record_time(1, between - before);
+}
+
+static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 interface)
+{
+	hop->me = setting.me;
+	hop->degree = setting.degree;
+	hop->ttl = ttl;
+#ifdef USES_PORT
+	struct port *port = bpf_map_lookup_elem(&ports, &interface);
+
+	if (port && port->known) {
+		hop->from = port->from;
+		hop->port = port->index;
+		hop->edge = port->edge;
+	}
+#endif
+}

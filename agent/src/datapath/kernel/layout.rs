@@ -1,0 +1,144 @@
+//! Structures that the kernel programs and the agent share: `agent/bpf/state.h` and `log.h`.
+//!
+//! All are plain numbers without padding, in the machine's own byte order.
+
+use aya::Pod;
+use std::net::Ipv4Addr;
+use traceback::invariant::Key;
+use traceback::vantage::Harms;
+
+/// What is fixed before a program is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Setting {
+    /// The run's key.
+    pub key: [u64; 2],
+    /// The router's address as a number.
+    pub me: u32,
+    /// Its links to other routers.
+    pub degree: u32,
+    /// 1 for keyed draws, 0 for the kernel's own randomness.
+    pub keyed: u32,
+    /// One marking step in so many is timed; 0 times none.
+    pub every: u32,
+    /// XDP: 1 forwards by itself, 0 passes to the kernel.
+    pub forwards: u32,
+    /// Not used; keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+impl Setting {
+    /// A setting for a router.
+    pub fn new(key: Key, me: Ipv4Addr, degree: u16, keyed: bool, every: u32) -> Self {
+        Self {
+            key: [key.0, key.1],
+            me: me.into(),
+            degree: degree.into(),
+            keyed: keyed.into(),
+            every,
+            forwards: 0,
+            reserved: 0,
+        }
+    }
+}
+
+/// Packets since a program was loaded, on one processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Counts {
+    /// Frames that the program saw.
+    pub received: u64,
+    /// Packets that went through the marking step and on.
+    pub forwarded: u64,
+    /// Frames left to the kernel.
+    pub local: u64,
+    /// Headers that make no sense: dropped by XDP, left alone by tc.
+    pub malformed: u64,
+    /// TTL spent: left to the kernel, which drops them.
+    pub expired: u64,
+    /// The kernel's tables refuse them: left to the kernel, which drops them.
+    pub unroutable: u64,
+    /// Packets whose mark changed.
+    pub marked: u64,
+    /// Fragments left unmarked.
+    pub fragments_skipped: u64,
+    /// Packets that got "don't fragment".
+    pub df_set: u64,
+    /// Packets without the scheme's slot.
+    pub no_slot: u64,
+    /// Packets whose reserved room was full or missing.
+    pub no_room: u64,
+    /// Frames of several packets, left unmarked.
+    pub merged: u64,
+    /// Packets logged into a page that was full.
+    pub overfull: u64,
+    /// Steps until the next timed one.
+    pub timer: u64,
+}
+
+impl Counts {
+    /// Adds the count of another processor.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.each(other, u64::wrapping_add);
+        self
+    }
+
+    /// What was counted since `before`.
+    #[must_use]
+    pub fn since(mut self, before: &Self) -> Self {
+        self.each(before, u64::saturating_sub);
+        self
+    }
+
+    /// What marking did.
+    pub fn harms(&self) -> Harms {
+        let Self { marked, fragments_skipped, df_set, no_slot, no_room, merged, .. } = *self;
+        Harms { marked, fragments_skipped, df_set, no_slot, no_room, merged }
+    }
+
+    fn each(&mut self, other: &Self, change: fn(u64, u64) -> u64) {
+        let (mine, theirs): (&mut [u64], &[u64]) = (
+            bytemuck::cast_slice_mut(std::slice::from_mut(self)),
+            bytemuck::cast_slice(std::slice::from_ref(other)),
+        );
+        for (mine, theirs) in mine.iter_mut().zip(theirs) {
+            *mine = change(*mine, *theirs);
+        }
+    }
+}
+
+/// An interface of the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct PortEntry {
+    /// The router at the other end, 0 where hosts are.
+    pub from: u32,
+    /// Position in the configuration.
+    pub index: u16,
+    /// 1 where hosts are at the other end.
+    pub edge: u8,
+    /// 1 for an interface of this router.
+    pub known: u8,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Nothing.
+    pub pad: [u8; 2],
+}
+
+/// Pages that a log has; a power of two. `PAGES` of `log.h`.
+pub const PAGES: usize = 8;
+/// Cells of one histogram. `CELLS` of `state.h`.
+pub const CELLS: usize = (30 - 8 + 2) * HALF;
+/// Half of the sub-buckets of a histogram. `HALF` of `state.h`.
+pub const HALF: usize = 128;
+
+// SAFETY: each is `repr(C)`, holds integers only, and has no padding: the sizes are checked below.
+unsafe impl Pod for Setting {}
+unsafe impl Pod for Counts {}
+unsafe impl Pod for PortEntry {}
+unsafe impl bytemuck::Zeroable for Counts {}
+unsafe impl bytemuck::Pod for Counts {}
+
+const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 14 * 8);
+const _: () = assert!(size_of::<PortEntry>() == 16);

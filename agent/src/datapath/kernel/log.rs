@@ -1,0 +1,242 @@
+//! The pages of a hash log that a kernel program fills: `agent/bpf/log.h`.
+//!
+//! Pages form a ring; one is open. The program opens the next one when a page is full, the agent when
+//! its epoch ends, whoever is first. The agent takes closed pages away and frees them. It reads a page
+//! only after every program that may have begun while the page was open has ended, so no packet is
+//! missed: `membarrier` returns when all processors have left what they were doing.
+
+use super::layout::PAGES;
+use anyhow::{Context, bail};
+use aya::maps::MapData;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::time::{ClockId, clock_gettime};
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use traceback::Nanos;
+use traceback::invariant::mix2;
+use traceback::scheme::{LogPage, LogShape};
+
+/// Words of all pages at most: 1 GiB.
+const MOST_WORDS: u64 = 1 << 27;
+/// The program reads a clock that ticks some milliseconds apart.
+const TICK: u64 = 10_000_000;
+const FREE: u64 = 0;
+const USED: u64 = 1;
+
+/// Words of a page's head: `struct page`.
+const HEAD: usize = 5;
+const SALT: usize = 0;
+const INSERTED: usize = 1;
+const LIMIT: usize = 2;
+const OPENED: usize = 3;
+const STATE: usize = 4;
+
+/// An array map in this process's memory, shared with the kernel.
+#[derive(Debug)]
+struct Words {
+    at: NonNull<AtomicU64>,
+    len: usize,
+}
+
+// SAFETY: the memory belongs to the map, is reached only through atomics, and is unmapped once.
+unsafe impl Send for Words {}
+
+impl Words {
+    fn of(map: &MapData, len: usize) -> anyhow::Result<Self> {
+        let bytes = NonZeroUsize::new(len * 8).context("an empty map")?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let at =
+            unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
+        Ok(Self { at: at.context("map a log into memory")?.cast(), len })
+    }
+
+    fn all(&self) -> &[AtomicU64] {
+        // SAFETY: `len` words are mapped while `self` lives, aligned to a page; the kernel writes
+        // them at any time, for which atomics are made.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `of`, with this length, and never handed out beyond `self`.
+        let _ = unsafe { munmap(self.at.cast(), self.len * 8) };
+    }
+}
+
+/// The log of one program.
+#[derive(Debug)]
+pub struct Log {
+    heads: Words,
+    open: Words,
+    cells: Words,
+    shape: LogShape,
+    /// Words of one page.
+    words: usize,
+    /// Pages taken into use so far: no two get the same salt.
+    serial: u64,
+    seed: u64,
+    /// The run's time less that of CLOCK_MONOTONIC.
+    offset: i128,
+}
+
+impl Log {
+    /// Entries that the map of cells needs.
+    ///
+    /// # Errors
+    /// When pages are too large for a kernel map.
+    pub fn entries(shape: &LogShape) -> anyhow::Result<u32> {
+        let words = shape.bits.div_ceil(64) * PAGES as u64;
+        if words > MOST_WORDS {
+            bail!(
+                "pages of {} bits are too large for a log in the kernel ({PAGES} pages take 1 GiB at \
+                 most): lower `packets`, or use datapath afpacket",
+                shape.bits
+            );
+        }
+        Ok(u32::try_from(words)?)
+    }
+
+    /// Takes over the maps of a program that does not run yet, and opens the first page. The run's
+    /// time is `now`; `seed` differs between routers and starts.
+    ///
+    /// # Errors
+    /// When the maps cannot be had in memory.
+    pub fn start(
+        maps: [&MapData; 3],
+        shape: LogShape,
+        seed: u64,
+        now: Nanos,
+    ) -> anyhow::Result<Self> {
+        let words = usize::try_from(shape.bits.div_ceil(64))?;
+        let [heads, open, cells] = maps;
+        let mut log = Self {
+            heads: Words::of(heads, HEAD * PAGES)?,
+            open: Words::of(open, 1)?,
+            cells: Words::of(cells, words * PAGES)?,
+            shape,
+            words,
+            serial: 0,
+            seed,
+            offset: i128::from(now.0) - i128::from(monotonic()),
+        };
+        (0..PAGES).for_each(|page| log.free(page));
+        log.head(0)[OPENED].store(monotonic(), Ordering::Relaxed);
+        log.head(0)[STATE].store(USED, Ordering::Release);
+        Ok(log)
+    }
+
+    fn head(&self, page: usize) -> &[AtomicU64] {
+        &self.heads.all()[page * HEAD..][..HEAD]
+    }
+
+    fn cells(&self, page: usize) -> &[AtomicU64] {
+        &self.cells.all()[page * self.words..][..self.words]
+    }
+
+    fn get(&self, page: usize, field: usize) -> u64 {
+        self.head(page)[field].load(Ordering::Acquire)
+    }
+
+    fn open_page(&self) -> usize {
+        usize::try_from(self.open.all()[0].load(Ordering::Acquire)).unwrap_or(0) % PAGES
+    }
+
+    /// Makes a page ready for use.
+    fn free(&mut self, page: usize) {
+        self.serial += 1;
+        let salt = mix2(self.seed, self.serial);
+        self.cells(page).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        let head = self.head(page);
+        for (field, value) in
+            [(SALT, salt), (INSERTED, 0), (LIMIT, self.shape.packets), (OPENED, 0)]
+        {
+            head[field].store(value, Ordering::Relaxed);
+        }
+        head[STATE].store(FREE, Ordering::Release);
+    }
+
+    /// Closes the open page if its epoch has ended, and hands every closed page to `take`.
+    pub fn harvest(&mut self, take: &mut dyn FnMut(LogPage<'_>)) {
+        self.end_epoch();
+        let open = self.open_page();
+        let closed: Vec<usize> = (1..PAGES)
+            .map(|ahead| (open + ahead) % PAGES)
+            .filter(|page| self.get(*page, STATE) == USED)
+            .collect();
+        if closed.is_empty() {
+            return;
+        }
+        wait_for_programs();
+        for page in closed {
+            let next = self.get((page + 1) % PAGES, OPENED);
+            self.hand_over(page, next, take);
+            self.free(page);
+        }
+    }
+
+    /// Hands what the open page holds so far to `take`; it stays open.
+    pub fn peek(&self, take: &mut dyn FnMut(LogPage<'_>)) {
+        wait_for_programs();
+        let page = self.open_page();
+        if self.get(page, INSERTED) > 0 {
+            self.hand_over(page, monotonic(), take);
+        }
+    }
+
+    fn hand_over(&self, page: usize, closed: u64, take: &mut dyn FnMut(LogPage<'_>)) {
+        let words: Vec<u64> =
+            self.cells(page).iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        let opened = self.get(page, OPENED);
+        let at = |monotonic: u64| {
+            Nanos(u64::try_from(i128::from(monotonic) + self.offset).unwrap_or_default())
+        };
+        // A page may be taken away before its clock was read: then it is as old as the run.
+        take(LogPage {
+            window: (at(opened.saturating_sub(TICK)), at(closed.max(opened) + TICK)),
+            salt: self.get(page, SALT),
+            inserted: self.get(page, INSERTED),
+            words: &words,
+        });
+    }
+
+    fn end_epoch(&mut self) {
+        let page = self.open_page();
+        let (opened, now) = (self.get(page, OPENED), monotonic());
+        let next = (page + 1) % PAGES;
+        let over = opened > 0 && now.saturating_sub(opened) >= self.shape.epoch_ms * 1_000_000;
+        if !over || self.get(page, INSERTED) == 0 || self.get(next, STATE) != FREE {
+            return;
+        }
+        let (from, to) = (page as u64, next as u64);
+        let open = &self.open.all()[0];
+        if open.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.head(next)[OPENED].store(now, Ordering::Relaxed);
+            self.head(next)[STATE].store(USED, Ordering::Release);
+        }
+    }
+
+    /// Bytes of memory that the pages take.
+    pub fn footprint(&self) -> usize {
+        self.cells.len * 8
+    }
+}
+
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from);
+    u64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Returns when every program that runs now has ended.
+fn wait_for_programs() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_long = 1;
+    // SAFETY: the call takes two numbers and no pointer.
+    let done = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0) };
+    if done != 0 {
+        // Kernels with processors free of ticks refuse. A program takes microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,16 @@
+//! Datapaths in the kernel: eBPF programs that mark or log what the kernel or they themselves forward.
+//!
+//! - `agent/bpf/mark.bpf.c` runs at tc egress, `agent/bpf/forward.bpf.c` at XDP; each is compiled once
+//!   for every scheme, around the scheme's twin (`traceback/src/schemes/X.h`): [`objects`].
+//! - [`layout`] is what programs and agent share, [`program`] loads, attaches and reads one, [`log`]
+//!   takes the pages of hash logs away, [`times`] the histograms of the marking step.
+//! - [`router`] is all of it as a vantage's datapath.
+//!
+//! Programs and maps are owned by file descriptors: they go when the agent ends, however it ends.
+
+pub mod layout;
+pub mod log;
+pub mod objects;
+pub mod program;
+pub mod router;
+pub mod times;

@@ -1,0 +1,196 @@
+//! A router whose packets stay in the kernel: its program, and what the agent reads from it.
+
+use super::layout::{Counts, PortEntry, Setting};
+use super::log::Log;
+use super::program::{Attached, Hook, Program};
+use super::times;
+use crate::config::{Datapath, DrawKind, Vantage as Config};
+use crate::datapath::desk::{Counter, Share};
+use crate::datapath::netns;
+use crate::datapath::serve::{Clock, Work};
+use crate::datapath::socket::interface_index;
+use crate::datapath::tables::Tables;
+use crate::latency::Nanoseconds;
+use anyhow::Context;
+use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
+use traceback::Nanos;
+use traceback::case::{Answer, Query};
+use traceback::invariant::mix2;
+use traceback::report::Counters;
+use traceback::schemes;
+use traceback::vantage::Vantage;
+
+/// A router at work.
+pub struct KernelRouter {
+    program: Program,
+    vantage: Box<dyn Vantage>,
+    log: Option<Log>,
+    ports: Vec<PortEntry>,
+    /// Interface indices, by port.
+    pub interfaces: Vec<u32>,
+    names: Vec<String>,
+    /// How each port is attached.
+    pub attached: Vec<Attached>,
+    gone: BTreeSet<usize>,
+    counts: Counts,
+    times: [Vec<u64>; 2],
+}
+
+impl std::fmt::Debug for KernelRouter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelRouter").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+impl KernelRouter {
+    /// Loads the scheme's program and attaches it to every port, in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// The kernel forwards nothing here, does not take the program, or has another on a port.
+    pub fn start(config: &Config, vantage: Box<dyn Vantage>, clock: Clock) -> anyhow::Result<Self> {
+        let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
+        netns::kernel_forwards(names.iter().map(String::as_str))?;
+        let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
+        let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
+        let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+        let mut program = Program::load(
+            if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
+            &*scheme,
+            &config.place(),
+            &setting(config),
+            &interfaces,
+        )?;
+        let seed = mix2(clock.now().0, config.router.0.into());
+        let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
+        let ports = config.ports.iter().zip(0..).map(|(port, index)| PortEntry {
+            from: port.neighbour.map_or(0, |r| r.0),
+            index,
+            edge: u8::from(port.neighbour.is_none()),
+            known: 1,
+            ..PortEntry::default()
+        });
+        let ports: Vec<PortEntry> = ports.collect();
+        let times = program.times()?;
+        let attach = |name: &String| program.attach(name);
+        let attached = names.iter().map(attach).collect::<anyhow::Result<Vec<_>>>()?;
+        let (gone, counts) = (BTreeSet::new(), Counts::default());
+        Ok(Self { program, vantage, log, ports, interfaces, names, attached, gone, counts, times })
+    }
+
+    /// Loads the tables that the program needs at a port.
+    fn set_ports(&mut self, tables: &Tables) -> anyhow::Result<()> {
+        for (port, entry) in self.ports.iter_mut().enumerate() {
+            let Some(link) = tables.links.get(port) else { continue };
+            if link.mac == [0; 6] {
+                if self.gone.insert(port) {
+                    let name = &self.names[port];
+                    tracing::warn!("{name} is gone; nothing is marked there until a restart");
+                }
+                continue;
+            }
+            entry.mac = link.mac;
+            self.program.set_port(self.interfaces[port], *entry)?;
+        }
+        Ok(())
+    }
+
+    /// Takes closed pages of the log over.
+    fn harvest(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.harvest(&mut |page| self.vantage.absorb(page));
+        }
+    }
+
+    fn read(&mut self, latency: &mut Nanoseconds) -> anyhow::Result<Counts> {
+        let now = self.program.counts()?;
+        let grown = now.since(&self.counts);
+        self.counts = now;
+        if grown.received > 0 {
+            let [step, _] = self.program.times()?;
+            times::add_new(&step, &mut self.times[0], latency);
+        }
+        Ok(grown)
+    }
+}
+
+/// The settings of a program, but for what only the lab knows.
+fn setting(config: &Config) -> Setting {
+    let keyed = config.draws == DrawKind::Keyed;
+    let (key, me) = (config.key.0, config.router.into());
+    Setting {
+        forwards: u32::from(config.datapath == Datapath::Xdp),
+        ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
+    }
+}
+
+impl Work for KernelRouter {
+    fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        vec![]
+    }
+
+    fn batch(&mut self, _: usize, _: Nanos, _: &Counter) -> usize {
+        0
+    }
+
+    fn error(&mut self, _: usize) {}
+
+    fn tables(&mut self, tables: Tables) {
+        if let Err(e) = self.set_ports(&tables) {
+            tracing::error!("cannot tell the kernel program about a port: {e:#}");
+        }
+    }
+
+    fn tick(&mut self, _: Nanos) -> bool {
+        self.harvest();
+        self.log.is_some()
+    }
+
+    fn cut(&mut self, mut fresh: Nanoseconds) -> Share {
+        self.harvest();
+        let grown = self.read(&mut fresh).unwrap_or_else(|e| {
+            tracing::error!("cannot read the kernel program's counters: {e:#}");
+            Counts::default()
+        });
+        if grown.overfull > 0 {
+            tracing::warn!(
+                "{} packets were logged into pages that were full: the agent is late, and its \
+                 answers hold more false ones than planned",
+                grown.overfull
+            );
+        }
+        let counters = Counters {
+            received: grown.received,
+            forwarded: grown.forwarded,
+            local: grown.local,
+            malformed: grown.malformed,
+            unroutable: grown.unroutable,
+            expired: grown.expired,
+            harms: grown.harms(),
+            ..Counters::default()
+        };
+        let pages = self.log.as_ref().map_or(0, Log::footprint);
+        let footprint = (self.vantage.footprint() + pages) as u64;
+        Share { counters, lost: 0, footprint, ledger: None, latency: fresh }
+    }
+
+    fn answer(&mut self, query: &Query) -> Answer {
+        self.harvest();
+        if let Some(log) = &self.log {
+            log.peek(&mut |page| self.vantage.absorb(page));
+        }
+        self.vantage.answer(query)
+    }
+}
+
+/// Two looks at the clock with nothing between, as the program measures them: the median in
+/// nanoseconds, for histograms `times` of a program.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn clock_cost(program: &Program) -> anyhow::Result<u64> {
+    let [_, clock] = program.times().context("read the clock's histogram")?;
+    let mut histogram = crate::latency::empty();
+    times::add_new(&clock, &mut vec![0; clock.len()], &mut histogram);
+    Ok(histogram.value_at_quantile(0.5))
+}

@@ -1,0 +1,332 @@
+//! Kernel twins equal the Rust steps: compiled for the host, and in the kernel over whole packets.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+mod support;
+
+use ashiato_agent::datapath::kernel::layout::{Counts, PortEntry, Setting};
+use ashiato_agent::datapath::kernel::objects::OBJECTS;
+use ashiato_agent::datapath::kernel::program::{Hook, Program};
+use aya::{TestRun, TestRunOptions};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use support::packets::{Random, frame};
+use traceback::invariant::{Invariant, Key, mix2};
+use traceback::packet::Packet;
+use traceback::scheme::{Hop, Marked};
+use traceback::schemes::{AnyScheme, SCHEMES};
+use traceback::vantage::{Draws, Setting as Place, Vantage};
+use traceback::{Nanos, RouterId};
+
+const KEY: Key = Key(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+const PLACE: traceback::Place =
+    traceback::Place { id: RouterId(0xc613_0007), index: 0x0102, degree: 3 };
+/// The interface at which packets of a trial come in: the loopback.
+const INTERFACE: u32 = 1;
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+fn schemes() -> Vec<Arc<dyn AnyScheme>> {
+    SCHEMES.iter().map(|e| e.build(&json!({})).unwrap()).collect()
+}
+
+fn headers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../traceback/src/schemes")
+}
+
+/// No header without a scheme, no scheme without a header: the tests below cover every scheme.
+#[test]
+fn every_scheme_has_a_twin_and_every_twin_a_scheme() {
+    let files = std::fs::read_dir(headers()).unwrap().map(|e| e.unwrap().path());
+    let headers: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "h")).collect();
+    let names: BTreeSet<&str> =
+        headers.iter().map(|p| p.file_stem().unwrap().to_str().unwrap()).collect();
+    let schemes: BTreeSet<&str> = SCHEMES.iter().map(|e| e.card().id).collect();
+    assert_eq!(names, schemes);
+    assert_eq!(OBJECTS.iter().map(|o| o.id).collect::<BTreeSet<_>>(), schemes);
+    for header in &headers {
+        let lines = std::fs::read_to_string(header).unwrap().lines().count();
+        assert!(lines <= 60, "{} has {lines} lines", header.display());
+    }
+}
+
+/// What a twin says in its header is what the scheme's card says.
+#[test]
+fn headers_agree_with_cards() {
+    for entry in SCHEMES {
+        let card = entry.card();
+        let text = std::fs::read_to_string(headers().join(format!("{}.h", card.id))).unwrap();
+        let has = |word: &str| text.lines().any(|l| l.split_whitespace().nth(1) == Some(word));
+        assert_eq!(has("DRAWS"), card.draws, "{}", card.id);
+        assert_eq!(has("HASHES"), card.hashes, "{}", card.id);
+        assert_eq!(has("RECORDS"), card.records, "{}", card.id);
+        for (name, slot) in [("SLOT4", card.v4), ("SLOT6", card.v6)] {
+            let word = serde_json::to_value(slot).unwrap();
+            let word = word.as_str().unwrap().replace('-', "_").to_uppercase();
+            let line = format!("#define {name} SLOT_{word}");
+            assert!(text.contains(&line), "{} lacks {line:?}", card.id);
+        }
+    }
+}
+
+/// One case for the twin on the host: `struct one` of host.c.
+struct One {
+    hop: Hop,
+    digest: u64,
+    salt: u64,
+    before: u32,
+}
+
+impl One {
+    /// Every value of a slot of 16 bits, each at 16 random hops; TTLs and draws at their edges too.
+    fn all() -> impl Iterator<Item = Self> {
+        let mut random = Random(7);
+        (0..1_u32 << 20).map(move |n| {
+            let word = random.next();
+            let draw = match n >> 16 {
+                0 => [0, 1, u32::MAX, (0.04 * 4_294_967_296.0) as u32][n as usize & 3],
+                _ => (word >> 32) as u32,
+            };
+            let ttl = if n & 0xf == 0 { (n >> 4 & 0xff) as u8 } else { word as u8 };
+            let from = RouterId(random.next() as u32);
+            let hop = Hop {
+                me: PLACE.id,
+                from,
+                draw,
+                ttl,
+                port: (word >> 8 & 7) as u16,
+                degree: 3,
+                ..Hop::default()
+            };
+            Self { hop, digest: random.next(), salt: random.next(), before: n & 0xffff }
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { hop, digest, salt, before } = self;
+        out.extend(digest.to_le_bytes());
+        out.extend(salt.to_le_bytes());
+        for word in [hop.me.0, hop.from.0, hop.draw, *before] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(hop.port.to_le_bytes());
+        out.extend(hop.degree.to_le_bytes());
+        out.extend([hop.ttl, hop.edge, 0, 0]);
+    }
+}
+
+/// Compiles a twin for the host.
+fn compile(id: &str) -> PathBuf {
+    let bpf = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/host.c");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("twin-{id}"));
+    let scheme = format!("-DSCHEME=\"{}\"", headers().join(format!("{id}.h")).display());
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-Wall", "-Werror", "-Wno-unknown-pragmas"]).arg(scheme);
+    assert!(command.arg(bpf).arg("-o").arg(&program).status().unwrap().success(), "{id}");
+    program
+}
+
+#[test]
+fn twins_on_the_host_equal_rust_for_every_mark() {
+    for scheme in schemes() {
+        let id = scheme.card().id;
+        let mut input = scheme.twin(&PLACE);
+        assert!(input.len() <= 8);
+        input.resize(8, 0);
+        let mut input: Vec<u8> = input.iter().flat_map(|w| w.to_le_bytes()).collect();
+        One::all().for_each(|one| one.write(&mut input));
+        let mut child =
+            Command::new(compile(id)).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, mut output) = (child.stdin.take().unwrap(), vec![]);
+        let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
+        child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
+        writer.join().unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(output.len(), 16 << 20);
+        for (one, made) in One::all().zip(output.chunks_exact(16)) {
+            let inv = Invariant { digest: one.digest, flow: 0 };
+            let bits = scheme.card().v4.bits();
+            let Marked { mark, record } = scheme.mark(&PLACE, &one.hop, &inv, one.before);
+            let mark = if bits == 0 { one.before } else { mark };
+            let cells = scheme.cells(one.salt, one.digest).into_iter().fold(0, mix2);
+            let mut want = mark.to_le_bytes().to_vec();
+            want.extend(u32::from(record.unwrap_or(0)).to_le_bytes());
+            want.extend(cells.to_le_bytes());
+            assert_eq!(made, want, "{id}: {:?} before {:#x}", one.hop, one.before);
+        }
+    }
+}
+
+/// A program in the kernel and its equal in Rust.
+struct Pair {
+    program: Program,
+    hook: Hook,
+    vantage: Box<dyn Vantage>,
+    want: Counts,
+}
+
+/// What became of one packet.
+type Made = (u32, Vec<u8>);
+
+impl Pair {
+    fn load(scheme: &dyn AnyScheme, hook: Hook) -> Self {
+        let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 3);
+        let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
+        let port = PortEntry { known: 1, mac: MAC, ..PortEntry::default() };
+        program.set_port(INTERFACE, port).unwrap();
+        let place = Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None };
+        Self { program, hook, vantage: scheme.vantage(place), want: Counts::default() }
+    }
+
+    /// Runs the program in the kernel on one frame.
+    fn kernel(&mut self, frame: &[u8]) -> Made {
+        let mut out = vec![0; frame.len() + 256];
+        let mut skb = [0; 192];
+        // __sk_buff.ingress_ifindex: a packet that came in from somewhere.
+        skb[36..40].copy_from_slice(&INTERFACE.to_le_bytes());
+        let tc = self.hook == Hook::Tc;
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: tc.then_some(&skb),
+            ..TestRunOptions::new()
+        };
+        let done = match self.hook {
+            Hook::Tc => self.program.tc().unwrap().test_run(options).unwrap(),
+            Hook::Xdp => self.program.xdp().unwrap().test_run(options).unwrap(),
+        };
+        out.truncate(done.data_size_out as usize);
+        (done.return_value, out)
+    }
+
+    /// What the program must do.
+    fn rust(&mut self, frame: &[u8]) -> Made {
+        let mut frame = frame.to_vec();
+        let next = if self.hook == Hook::Tc { u32::MAX } else { 2 };
+        self.want.received += 1;
+        let ip = matches!(frame[12..14], [0x08, 0x00] | [0x86, 0xdd]);
+        if !ip || (self.hook == Hook::Xdp && frame[..6] != MAC) {
+            self.want.local += 1;
+            return (next, frame);
+        }
+        let v6 = frame[12] == 0x86;
+        let Some(mut packet) = Packet::parse(&mut frame[14..]).ok().filter(|p| p.is_v6() == v6)
+        else {
+            self.want.malformed += 1;
+            return (if self.hook == Hook::Tc { next } else { 1 }, frame);
+        };
+        let mut ttl = packet.ttl();
+        if self.hook == Hook::Xdp {
+            if !routable(&packet) {
+                self.want.local += 1;
+                return (next, frame);
+            }
+            if ttl <= 1 {
+                self.want.expired += 1;
+                return (next, frame);
+            }
+        } else {
+            ttl = ttl.wrapping_add(1);
+        }
+        let hop = Hop { at: Nanos(5), me: PLACE.id, degree: PLACE.degree, ttl, ..Hop::default() };
+        self.vantage.forward(hop, &mut packet);
+        self.want.forwarded += 1;
+        (next, frame)
+    }
+}
+
+fn routable<T: AsRef<[u8]>>(packet: &Packet<T>) -> bool {
+    [packet.source(), packet.destination()].iter().all(|a| traceback::router::routable(*a))
+}
+
+/// Whole packets of every kind, hostile ones among them, through the verified program.
+#[test]
+fn programs_in_the_kernel_equal_rust_on_whole_packets() {
+    if !support::privileged() {
+        return;
+    }
+    for scheme in schemes() {
+        for hook in [Hook::Tc, Hook::Xdp] {
+            let id = scheme.card().id;
+            let mut pair = Pair::load(&*scheme, hook);
+            let now = Nanos(1 << 40);
+            let log = scheme.log().map(|shape| pair.program.log(shape, 1, now).unwrap());
+            let mut random = Random(11);
+            let mut digests = vec![];
+            for n in 0..20_000 {
+                let frame = frame(&mut random, MAC);
+                let (got, want) = (pair.kernel(&frame), pair.rust(&frame));
+                assert!(
+                    got == want,
+                    "{id} {hook:?} packet {n}:\nin   {}\ngot  {} {}\nwant {} {}",
+                    hex(&frame),
+                    got.0,
+                    hex(&got.1),
+                    want.0,
+                    hex(&want.1)
+                );
+                if let Ok(packet) = Packet::parse(&frame[14..]) {
+                    digests.push(Invariant::of(&packet, KEY).digest);
+                }
+            }
+            let got = pair.program.counts().unwrap();
+            let harms = pair.vantage.harms();
+            assert_eq!(got.harms(), harms, "{id} {hook:?}");
+            let want = Counts { timer: got.timer, ..pair.want };
+            let plain = Counts {
+                marked: 0,
+                fragments_skipped: 0,
+                df_set: 0,
+                no_slot: 0,
+                no_room: 0,
+                ..got
+            };
+            assert_eq!(plain, want, "{id} {hook:?}");
+            assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
+            let [step, clock] = pair.program.times().unwrap();
+            let timed = got.forwarded.div_ceil(3);
+            assert_eq!(step.iter().sum::<u64>(), timed, "{id} {hook:?}");
+            assert_eq!(clock.iter().sum::<u64>(), timed, "{id} {hook:?}");
+            if let Some(log) = log {
+                check_log(&*scheme, &log, got.forwarded);
+            }
+        }
+    }
+}
+
+/// The open page holds exactly the cells that Rust would have set.
+fn check_log(
+    scheme: &dyn AnyScheme,
+    log: &ashiato_agent::datapath::kernel::log::Log,
+    inserted: u64,
+) {
+    log.peek(&mut |page| {
+        assert_eq!(page.inserted, inserted);
+        let mut words = vec![0_u64; page.words.len()];
+        let mut random = Random(11);
+        for _ in 0..20_000 {
+            let frame = frame(&mut random, MAC);
+            let ip = matches!(frame[12..14], [0x08, 0x00] | [0x86, 0xdd]);
+            let Ok(packet) = Packet::parse(&frame[14..]) else { continue };
+            if !ip || packet.is_v6() != (frame[12] == 0x86) {
+                continue;
+            }
+            let digest = Invariant::of(&packet, KEY).digest;
+            for cell in scheme.cells(page.salt, digest) {
+                words[(cell >> 6) as usize] |= 1 << (cell & 63);
+            }
+        }
+        // XDP lets some packets by that are not for routers to forward; these leave no cells.
+        let extra = words.iter().zip(page.words).any(|(want, got)| got & !want != 0);
+        assert!(!extra, "cells that no packet took");
+        let missing: u32 = words.iter().zip(page.words).map(|(w, g)| (w & !g).count_ones()).sum();
+        let most = u32::try_from(20_000 - inserted).unwrap() * 8;
+        assert!(missing <= most, "{missing} cells missing");
+    });
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * What every kernel twin builds on: the hop, the packet's identity, and the hashes. The same
+ * definitions as scheme.rs and invariant.rs; the twins' tests prove them equal. Compiled for the
+ * kernel by agent/build.rs and for the host by tests. Little-endian machines only, as the agent is.
+ */
+#pragma once
+#include <linux/types.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/* Where a mark lives (slot.rs). A header sets SLOT4 and SLOT6 to one of these. */
+#define SLOT_NONE 0
+#define SLOT_ID 1
+#define SLOT_ID_RESERVED 2
+#define SLOT_ID_TOS_RESERVED 3
+#define SLOT_ID_FLAGS_OFFSET 4
+#define SLOT_FLOW_LABEL 5
+
+/* One packet's visit to one router, on arrival, before the TTL is lowered. */
+struct hop {
+	__u32 me;     /* this router's address, host order */
+	__u32 from;   /* the neighbour that sent the packet, 0 for a host */
+	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */
+	__u16 port;   /* index of the ingress port */
+	__u16 degree; /* links to other routers */
+	__u8 ttl;
+	__u8 edge;    /* 1 where the ingress port faces hosts */
+};
+
+/* Finaliser of SplitMix64 (Stafford's mix 13). */
+static __always_inline __u64 mix(__u64 z)
+{
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+static __always_inline __u64 mix2(__u64 a, __u64 b)
+{
+	return mix(a + 0x9e3779b97f4a7c15ULL * (b + 1));
+}
+
+/* Number of this hop from the sender, 1 for the first router. */
+static __always_inline __u8 hop_number(const struct hop *hop)
+{
+	__u32 ttl = hop->ttl, start = ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255;
+
+	return start - ttl + 1;
+}
+
+#define SIP_ROTATE(x, b) ((x) << (b) | (x) >> (64 - (b)))
+#define SIP_ROUND(a, b, c, d)                                                              \
+	do {                                                                                 \
+		a += b; b = SIP_ROTATE(b, 13); b ^= a; a = SIP_ROTATE(a, 32);                \
+		c += d; d = SIP_ROTATE(d, 16); d ^= c;                                       \
+		a += d; d = SIP_ROTATE(d, 21); d ^= a;                                       \
+		c += b; b = SIP_ROTATE(b, 17); b ^= c; c = SIP_ROTATE(c, 32);                \
+	} while (0)
+
+/* SipHash-1-3 over `n` words; n is a constant where it is called. */
+static __always_inline __u64 siphash(__u64 k0, __u64 k1, const __u64 *words, __u32 n)
+{
+	__u64 a = k0 ^ 0x736f6d6570736575ULL, b = k1 ^ 0x646f72616e646f6dULL;
+	__u64 c = k0 ^ 0x6c7967656e657261ULL, d = k1 ^ 0x7465646279746573ULL;
+	__u64 last = (__u64)n << 59; /* the length in bytes, in the highest byte */
+
+#pragma unroll
+	for (__u32 i = 0; i < n; i++) {
+		d ^= words[i];
+		SIP_ROUND(a, b, c, d);
+		a ^= words[i];
+	}
+	d ^= last;
+	SIP_ROUND(a, b, c, d);
+	a ^= last;
+	c ^= 0xff;
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	SIP_ROUND(a, b, c, d);
+	return a ^ b ^ c ^ d;
+}
