@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::summary::{Ending, Summary};
 use crate::truth::Keeper;
 use crate::world::World;
-use crate::{effects, summary};
+use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
 use serde_json::json;
@@ -82,7 +82,8 @@ pub fn run(
     folder.write_json("provenance.json", &provenance::gather(plan, options))?;
     folder.event("scored", json!({ "outcome": summary.outcome, "reasons": summary.reasons }))?;
     folder.write("summary.json", summary.to_json())?;
-    folder.write("report.html", crate::report::html(&summary, plan))?;
+    let drawings: Vec<_> = turns.iter().map(|t| t.drawing(plan, &truth)).collect();
+    folder.write("report.html", report::html(&summary, plan, &drawings))?;
     folder.seal()?;
     let exit = exit(&summary, halt.as_ref());
     Ok(Ran { summary, exit })

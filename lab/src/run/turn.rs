@@ -4,6 +4,7 @@ use super::{Options, case, folder::Folder, latency};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::plan::Plan;
+use crate::report::Drawing;
 use crate::summary::Ending;
 use crate::truth::Keeper;
 use crate::world::{Outcome, Traffic, World};
@@ -101,6 +102,15 @@ fn one(
     folder
         .event("rebuilt", json!({ "scheme": id, "seconds": outcome.reconstruct_s, "gap": gap }))?;
     Ok(Turn { scheme, traffic, case, outcome })
+}
+
+impl Turn {
+    /// Its attack graph, true and found.
+    pub(super) fn drawing(&self, plan: &Plan, truth: &Keeper) -> Drawing {
+        let scheme = plan.schemes[self.scheme].id.clone();
+        let truth = truth.open().paths(&scheme);
+        Drawing { scheme, truth, finding: self.outcome.finding.clone() }
+    }
 }
 
 /// What a turn leaves besides its row: graph, histograms, reports.
