@@ -3,7 +3,7 @@
 //! A measure is a dotted path into a scheme's row of the summary, with `levels.` left out:
 //! `router.f1`, `source.wrong`, `paths.exact`, `packets_to_path.p50`, `gap.kind`.
 
-use crate::plan::Effect;
+use crate::plan::{Effect, Plan, SchemePlan};
 use crate::summary::{EffectRow, SchemeRow};
 use serde_json::Value;
 
@@ -74,28 +74,35 @@ pub fn measure(row: &SchemeRow, measure: &str) -> Value {
     measure.split('.').try_fold(start, |v, key| v.get(key)).cloned().unwrap_or(Value::Null)
 }
 
-/// Judges every effect that counts in this world; `*` stands for every scheme that names paths.
-pub fn judge(effects: &[Effect], rows: &[SchemeRow], world: &str) -> Vec<EffectRow> {
+/// Judges every effect of a plan that counts in this world; `*` stands for every scheme that names
+/// paths. What a scheme without a row should have reached is missed, and says why.
+pub fn judge(plan: &Plan, rows: &[SchemeRow], world: &str) -> Vec<EffectRow> {
     let counts = |e: &&Effect| e.worlds.is_empty() || e.worlds.iter().any(|w| w == world);
     let mut judged = vec![];
-    for effect in effects.iter().filter(counts) {
-        for row in rows.iter().filter(|r| concerns(effect, r)) {
-            let got = measure(row, &effect.measure);
-            let met = parse(&effect.want).is_some_and(|w| w.passes(&got));
-            let why = got.is_null().then(|| "this run has no such number".into());
-            let effect = Effect { scheme: row.scheme.clone(), ..effect.clone() };
+    for effect in plan.effects.iter().filter(counts) {
+        let schemes = plan.schemes.iter().enumerate();
+        for (turn, SchemePlan { id, .. }) in schemes.filter(|(_, s)| concerns(effect, &s.id)) {
+            // Turns are taken in order, so only the last ones can be missing.
+            let row = rows.get(turn);
+            let got = row.map_or(Value::Null, |row| measure(row, &effect.measure));
+            let met = row.is_some() && parse(&effect.want).is_some_and(|w| w.passes(&got));
+            let why = match row {
+                None => Some(format!("{id} had no complete turn")),
+                Some(_) => got.is_null().then(|| "this run has no such number".into()),
+            };
+            let effect = Effect { scheme: id.clone(), ..effect.clone() };
             judged.push(EffectRow { effect, got, met, why });
         }
     }
     judged
 }
 
-fn concerns(effect: &Effect, row: &SchemeRow) -> bool {
+fn concerns(effect: &Effect, scheme: &str) -> bool {
     let names_paths = || {
-        let card = traceback::schemes::find(&row.scheme).map(|e| e.card());
+        let card = traceback::schemes::find(scheme).map(|e| e.card());
         card.is_some_and(|c| c.names == traceback::scheme::Names::Paths)
     };
-    effect.scheme == row.scheme || effect.scheme == "*" && names_paths()
+    effect.scheme == scheme || effect.scheme == "*" && names_paths()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
 //! the other in order of departure. Links take [`HOP`] and lose nothing.
 
+use crate::interrupt;
 use crate::plan::{DrawKind, Node, Plan};
 use crate::run;
 use crate::traffic::{self, Tag};
@@ -44,6 +45,7 @@ impl World for Sim {
         let mut traffic = Traffic::default();
         let mut frame = vec![];
         for (at, tag) in schedule(&self.plan) {
+            interrupt::check()?;
             let flow = &self.plan.flows[tag.flow as usize];
             frame.resize(ETHERNET, 0);
             let mut ip = frame.split_off(ETHERNET);

@@ -3,6 +3,7 @@
 //! Its JSON Schema is `docs/schema/summary.schema.json`. A number that does not exist is `null` beside
 //! a `why`, never 0 and never NaN.
 
+use crate::exit::Exit;
 use crate::plan::{Ceiling, Effect};
 use crate::world::Observations;
 use schemars::JsonSchema;
@@ -28,7 +29,7 @@ pub struct Summary {
     pub seed: u64,
     /// How it ended.
     pub outcome: Ending,
-    /// What made the run void, stopped or partial; empty where it was neither.
+    /// What made the run void, stopped or partial, and what is missing; empty where it was none.
     pub reasons: Vec<String>,
     /// SHA-256 of `plan.json`.
     pub plan_sha256: String,
@@ -38,13 +39,13 @@ pub struct Summary {
     pub duration_s: f64,
     /// Packets of all turns.
     pub packets: Packets,
-    /// One row for each scheme, in the order of their turns.
+    /// One row for each scheme whose turn is complete, in the order of their turns.
     pub schemes: Vec<SchemeRow>,
     /// One row for each domain.
     pub domains: Vec<DomainRow>,
     /// What the partners agreed to call success.
     pub effects: Vec<EffectRow>,
-    /// Objects left on the host after removal; `null` with `--keep`, and 0 in the simulator.
+    /// Objects left on the host after removal; `null` with `--keep` or where removal failed.
     pub left_behind: Option<u64>,
 }
 
@@ -56,12 +57,25 @@ pub enum Ending {
     Met,
     /// An effect missed.
     Missed,
-    /// Somebody stopped it.
+    /// Somebody stopped it, or a lease of its traffic was lost; some turns are missing.
     Stopped,
     /// The two sources of truth disagree, or a packet leaked: it says nothing about a scheme.
     Void,
-    /// Some turns are missing.
+    /// A failure ended it; some turns are missing.
     Partial,
+}
+
+impl Ending {
+    /// The exit code of a run that ended so.
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Met => Exit::Met,
+            Self::Missed => Exit::Missed,
+            Self::Stopped => Exit::Stopped,
+            Self::Void => Exit::Void,
+            Self::Partial => Exit::Partial,
+        }
+    }
 }
 
 /// Packets of one turn, or of all.

@@ -43,7 +43,7 @@ fn simulate(file: &Path, folder: &Path) -> Summary {
         progress: &|_| {},
     };
     let folder = run::folder(Some(folder), &options.id).expect("a folder");
-    run::run(&plan, &mut Sim::new(plan.clone()), folder, &options).expect("a run")
+    run::run(&plan, &mut Sim::new(plan.clone()), folder, &options).expect("a run").summary
 }
 
 /// What must not change unseen: everything but times and salts.

@@ -5,13 +5,14 @@ mod support;
 
 use ashiato::journal::{self, Record};
 use ashiato::process::Process;
+use ashiato::summary::{Ending, Summary};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{root, run_id, snapshot, state, unchanged};
+use support::{root, run_id, snapshot, state, unchanged, whole_folder};
 
 /// A run of the first scenario, slowed down so that accidents find it at work.
 struct Run {
@@ -72,6 +73,14 @@ impl Run {
         Process::of(i32::try_from(self.child.id()).unwrap()).unwrap().signal(signal);
     }
 
+    /// What its folder says after its end: whole, checked against its sums, nothing left behind.
+    fn summary(&self) -> Summary {
+        let summary = whole_folder(&self.dir.join("out"));
+        assert_eq!(summary.left_behind, Some(0));
+        assert!(summary.effects.iter().all(|e| !e.met && e.got.is_null() && e.why.is_some()));
+        summary
+    }
+
     /// Its exit code and what it said.
     fn end(&mut self) -> (Option<i32>, String) {
         let lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
@@ -109,6 +118,9 @@ fn interrupted() {
     let (code, said) = run.end();
     assert_eq!(code, Some(130), "{said}");
     assert!(run.record().is_none());
+    let summary = run.summary();
+    assert_eq!((summary.outcome, summary.schemes.len()), (Ending::Stopped, 0));
+    assert_eq!(summary.reasons[0], "turn 1 of 1 (fms): traffic: interrupted");
 }
 
 fn killed() {
@@ -134,8 +146,10 @@ fn a_part_fails() {
     let mut run = Run::start();
     run.roles("agent")[0].signal(Signal::SIGKILL);
     let (code, said) = run.end();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("agent-fms-0 ended"), "{said}");
+    assert_eq!(code, Some(9), "{said}");
+    let summary = run.summary();
+    assert_eq!(summary.outcome, Ending::Partial);
+    assert!(summary.reasons[0].contains("agent-fms-0 ended"), "{:?}", summary.reasons);
 }
 
 fn stopped() {
@@ -147,7 +161,9 @@ fn stopped() {
     assert!(started.elapsed() < Duration::from_secs(4));
     let (code, said) = run.end();
     assert_eq!(code, Some(6), "{said}");
-    assert!(run.dir.join("out/plan.json").exists(), "evidence stays");
+    let summary = run.summary();
+    assert_eq!(summary.outcome, Ending::Stopped);
+    assert!(summary.reasons[0].contains("`ashiato stop`"), "{:?}", summary.reasons);
 }
 
 /// The lab hangs: its actors stop by themselves when their lease runs out.
@@ -159,7 +175,9 @@ fn starved() {
     run.signal(Signal::SIGCONT);
     let (code, said) = run.end();
     assert_eq!(code, Some(6), "{said}");
-    assert!(said.contains("its lease was not renewed"), "{said}");
+    let summary = run.summary();
+    assert_eq!(summary.outcome, Ending::Stopped);
+    assert!(summary.reasons[0].contains("lease was not renewed"), "{:?}", summary.reasons);
 }
 
 fn brought_down() {

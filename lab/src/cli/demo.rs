@@ -35,9 +35,9 @@ pub fn run(args: &Args) -> Result<Exit> {
     let plan = resolve::plan(&scenario).map_err(|r| Exit::Internal.refuse(r))?;
     let datapath = scenario.spec.datapath.word();
     let out = args.out.as_deref();
-    let (summary, folder) = run::one(plan, SCENARIO, world, datapath, out, false)?;
-    run::show(&summary, &folder, args.format)?;
-    Ok(run::exit(&summary))
+    let (ran, folder) = run::one(plan, SCENARIO, world, datapath, out, false)?;
+    run::show(&ran.summary, &folder, args.format)?;
+    Ok(ran.exit)
 }
 
 fn choose() -> WorldName {

@@ -1,12 +1,16 @@
-//! `ashiato report`: a run again, as page, table or text, from its summary alone.
+//! `ashiato report`: a run again, as page, table or text, from its folder alone.
 
 use crate::exit::Exit;
 use crate::plan::Plan;
-use crate::report;
-use crate::summary::{self, Summary};
+use crate::report::{self, Drawing};
+use crate::summary::{self, SchemeRow, Summary};
+use crate::truth::Opened;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use serde::Deserialize;
 use std::path::PathBuf;
+use traceback::case::Gap;
+use traceback::graph::Finding;
 
 /// What to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +35,23 @@ pub struct Args {
     pub form: As,
 }
 
+/// A file under `graph/`: a finding, or why there is none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Graph {
+    Found(Finding),
+    Missed(Gap),
+}
+
+impl From<Graph> for Result<Finding, Gap> {
+    fn from(graph: Graph) -> Self {
+        match graph {
+            Graph::Found(finding) => Ok(finding),
+            Graph::Missed(gap) => Err(gap),
+        }
+    }
+}
+
 /// Prints the report.
 ///
 /// # Errors
@@ -53,7 +74,15 @@ pub fn run(args: &Args) -> Result<Exit> {
     let text = match args.form {
         As::Html => {
             let plan: Plan = serde_json::from_str(&read("plan.json")?).context("plan.json")?;
-            report::html(&summary, &plan)
+            let truth: Opened = serde_json::from_str(&read("truth.json")?).context("truth.json")?;
+            let drawing = |row: &SchemeRow| {
+                let file = format!("graph/{}.json", row.scheme);
+                let graph: Graph = serde_json::from_str(&read(&file)?).context(file)?;
+                let (scheme, truth) = (row.scheme.clone(), truth.paths(&row.scheme));
+                Ok(Drawing { scheme, truth, finding: graph.into() })
+            };
+            let drawings: Vec<_> = summary.schemes.iter().map(drawing).collect::<Result<_>>()?;
+            report::html(&summary, &plan, &drawings)
         }
         As::Md => report::markdown(&summary),
         As::Csv => report::csv(&summary),

@@ -3,12 +3,13 @@
 use super::load::Given;
 use super::progress::Progress;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
 use crate::report;
-use crate::run::{self, Options};
+use crate::run::{self, Options, Ran};
 use crate::sim::Sim;
-use crate::summary::{Ending, Summary};
+use crate::summary::Summary;
 use crate::world::World;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -73,7 +74,7 @@ pub struct Args {
     pub format: Format,
 }
 
-/// Runs it.
+/// Runs it. After a run that was stopped, or refused by safety, no further one is started.
 ///
 /// # Errors
 /// Bad files exit with 2, missing privilege with 3.
@@ -81,6 +82,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let mut worst = Exit::Met;
     let mut given = args.given.clone();
     for turn in 0..args.repeat {
+        interrupt::check()?;
         let (scenario, plan) = given.plan()?;
         given.seed = Some(scenario.spec.seed.wrapping_add(1));
         let out = match (&args.out, args.repeat) {
@@ -89,17 +91,19 @@ pub fn run(args: &Args) -> Result<Exit> {
         };
         let text = std::fs::read_to_string(&args.given.file)?;
         let datapath = scenario.spec.datapath.word();
-        let (summary, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
-        show(&summary, &folder, args.format)?;
-        let exit = exit(&summary);
-        if worst == Exit::Met || exit == Exit::Void {
-            worst = exit;
+        let (ran, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
+        show(&ran.summary, &folder, args.format)?;
+        if !matches!(ran.exit, Exit::Met | Exit::Missed | Exit::Void | Exit::Partial) {
+            return Ok(ran.exit);
+        }
+        if worst == Exit::Met || ran.exit == Exit::Void {
+            worst = ran.exit;
         }
     }
     Ok(worst)
 }
 
-/// Runs one plan and returns its summary and folder.
+/// Runs one plan, and returns how it ended and its folder.
 ///
 /// # Errors
 /// Where the host is not ready (exit 3), or the world fails.
@@ -110,12 +114,13 @@ pub fn one(
     datapath: &str,
     out: Option<&Path>,
     keep: bool,
-) -> Result<(Summary, PathBuf)> {
+) -> Result<(Ran, PathBuf)> {
     if world == WorldName::Netns && !nix::unistd::geteuid().is_root() {
         let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
                    use --world sim, which needs nothing";
         return Err(Exit::HostNotReady.refuse(why));
     }
+    interrupt::watch()?;
     let id = ulid::Ulid::new().to_string();
     let folder = run::folder(out, &id)?;
     let path = folder.path().to_path_buf();
@@ -143,16 +148,20 @@ pub fn one(
             Box::new(world)
         }
     };
-    let summary = run::run(&plan, place.as_mut(), folder, &options);
+    let ran = run::run(&plan, place.as_mut(), folder, &options);
     progress.end();
-    Ok((summary?, path))
+    Ok((ran?, path))
 }
 
-/// Prints a summary.
+/// Prints a summary; what went wrong goes to standard error unless the table says it.
 ///
 /// # Errors
 /// Where standard output cannot be written.
 pub fn show(summary: &Summary, folder: &Path, format: Format) -> Result<()> {
+    if format != Format::Table {
+        let ending = report::ending(summary);
+        summary.reasons.iter().for_each(|reason| eprintln!("{ending}: {reason}"));
+    }
     match format {
         Format::Json => super::print(summary.to_json()),
         Format::Csv => super::print(report::csv(summary)),
@@ -169,16 +178,5 @@ pub fn show(summary: &Summary, folder: &Path, format: Format) -> Result<()> {
             let tail = format!("{}  report {}\n", report::ending(summary), page.display());
             super::print(head + &report::table(summary) + &tail)
         }
-    }
-}
-
-/// The exit code that a summary asks for.
-pub fn exit(summary: &Summary) -> Exit {
-    match summary.outcome {
-        Ending::Met => Exit::Met,
-        Ending::Missed => Exit::Missed,
-        Ending::Stopped => Exit::Stopped,
-        Ending::Void => Exit::Void,
-        Ending::Partial => Exit::Partial,
     }
 }

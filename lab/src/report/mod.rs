@@ -1,7 +1,11 @@
-//! What people look at, all of it made from the summary: a table for terminals, a page, CSV, Markdown.
+//! What people look at: a table for terminals, a page, CSV, Markdown. All numbers come from the
+//! summary; the page's drawings come from truth and findings.
 
+mod graph;
+mod layout;
 mod page;
 mod text;
 
+pub use graph::Drawing;
 pub use page::html;
 pub use text::{csv, ending, markdown, table};

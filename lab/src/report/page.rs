@@ -1,12 +1,12 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::text;
+use super::{graph::Drawing, text};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// The page of a run.
-pub fn html(summary: &Summary, plan: &Plan) -> String {
+/// The page of a run, with one drawing for each finished turn.
+pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
     let title = format!("{} · {}", summary.scenario, text::ending(summary));
     html! {
         (DOCTYPE)
@@ -22,6 +22,9 @@ pub fn html(summary: &Summary, plan: &Plan) -> String {
                 (facts(summary, plan))
                 h2 { "Schemes" }
                 (schemes(summary))
+                h2 { "Attack graphs" }
+                (legend())
+                @for drawing in drawings { (drawing.html(plan)) }
                 h2 { "Agreed effects" }
                 (effects(summary))
                 h2 { "Domains" }
@@ -51,13 +54,15 @@ fn facts(summary: &Summary, plan: &Plan) -> Markup {
 
 fn schemes(summary: &Summary) -> Markup {
     html! {
-        table {
-            thead { tr { @for cell in text::head() { th { (cell) } } } }
-            tbody {
-                @for row in &summary.schemes {
-                    tr { @for cell in text::row(row) { td { (cell) } } }
-                    @if let Some(gap) = &row.gap {
-                        tr { td {} td colspan="10" class="note" { (gap.why) } }
+        div class="wide" {
+            table {
+                thead { tr { @for cell in text::head() { th { (cell) } } } }
+                tbody {
+                    @for row in &summary.schemes {
+                        tr { @for cell in text::row(row) { td { (cell) } } }
+                        @if let Some(gap) = &row.gap {
+                            tr { td {} td colspan="10" class="note" { (gap.why) } }
+                        }
                     }
                 }
             }
@@ -65,15 +70,41 @@ fn schemes(summary: &Summary) -> Markup {
     }
 }
 
+/// What lines and colours mean.
+fn legend() -> Markup {
+    html! {
+        p class="legend" {
+            @for (class, what) in [
+                ("correct", "true and found"),
+                ("missing", "true, not found"),
+                ("wrong", "found, not true"),
+            ] {
+                span {
+                    svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true" {
+                        g class=(class) {
+                            path d="M0 6H26" {}
+                            polygon points="34,6 26,2 26,10" {}
+                        }
+                    }
+                    " " (what)
+                }
+            }
+            "Columns are hops from the victim, bands are nations; thin lines are links."
+        }
+    }
+}
+
 fn effects(summary: &Summary) -> Markup {
     html! {
-        table {
-            thead { tr { th { "scheme" } th { "measure" } th { "wanted" } th { "got" } th { "met" } } }
-            tbody {
-                @for e in &summary.effects {
-                    tr {
-                        td { (e.effect.scheme) } td { (e.effect.measure) } td { (e.effect.want) }
-                        td { (e.got.to_string()) } td { (if e.met { "yes" } else { "no" }) }
+        div class="wide" {
+            table {
+                thead { tr { th { "scheme" } th { "measure" } th { "wanted" } th { "got" } th { "met" } } }
+                tbody {
+                    @for e in &summary.effects {
+                        tr {
+                            td { (e.effect.scheme) } td { (e.effect.measure) } td { (e.effect.want) }
+                            td { (e.got.to_string()) } td { (if e.met { "yes" } else { "no" }) }
+                        }
                     }
                 }
             }
@@ -83,15 +114,17 @@ fn effects(summary: &Summary) -> Markup {
 
 fn domains(summary: &Summary) -> Markup {
     html! {
-        table {
-            thead {
-                tr { th { "domain" } th { "nation" } th { "discloses" } th { "asked" } th { "answered" } th { "refused" } }
-            }
-            tbody {
-                @for d in &summary.domains {
-                    tr {
-                        td { (d.id) } td { (d.nation) } td { (d.disclosed) }
-                        td { (d.requests) } td { (d.answered) } td { (d.refused) }
+        div class="wide" {
+            table {
+                thead {
+                    tr { th { "domain" } th { "nation" } th { "discloses" } th { "asked" } th { "answered" } th { "refused" } }
+                }
+                tbody {
+                    @for d in &summary.domains {
+                        tr {
+                            td { (d.id) } td { (d.nation) } td { (d.disclosed) }
+                            td { (d.requests) } td { (d.answered) } td { (d.refused) }
+                        }
                     }
                 }
             }
@@ -99,11 +132,4 @@ fn domains(summary: &Summary) -> Markup {
     }
 }
 
-const STYLE: &str = "\
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}\
-h1 span{font-size:1rem;padding:.2em .6em;border-radius:.3em;background:#ddd;vertical-align:middle}\
-.met{background:#cfe8d5!important}.missed,.void{background:#f6d5d0!important}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3em .6em;border-bottom:1px solid #ddd}\
-td{font-variant-numeric:tabular-nums}.note{color:#555;font-style:italic}code{font-size:.85em;word-break:break-all}\
-@media(prefers-color-scheme:dark){body{background:#16181a;color:#e8e8e8}th,td{border-color:#333}\
-h1 span,.void{color:#1a1a1a}.note{color:#aaa}}";
+const STYLE: &str = include_str!("page.css");

@@ -66,7 +66,7 @@ pub fn table(summary: &Summary) -> String {
         let _ = writeln!(out, "  missed: {scheme} {measure} {want}, got {} {why}", e.got);
     }
     for reason in &summary.reasons {
-        let _ = writeln!(out, "void: {reason}");
+        let _ = writeln!(out, "{}: {reason}", ending(summary));
     }
     out
 }

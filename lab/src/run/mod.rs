@@ -1,7 +1,8 @@
 //! A run: the plan's schemes take turns in a world, then the truth is opened and everything is scored.
 //!
 //! Order: commit to the expected paths; for each scheme traffic, commitment to what was counted,
-//! reconstruction; removal; opening; scores; summary. Nothing is scored before all is sealed.
+//! reconstruction; removal; opening; scores; summary. Nothing is scored before all is sealed. A run
+//! that fails or is stopped leaves out the turns that are missing, and nothing else.
 
 pub mod case;
 pub mod convergence;
@@ -9,19 +10,21 @@ pub mod folder;
 pub mod latency;
 mod provenance;
 mod rows;
+mod turn;
 
+use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::summary::{Ending, Summary};
 use crate::truth::Keeper;
-use crate::world::{Outcome, Traffic, World};
-use crate::{effects, summary};
+use crate::world::World;
+use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
 use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
-use traceback::case::Case;
 use traceback::schemes;
+use turn::{Halt, Turn};
 
 /// What a run is told besides its plan.
 pub struct Options<'a> {
@@ -41,117 +44,84 @@ pub struct Options<'a> {
     pub progress: &'a dyn Fn(&str),
 }
 
-/// One scheme's turn, as it came out.
-struct Turn {
-    scheme: usize,
-    traffic: Traffic,
-    case: Case,
-    outcome: Outcome,
+/// A run that has ended, well or not.
+#[derive(Debug)]
+pub struct Ran {
+    /// What `summary.json` says.
+    pub summary: Summary,
+    /// The exit code that it asks for.
+    pub exit: Exit,
 }
 
-/// Runs a plan in a world and fills the folder.
+/// Runs a plan in a world and fills the folder, also where the run fails or is stopped: what had
+/// finished by then is scored, and the summary's reasons say what is missing.
 ///
 /// # Errors
-/// Where the world or the disk fails; what the world made is removed first.
+/// Where the disk fails, or the plan is none; what the world made is removed first.
 pub fn run(
     plan: &Plan,
     world: &mut dyn World,
     mut folder: Folder,
     options: &Options<'_>,
-) -> Result<Summary> {
+) -> Result<Ran> {
     let started = Instant::now();
     folder.write("scenario.toml", &options.scenario)?;
     folder.write("plan.json", plan.to_json())?;
     let mut truth = Keeper::new(plan, salt()?);
     folder.write_json("truth.sealed", truth.sealed())?;
     folder.event("sealed", json!({ "expected_sha256": truth.sealed().expected_sha256 }))?;
-    let mut turns = vec![];
-    let mut failed = None;
-    for scheme in 0..plan.schemes.len() {
-        match turn(plan, world, &mut folder, &mut truth, scheme, options) {
-            Ok(turn) => turns.push(turn),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
-    }
-    let left = if options.keep { None } else { Some(world.remove()?) };
+    let (turns, halt) = turn::take(plan, world, &mut folder, &mut truth, options);
+    let (left, halt) = remove(world, halt, options);
     folder.event("removed", json!({ "left": left }))?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
     (options.progress)("opening the truth and scoring");
     folder.write_json("truth.json", truth.open())?;
-    let summary = summarise(plan, &truth, &turns, left, started, options)?;
     for turn in &turns {
-        evidence(plan, &folder, turn, options)?;
+        turn::keep(plan, &folder, turn, options)?;
     }
+    let summary = summarise(plan, &truth, &turns, (left, halt.as_ref()), started, options)?;
     folder.write_json("provenance.json", &provenance::gather(plan, options))?;
     folder.event("scored", json!({ "outcome": summary.outcome, "reasons": summary.reasons }))?;
     folder.write("summary.json", summary.to_json())?;
-    folder.write("report.html", crate::report::html(&summary, plan))?;
+    let drawings: Vec<_> = turns.iter().map(|t| t.drawing(plan, &truth)).collect();
+    folder.write("report.html", report::html(&summary, plan, &drawings))?;
     folder.seal()?;
-    Ok(summary)
+    let exit = exit(&summary, halt.as_ref());
+    Ok(Ran { summary, exit })
 }
 
-fn turn(
-    plan: &Plan,
+/// Removes what the world made unless it is to stay. Says how many objects are left, and adds to the
+/// halt where that is not known.
+fn remove(
     world: &mut dyn World,
-    folder: &mut Folder,
-    truth: &mut Keeper,
-    scheme: usize,
+    halt: Option<Halt>,
     options: &Options<'_>,
-) -> Result<Turn> {
-    let id = &plan.schemes[scheme].id;
-    (options.progress)(&format!("{id}: traffic"));
-    folder.event("turn", json!({ "scheme": id }))?;
-    let traffic = world.traffic(scheme).with_context(|| format!("traffic of scheme {id}"))?;
-    truth.seal(plan, id, &traffic);
-    folder.write_json("truth.sealed", truth.sealed())?;
-    let sent: u64 = traffic.sent.values().sum();
-    let counted = truth.sealed().counted_sha256.get(id);
-    folder.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
-    (options.progress)(&format!("{id}: {sent} packets sent; rebuilding"));
-    let case = case::build(plan, &traffic.tape)?;
-    let outcome = world
-        .reconstruct(scheme, &case)
-        .with_context(|| format!("reconstruction of scheme {id}"))?;
-    let gap = outcome.finding.as_ref().err().map(ToString::to_string);
-    folder
-        .event("rebuilt", json!({ "scheme": id, "seconds": outcome.reconstruct_s, "gap": gap }))?;
-    Ok(Turn { scheme, traffic, case, outcome })
-}
-
-/// What a turn leaves besides its row: graph, histograms, reports.
-fn evidence(plan: &Plan, folder: &Folder, turn: &Turn, options: &Options<'_>) -> Result<()> {
-    let id = &plan.schemes[turn.scheme].id;
-    let graph = match &turn.outcome.finding {
-        Ok(finding) => serde_json::to_value(finding)?,
-        Err(gap) => serde_json::to_value(gap)?,
-    };
-    folder.write_json(&format!("graph/{id}.json"), &graph)?;
-    if let Some(log) = latency::log(&turn.outcome, turn.traffic.seconds)? {
-        folder.write(&format!("hdr/{id}.{}.hlog", options.datapath), log)?;
+) -> (Option<u64>, Option<Halt>) {
+    if options.keep {
+        return (None, halt);
     }
-    for (i, report) in turn.outcome.reports.iter().enumerate() {
-        folder.write(&format!("reports/{id}/{i:05}.report"), report)?;
+    match world.remove() {
+        Ok(left) => (Some(left), halt),
+        Err(error) => {
+            let mut halt = halt.unwrap_or_else(Halt::unremoved);
+            halt.reasons.push(format!("removal: {error:#}; try `ashiato gc`"));
+            (None, Some(halt))
+        }
     }
-    Ok(())
 }
 
 fn summarise(
     plan: &Plan,
     truth: &Keeper,
     turns: &[Turn],
-    left: Option<u64>,
+    (left, halt): (Option<u64>, Option<&Halt>),
     started: Instant,
     options: &Options<'_>,
 ) -> Result<Summary> {
     let map = plan.map()?;
     let mut rows = vec![];
     let mut packets = summary::Packets::default();
-    let mut reasons = vec![];
+    let mut reasons = halt.map_or_else(Vec::new, |h| h.reasons.clone());
+    let halted = reasons.len();
     for turn in turns {
         let row = rows::row(plan, truth.open(), &map, turn, options)?;
         packets.add(&row.packets);
@@ -159,19 +129,15 @@ fn summarise(
         rows.push(row);
     }
     rows::share_control(&mut rows);
-    let effects = effects::judge(&plan.effects, &rows, options.world);
-    let outcome = match (reasons.is_empty(), effects.iter().all(|e| e.met)) {
-        (false, _) => Ending::Void,
-        (true, true) => Ending::Met,
-        (true, false) => Ending::Missed,
-    };
+    let effects = effects::judge(plan, &rows, options.world);
+    let met = effects.iter().all(|e| e.met);
     Ok(Summary {
         schema: summary::SCHEMA.into(),
         run: options.id.clone(),
         scenario: plan.name.clone(),
         world: options.world.into(),
         seed: plan.seed,
-        outcome,
+        outcome: outcome(halt, reasons.len() > halted, met),
         reasons,
         plan_sha256: plan.sha256(),
         truth_sha256: truth.sealed().expected_sha256.clone(),
@@ -182,6 +148,31 @@ fn summarise(
         effects,
         left_behind: left,
     })
+}
+
+/// A stop is what somebody wanted; void rows are worse than missing ones.
+fn outcome(halt: Option<&Halt>, void: bool, met: bool) -> Ending {
+    match halt.map(|h| h.ending) {
+        Some(Ending::Stopped) => Ending::Stopped,
+        _ if void => Ending::Void,
+        Some(ending) => ending,
+        None if met => Ending::Met,
+        None => Ending::Missed,
+    }
+}
+
+fn exit(summary: &Summary, halt: Option<&Halt>) -> Exit {
+    match (summary.outcome, halt) {
+        (Ending::Stopped, Some(Halt { exit: Exit::Interrupted, .. })) => {
+            match summary.left_behind {
+                Some(0) => Exit::Interrupted,
+                // Interrupted, but something stands.
+                _ => Exit::Stopped,
+            }
+        }
+        (Ending::Partial, Some(halt)) => halt.exit,
+        (outcome, _) => outcome.exit(),
+    }
 }
 
 /// 32 bytes of the system's randomness.

@@ -1,6 +1,7 @@
 //! Rows of the summary, made from turns and the opened truth.
 
-use super::{Options, Turn, convergence, latency, scheme};
+use super::turn::Turn;
+use super::{Options, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
 use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
 use crate::truth::Opened;

@@ -5,8 +5,10 @@ use ashiato::plan::{
     CasePlan, Class, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan, RoutePlan,
     RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
+use ashiato::summary::Summary;
+use ashiato::truth::Opened;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use traceback::case::Filter;
 use traceback::invariant::Key;
@@ -139,10 +141,35 @@ fn flow(routers: usize, v6: bool) -> Flow {
     }
 }
 
-fn scheme(id: &str) -> SchemePlan {
+/// A turn of a scheme in a plan.
+pub(crate) fn scheme(id: &str) -> SchemePlan {
     let ceiling = ashiato::plan::Ceiling { router: 1.0, r#as: 1.0, nation: 1.0 };
     let params = if id == "fms" { serde_json::json!({"p": 0.25}) } else { serde_json::json!({}) };
     SchemePlan { id: id.into(), params, ceiling, expected_false_routers: None }
+}
+
+/// The summary of a run folder, which must hold every file that a run leaves, each as its sum says.
+pub(crate) fn whole_folder(folder: &Path) -> Summary {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let sums = read("SHA256SUMS");
+    for name in [
+        "scenario.toml",
+        "plan.json",
+        "truth.sealed",
+        "truth.json",
+        "events.ndjson",
+        "provenance.json",
+        "summary.json",
+        "report.html",
+    ] {
+        assert!(sums.lines().any(|l| l.ends_with(&format!("  {name}"))), "no sum of {name}");
+    }
+    let mut check = Command::new("sha256sum");
+    let checked = check.args(["--check", "--quiet", "SHA256SUMS"]).current_dir(folder).status();
+    assert!(checked.unwrap().success());
+    let opened: Opened = serde_json::from_str(&read("truth.json")).unwrap();
+    assert!(opened.agrees(&serde_json::from_str(&read("truth.sealed")).unwrap()));
+    serde_json::from_str(&read("summary.json")).unwrap()
 }
 
 /// Everything on this host that a run could leave behind, as text.

@@ -1,0 +1,263 @@
+//! Attack graphs as SVG: what was true beside what a scheme found, over the map of the plan.
+
+use super::layout::{BOX, Layout, ROW, Spot};
+use crate::plan::Plan;
+use maud::{Markup, html};
+use std::collections::{BTreeMap, BTreeSet};
+use traceback::RouterId;
+use traceback::case::Gap;
+use traceback::graph::{Edge, Finding, path_edges};
+
+/// How far a line bows.
+const BOW: f64 = 34.0;
+
+/// What one scheme's drawing shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawing {
+    /// Scheme id.
+    pub scheme: String,
+    /// The true attack paths, the router nearest the attacker first.
+    pub truth: BTreeSet<Vec<RouterId>>,
+    /// What the scheme found.
+    pub finding: Result<Finding, Gap>,
+}
+
+/// How a thing is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ink {
+    /// True and found.
+    Right,
+    /// True and not found.
+    Missing,
+    /// Found and not true.
+    Wrong,
+}
+
+impl Ink {
+    const ALL: [Self; 3] = [Self::Missing, Self::Right, Self::Wrong];
+
+    /// Also the name of its style.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Right => "correct",
+            Self::Missing => "missing",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// Routers and edges that truth or a scheme names.
+#[derive(Debug, Clone, Default)]
+struct Facts {
+    routers: BTreeMap<RouterId, u16>,
+    edges: BTreeSet<Edge>,
+}
+
+impl Facts {
+    fn of_edges(edges: BTreeSet<Edge>) -> Self {
+        Self { routers: edges.iter().map(|e| (e.from, e.distance)).collect(), edges }
+    }
+
+    fn of_routers(routers: impl IntoIterator<Item = RouterId>) -> Self {
+        Self { routers: routers.into_iter().map(|r| (r, 0)).collect(), edges: BTreeSet::new() }
+    }
+}
+
+impl Drawing {
+    /// Both sides under a heading.
+    pub(super) fn html(&self, plan: &Plan) -> Markup {
+        let edges = self.truth.iter().flat_map(|p| path_edges(p)).collect();
+        let truth = Facts::of_edges(edges);
+        let (wanted, said, note) = self.compared(&truth);
+        let mut named = said.routers.clone();
+        named.extend(&truth.routers);
+        let layout = Layout::of(plan, &named);
+        let (left, right) = (Side::new(&truth, &truth), Side::new(&wanted, &said));
+        let count = self.truth.len();
+        let paths = format!("{count} attack path{}", if count == 1 { "" } else { "s" });
+        html! {
+            h3 { (self.scheme) }
+            div class="pair" {
+                (left.figure(&layout, "Truth", &paths, None))
+                (right.figure(&layout, "Found", &right.tally(), note))
+            }
+        }
+    }
+
+    /// What the scheme should have named, what it named, and what is to be said besides.
+    fn compared(&self, truth: &Facts) -> (Facts, Facts, Option<String>) {
+        match &self.finding {
+            Ok(Finding::Paths(graph)) => {
+                let note = match graph.set_aside {
+                    0 => None,
+                    n => Some(format!("{n} candidates beyond these were set aside.")),
+                };
+                (truth.clone(), Facts::of_edges(graph.edges.clone()), note)
+            }
+            Ok(Finding::Ingress { routers }) => {
+                let entries = self.truth.iter().filter_map(|p| p.first().copied());
+                let note = "The scheme names where attack traffic entered, not its paths.";
+                let said = Facts::of_routers(routers.iter().copied());
+                (Facts::of_routers(entries), said, Some(note.into()))
+            }
+            Ok(Finding::Classes { packets }) => {
+                let classes = packets.len();
+                let note = format!("The scheme tells {classes} classes apart and names no router.");
+                (Facts::default(), Facts::default(), Some(note))
+            }
+            Err(gap) => (truth.clone(), Facts::default(), Some(format!("No finding: {gap}."))),
+        }
+    }
+}
+
+/// One side of a drawing.
+struct Side {
+    routers: BTreeMap<RouterId, Ink>,
+    edges: Vec<(Edge, Ink)>,
+}
+
+impl Side {
+    fn new(wanted: &Facts, said: &Facts) -> Self {
+        let ink = |wanted, said| match (wanted, said) {
+            (true, true) => Ink::Right,
+            (true, false) => Ink::Missing,
+            (false, _) => Ink::Wrong,
+        };
+        let router = |r| (r, ink(wanted.routers.contains_key(&r), said.routers.contains_key(&r)));
+        let edge = |e: &Edge| (*e, ink(wanted.edges.contains(e), said.edges.contains(e)));
+        Self {
+            routers: wanted
+                .routers
+                .keys()
+                .chain(said.routers.keys())
+                .copied()
+                .map(router)
+                .collect(),
+            edges: wanted.edges.union(&said.edges).map(edge).collect(),
+        }
+    }
+
+    /// Such as "5 edges correct, 1 missing, 0 wrong", or the same of routers where no edge is named.
+    fn tally(&self) -> String {
+        let (what, inks): (_, Vec<Ink>) = if self.edges.is_empty() {
+            ("routers", self.routers.values().copied().collect())
+        } else {
+            ("edges", self.edges.iter().map(|(_, ink)| *ink).collect())
+        };
+        let count = |ink| inks.iter().filter(|i| **i == ink).count();
+        let [missing, right, wrong] = Ink::ALL.map(count);
+        format!("{right} {what} correct, {missing} missing, {wrong} wrong")
+    }
+
+    fn figure(&self, layout: &Layout, title: &str, what: &str, note: Option<String>) -> Markup {
+        let (width, height) = layout.size;
+        let label = format!("{title}: {what}");
+        // Letters stay readable on a phone, where the drawing scrolls, and do not grow huge.
+        let style = format!("min-width:{:.0}px;max-width:{:.0}px", width * 0.8, width * 1.3);
+        html! {
+            figure {
+                figcaption { b { (title) } " " (what) @if let Some(note) = note { br; em { (note) } } }
+                div class="wide" {
+                    svg viewBox=(format!("0 0 {width:.0} {height:.0}")) role="img"
+                        aria-label=(label) style=(style) {
+                        title { (label) }
+                        (bands(layout))
+                        @for (a, b) in &layout.links {
+                            path class="link" d=(line(&layout.spots[a], &layout.spots[b]).0) {}
+                        }
+                        @for ink in Ink::ALL { (self.edges(layout, ink)) }
+                        @for (id, spot) in &layout.spots { (node(spot, self.routers.get(id))) }
+                        (node(&layout.victim, Some(&Ink::Right)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The edges of one ink; what is wrong comes last, over everything else.
+    fn edges(&self, layout: &Layout, ink: Ink) -> Markup {
+        html! {
+            @for (edge, _) in self.edges.iter().filter(|(_, i)| *i == ink) {
+                @let to = edge.to.map_or(Some(&layout.victim), |to| layout.spots.get(&to));
+                @if let (Some(from), Some(to)) = (layout.spots.get(&edge.from), to) {
+                    @let (line, head) = line(from, to);
+                    g class=(ink.word()) {
+                        title { (ink.word()) ": " (from.name) " to " (to.name) }
+                        path d=(line) {}
+                        polygon points=(head) {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn bands(layout: &Layout) -> Markup {
+    html! {
+        @for (i, band) in layout.bands.iter().enumerate() {
+            rect class=(format!("band n{}", i % 6)) x="0" y=(band.top) width=(layout.size.0)
+                height=(band.height) {}
+            text class="nation" x="6" y=(band.top + 14.0) { (band.nation) }
+        }
+    }
+}
+
+fn node(spot: &Spot, ink: Option<&Ink>) -> Markup {
+    let (x, y) = spot.at;
+    let class = ink.map_or("idle", |ink| ink.word());
+    html! {
+        g class=(class) {
+            title { (spot.name) ", " (spot.nation) ": " (ink.map_or("not on a path", |i| i.word())) }
+            rect class="box" x=(x - spot.width / 2.0) y=(y - BOX / 2.0) width=(spot.width)
+                height=(BOX) rx="4" {}
+            text x=(x) y=(y + 4.0) text-anchor="middle" { (spot.name) }
+        }
+    }
+}
+
+/// The way from one box to another, and the corners of its arrow's head.
+fn line(from: &Spot, to: &Spot) -> (String, String) {
+    if (from.at.0 - to.at.0).abs() > 1.0 && from.column.abs_diff(to.column) <= 1 {
+        return swing(from, to);
+    }
+    let (a, b) = (from.at, to.at);
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    let near = from.column == to.column && dy.abs() < 1.5 * ROW;
+    // Past other boxes it bows, so that it does not hide behind them.
+    let bow = if near { 0.0 } else { BOW / dx.hypot(dy).max(1.0) };
+    let middle = (f64::midpoint(a.0, b.0) + bow * dy, f64::midpoint(a.1, b.1) - bow * dx);
+    let (start, end) = (edge_of(from, middle), edge_of(to, middle));
+    let ([sx, sy], [mx, my], [ex, ey]) = (start.into(), middle.into(), end.into());
+    (format!("M{sx:.1} {sy:.1}Q{mx:.1} {my:.1} {ex:.1} {ey:.1}"), head(middle, end))
+}
+
+/// Between neighbouring columns, from side to side: the space between them is free of boxes.
+fn swing(from: &Spot, to: &Spot) -> (String, String) {
+    let side = (to.at.0 - from.at.0).signum();
+    let (sx, sy) = (from.at.0 + side * from.width / 2.0, from.at.1);
+    let (ex, ey) = (to.at.0 - side * to.width / 2.0, to.at.1);
+    let mx = f64::midpoint(sx, ex);
+    (
+        format!("M{sx:.1} {sy:.1}C{mx:.1} {sy:.1} {mx:.1} {ey:.1} {ex:.1} {ey:.1}"),
+        head((mx, ey), (ex, ey)),
+    )
+}
+
+/// Where the way from a box's middle to a point leaves the box.
+fn edge_of(spot: &Spot, towards: (f64, f64)) -> (f64, f64) {
+    let (dx, dy) = (towards.0 - spot.at.0, towards.1 - spot.at.1);
+    let share = |half: f64, d: f64| if d.abs() < 1e-9 { f64::INFINITY } else { half / d.abs() };
+    let t = share(spot.width / 2.0, dx).min(share(BOX / 2.0, dy)).min(1.0);
+    (spot.at.0 + dx * t, spot.at.1 + dy * t)
+}
+
+/// A triangle that points at `end`.
+fn head(from: (f64, f64), end: (f64, f64)) -> String {
+    let (dx, dy) = (end.0 - from.0, end.1 - from.1);
+    let length = dx.hypot(dy).max(1e-9);
+    let (ux, uy) = (dx / length * 8.0, dy / length * 8.0);
+    let (x, y) = (end.0 - ux, end.1 - uy);
+    let (wx, wy) = (uy / 2.0, ux / 2.0);
+    let corners = [end, (x - wx, y + wy), (x + wx, y - wy)];
+    corners.map(|(x, y)| format!("{x:.1},{y:.1}")).join(" ")
+}

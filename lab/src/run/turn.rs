@@ -1,0 +1,134 @@
+//! The turns of a run, and what ends them early.
+
+use super::{Options, case, folder::Folder, latency};
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::plan::Plan;
+use crate::report::Drawing;
+use crate::summary::Ending;
+use crate::truth::Keeper;
+use crate::world::{Outcome, Traffic, World};
+use anyhow::{Context, Result};
+use serde_json::json;
+use traceback::case::Case;
+
+/// One scheme's turn, as it came out.
+pub(super) struct Turn {
+    /// Position of the scheme in the plan.
+    pub scheme: usize,
+    /// What was sent and seen.
+    pub traffic: Traffic,
+    /// The case that was made of it.
+    pub case: Case,
+    /// What the scheme made of the case.
+    pub outcome: Outcome,
+}
+
+/// Why a run ends before all its turns are through.
+pub(super) struct Halt {
+    /// [`Ending::Stopped`] where somebody wanted it so, else [`Ending::Partial`].
+    pub ending: Ending,
+    /// The exit code, as long as everything is removed.
+    pub exit: Exit,
+    /// What happened in which turn, and what is missing.
+    pub reasons: Vec<String>,
+}
+
+impl Halt {
+    /// An error in the turn of this scheme, which with all later ones has no row.
+    fn new(plan: &Plan, scheme: usize, error: &anyhow::Error) -> Self {
+        let (ending, exit) = match Exit::of(error) {
+            exit @ (Exit::Interrupted | Exit::Stopped) => (Ending::Stopped, exit),
+            Exit::Internal => (Ending::Partial, Exit::Partial),
+            exit => (Ending::Partial, exit),
+        };
+        let ids: Vec<&str> = plan.schemes.iter().map(|s| s.id.as_str()).collect();
+        let (turn, all, id) = (scheme + 1, ids.len(), ids[scheme]);
+        let missing = ids[scheme..].join(", ");
+        let reasons = vec![
+            format!("turn {turn} of {all} ({id}): {error:#}"),
+            format!("{scheme} of {all} turns are complete; there is no row of {missing}"),
+        ];
+        Self { ending, exit, reasons }
+    }
+
+    /// A world that could not be removed after its last turn.
+    pub(super) fn unremoved() -> Self {
+        Self { ending: Ending::Partial, exit: Exit::Internal, reasons: vec![] }
+    }
+}
+
+/// Gives every scheme its turn, until one fails or the run is stopped.
+pub(super) fn take(
+    plan: &Plan,
+    world: &mut dyn World,
+    folder: &mut Folder,
+    truth: &mut Keeper,
+    options: &Options<'_>,
+) -> (Vec<Turn>, Option<Halt>) {
+    let mut turns = vec![];
+    for scheme in 0..plan.schemes.len() {
+        let turn =
+            interrupt::check().and_then(|()| one(plan, world, folder, truth, scheme, options));
+        match turn {
+            Ok(turn) => turns.push(turn),
+            Err(error) => return (turns, Some(Halt::new(plan, scheme, &error))),
+        }
+    }
+    (turns, None)
+}
+
+fn one(
+    plan: &Plan,
+    world: &mut dyn World,
+    folder: &mut Folder,
+    truth: &mut Keeper,
+    scheme: usize,
+    options: &Options<'_>,
+) -> Result<Turn> {
+    let id = &plan.schemes[scheme].id;
+    (options.progress)(&format!("{id}: traffic"));
+    folder.event("turn", json!({ "scheme": id }))?;
+    let traffic = world.traffic(scheme).context("traffic")?;
+    truth.seal(plan, id, &traffic);
+    folder.write_json("truth.sealed", truth.sealed())?;
+    let sent: u64 = traffic.sent.values().sum();
+    let counted = truth.sealed().counted_sha256.get(id);
+    folder.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
+    (options.progress)(&format!("{id}: {sent} packets sent; rebuilding"));
+    let case = case::build(plan, &traffic.tape)?;
+    let outcome = world.reconstruct(scheme, &case).context("reconstruction")?;
+    let gap = outcome.finding.as_ref().err().map(ToString::to_string);
+    folder
+        .event("rebuilt", json!({ "scheme": id, "seconds": outcome.reconstruct_s, "gap": gap }))?;
+    Ok(Turn { scheme, traffic, case, outcome })
+}
+
+impl Turn {
+    /// Its attack graph, true and found.
+    pub(super) fn drawing(&self, plan: &Plan, truth: &Keeper) -> Drawing {
+        let scheme = plan.schemes[self.scheme].id.clone();
+        let truth = truth.open().paths(&scheme);
+        Drawing { scheme, truth, finding: self.outcome.finding.clone() }
+    }
+}
+
+/// What a turn leaves besides its row: graph, histograms, reports.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub(super) fn keep(plan: &Plan, folder: &Folder, turn: &Turn, options: &Options<'_>) -> Result<()> {
+    let id = &plan.schemes[turn.scheme].id;
+    let graph = match &turn.outcome.finding {
+        Ok(finding) => serde_json::to_value(finding)?,
+        Err(gap) => serde_json::to_value(gap)?,
+    };
+    folder.write_json(&format!("graph/{id}.json"), &graph)?;
+    if let Some(log) = latency::log(&turn.outcome, turn.traffic.seconds)? {
+        folder.write(&format!("hdr/{id}.{}.hlog", options.datapath), log)?;
+    }
+    for (i, report) in turn.outcome.reports.iter().enumerate() {
+        folder.write(&format!("reports/{id}/{i:05}.report"), report)?;
+    }
+    Ok(())
+}
