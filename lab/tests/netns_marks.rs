@@ -9,6 +9,7 @@ use ashiato::netns::layout::CONTROL;
 use ashiato::netns::{NetnsWorld, RunPaths, within};
 use ashiato::plan::{Plan, Room, RoomKind};
 use ashiato::run::case;
+use ashiato::scenario::spec::Datapath;
 use ashiato::sim::Sim;
 use ashiato::traffic::{self, Tag, tag};
 use ashiato::world::{Outcome, Traffic, World};
@@ -32,21 +33,31 @@ fn both_worlds_mark_every_packet_alike() {
     if !root() {
         return;
     }
-    for (v6, process_per_router, kind) in [
-        (false, false, RoomKind::Option),
-        (true, true, RoomKind::Option),
-        (false, true, RoomKind::Payload),
+    use Datapath::{Afpacket, Tc, Xdp, XdpPass};
+    for (datapath, v6, process_per_router, kind) in [
+        (Afpacket, false, false, RoomKind::Option),
+        (Afpacket, true, true, RoomKind::Option),
+        (Afpacket, false, true, RoomKind::Payload),
+        (Tc, false, false, RoomKind::Option),
+        (Tc, true, true, RoomKind::Option),
+        (Tc, false, false, RoomKind::Payload),
+        (Xdp, false, false, RoomKind::Option),
+        (Xdp, true, true, RoomKind::Option),
+        (Xdp, false, false, RoomKind::Payload),
+        (XdpPass, false, false, RoomKind::Option),
+        (XdpPass, true, true, RoomKind::Payload),
     ] {
         let room = Some(Room { kind, records: ROUTERS });
         let schemes = SCHEMES.map(scheme).into();
-        alike(&Plan { process_per_router, room, schemes, ..line(ROUTERS, v6, true) });
+        println!("{datapath:?}, v6 {v6}, {kind:?}");
+        alike(&Plan { process_per_router, room, schemes, ..line(ROUTERS, v6, true) }, datapath);
     }
 }
 
-fn alike(plan: &Plan) {
+fn alike(plan: &Plan, datapath: Datapath) {
     let id = run_id();
     let dir = state(&id);
-    let paths = RunPaths { id, dir: dir.clone() };
+    let paths = RunPaths { id, dir: dir.clone(), datapath };
     let mut netns = NetnsWorld::up(plan.clone(), paths, &|_| {}).unwrap();
     let mut sim = Sim::new(Arc::new(plan.clone()));
     for turn in 0..plan.schemes.len() {

@@ -11,6 +11,7 @@ use ashiato::netns::actor::Config;
 use ashiato::netns::{NetnsWorld, RunPaths, within};
 use ashiato::plan::{Plan, Source};
 use ashiato::process::Process;
+use ashiato::scenario::spec::Datapath;
 use ashiato::scope::{Gate, OutOfScope};
 use ashiato::traffic;
 use std::fs;
@@ -65,7 +66,12 @@ fn actors_refuse_wrong_places_and_plans() {
     let plan = line(2, false, false);
     let id = run_id();
     let dir = state(&id);
-    let world = NetnsWorld::up(plan.clone(), RunPaths { id, dir: dir.clone() }, &|_| {}).unwrap();
+    let world = NetnsWorld::up(
+        plan.clone(),
+        RunPaths { id, dir: dir.clone(), datapath: Datapath::Afpacket },
+        &|_| {},
+    )
+    .unwrap();
     let space = world.layout().host(0).clone();
     let inode = |path: &Path| fs::metadata(path).unwrap().ino();
     let good = Config {

@@ -9,6 +9,7 @@ mod support;
 
 use ashiato::netns::{NetnsWorld, RunPaths, within};
 use ashiato::plan::Plan;
+use ashiato::scenario::spec::Datapath;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use support::{line, root, run_id, snapshot, state, unchanged};
@@ -16,7 +17,11 @@ use support::{line, root, run_id, snapshot, state, unchanged};
 fn up(plan: Plan) -> anyhow::Result<NetnsWorld> {
     let id = run_id();
     let dir = state(&id);
-    let world = NetnsWorld::up(plan, RunPaths { id, dir: dir.clone() }, &|_| {});
+    let world = NetnsWorld::up(
+        plan,
+        RunPaths { id, dir: dir.clone(), datapath: Datapath::Afpacket },
+        &|_| {},
+    );
     // Nothing runs here that would fill it.
     std::fs::remove_dir_all(dir).unwrap();
     world

@@ -14,8 +14,9 @@ const SWITCHES: [(u32, &str); 5] = [
     (0x0000_0017, "transmit checksum"),
     (0x0000_001f, "TCP segmentation"),
     (0x0000_0024, "generic segmentation"),
-    (0x0000_002c, "generic receive merging"),
+    (SET_MERGING, "generic receive merging"),
 ];
+const SET_MERGING: u32 = 0x0000_002c;
 
 /// `struct ethtool_value`.
 #[repr(C)]
@@ -32,7 +33,7 @@ struct Value {
 pub fn offloads_off(interface: &str) -> io::Result<()> {
     let fd = socket()?;
     for (command, what) in SWITCHES {
-        match set(&fd, interface, command) {
+        match set(&fd, interface, command, 0) {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
             Err(e) => {
                 let message = format!("cannot turn {what} of {interface} off: {e}");
@@ -42,6 +43,14 @@ pub fn offloads_off(interface: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Turns the merging of received frames on.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn merging_on(interface: &str) -> io::Result<()> {
+    set(&socket()?, interface, SET_MERGING, 1)
 }
 
 fn socket() -> io::Result<OwnedFd> {
@@ -54,12 +63,12 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-fn set(fd: &OwnedFd, interface: &str, command: u32) -> io::Result<()> {
+fn set(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<()> {
     let name = interface.as_bytes();
     if name.is_empty() || name.len() >= libc::IFNAMSIZ {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut value = Value { command, data: 0 };
+    let mut value = Value { command, data };
     // SAFETY: all-zero bytes are a valid request.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name) {

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, ensure};
 use ashiato::netns::{NetnsWorld, RunPaths};
 use ashiato::plan::Plan;
 use ashiato::resolve;
+use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -108,7 +109,13 @@ fn ours(plan: &Plan) -> anyhow::Result<Row> {
     let id = ulid::Ulid::new().to_string();
     let dir = std::env::temp_dir().join(&id);
     let row = Row::of(
-        || NetnsWorld::up(plan.clone(), RunPaths { id, dir: dir.clone() }, &|_| {}),
+        || {
+            NetnsWorld::up(
+                plan.clone(),
+                RunPaths { id, dir: dir.clone(), datapath: Datapath::Afpacket },
+                &|_| {},
+            )
+        },
         |world| {
             let removed = world.down()?;
             ensure!(removed.left.is_empty(), "left behind: {:?}", removed.left);

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let scenario = scenario::parse("three-nations.toml", SCENARIO, &Overrides::default())
         .map_err(|r| Exit::Internal.refuse(r))?;
     let plan = resolve::plan(&scenario).map_err(|r| Exit::Internal.refuse(r))?;
-    let datapath = scenario.spec.datapath.word();
+    let datapath = scenario.spec.datapath;
     let out = args.out.as_deref();
     let (ran, folder) = run::one(plan, SCENARIO, world, datapath, out, false)?;
     run::show(&ran.summary, &folder, args.format)?;

@@ -8,6 +8,7 @@ use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
 use crate::report;
 use crate::run::{self, Options, Ran};
+use crate::scenario::spec::Datapath;
 use crate::sim::Sim;
 use crate::summary::Summary;
 use crate::world::World;
@@ -90,7 +91,7 @@ pub fn run(args: &Args) -> Result<Exit> {
             (out, _) => out.clone(),
         };
         let text = std::fs::read_to_string(&args.given.file)?;
-        let datapath = scenario.spec.datapath.word();
+        let datapath = scenario.spec.datapath;
         let (ran, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
         show(&ran.summary, &folder, args.format)?;
         if !matches!(ran.exit, Exit::Met | Exit::Missed | Exit::Void | Exit::Partial) {
@@ -111,7 +112,7 @@ pub fn one(
     plan: Plan,
     scenario: &str,
     world: WorldName,
-    datapath: &str,
+    datapath: Datapath,
     out: Option<&Path>,
     keep: bool,
 ) -> Result<(Ran, PathBuf)> {
@@ -131,7 +132,7 @@ pub fn one(
         id: id.clone(),
         scenario: scenario.into(),
         world: world.word(),
-        datapath: if netns { datapath.into() } else { "sim".into() },
+        datapath: if netns { datapath.word().into() } else { "sim".into() },
         tolerance: if netns { TOLERANCE } else { 0.0 },
         keep,
         progress: &say,
@@ -140,7 +141,7 @@ pub fn one(
     let mut place: Box<dyn World> = match world {
         WorldName::Sim => Box::new(Sim::new(plan.clone())),
         WorldName::Netns => {
-            let paths = RunPaths { id, dir: std::path::absolute(&path)? };
+            let paths = RunPaths { id, dir: std::path::absolute(&path)?, datapath };
             let mut world = NetnsWorld::up(plan.as_ref().clone(), paths, &say)?;
             if keep {
                 world.keep();

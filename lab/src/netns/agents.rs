@@ -231,7 +231,7 @@ fn vantage(
         },
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: config::Datapath::Afpacket,
+        datapath: layout.datapath.agent(),
         filter,
         ports: space.ports.iter().zip(neighbours).map(node).collect(),
         hlog: None,

@@ -5,6 +5,7 @@
 
 use super::layout::{Layout, Port, Space};
 use super::space;
+use crate::scenario::spec::Datapath;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::ethtool;
 use futures_util::future::try_join_all;
@@ -25,7 +26,11 @@ pub(crate) fn build(layout: &Layout) -> Result<()> {
         let inside = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let handles = spaces(layout, &runtime)?;
-            runtime.block_on(connect(layout, &handles))?;
+            match layout.middle() {
+                None => runtime.block_on(connect(layout, &handles))?,
+                Some(middle) => runtime.block_on(connect_through(layout, middle, &handles))?,
+            }
+            runtime.block_on(furnish(layout, &handles))?;
             offloads(layout)
         });
         match inside.join() {
@@ -102,7 +107,35 @@ async fn connect(layout: &Layout, handles: &[Handle]) -> Result<()> {
             )
         })?;
     }
-    // A link carries when both its ends are up, and a route needs a link that is up.
+    Ok(())
+}
+
+/// Two veth pairs for each link, whose inner ends meet in the middle.
+async fn connect_through(layout: &Layout, middle: &Space, handles: &[Handle]) -> Result<()> {
+    let file = File::open(middle.path()).with_context(|| format!("cannot open {}", middle.name))?;
+    let at = layout.spaces.iter().position(|s| s == middle).context("no middle")?;
+    for (link, wire) in layout.wires.iter().enumerate() {
+        for (end, side) in wire.iter().zip(0..) {
+            let port = &layout.spaces[end.space].ports[end.port];
+            let (name, index) = (format!("w{link}-{side}"), Layout::middle_index(link, side));
+            let peer = LinkMessageBuilder::<LinkUnspec>::default()
+                .name(name.clone())
+                .index(index)
+                .mtu(u32::from(port.mtu))
+                .setns_by_fd(file.as_raw_fd());
+            let pair = port_message(LinkVeth::new(&port.name, &name), port)
+                .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
+            let what = || format!("cannot make {name} of link {link} in {}", middle.name);
+            handles[end.space].link().add(pair.build()).execute().await.with_context(what)?;
+            let up = LinkUnspec::new_with_index(index).up().build();
+            handles[at].link().set(up).execute().await.with_context(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// Addresses and routes. A link carries when both its ends are up, and a route needs a link that is up.
+async fn furnish(layout: &Layout, handles: &[Handle]) -> Result<()> {
     try_join_all(layout.spaces.iter().zip(handles).map(|(s, h)| addresses(s, h))).await?;
     try_join_all(layout.spaces.iter().zip(handles).map(|(s, h)| routes(s, h))).await?;
     Ok(())
@@ -166,12 +199,23 @@ async fn routes(space: &Space, handle: &Handle) -> Result<()> {
 /// Frames must reach the agents as they were sent: no merging, no splitting, no checksum left for
 /// hardware that is not there.
 fn offloads(layout: &Layout) -> Result<()> {
-    for space in layout.spaces.iter().filter(|s| !s.ports.is_empty()) {
+    for (at, space) in layout.spaces.iter().enumerate().filter(|(_, s)| !s.ports.is_empty()) {
         space::enter(&space.path())?;
         for port in &space.ports {
             ethtool::offloads_off(&port.name).with_context(|| {
                 format!("cannot turn offloads of {} in {} off", port.name, space.name)
             })?;
+            if layout.datapath == Datapath::Xdp && at < layout.routers() {
+                // A virtual link takes redirected frames only where its end polls, which this makes
+                // it do until an agent's program sits there.
+                ethtool::merging_on(&port.name).with_context(|| format!("{}", port.name))?;
+            }
+        }
+    }
+    for link in 0..layout.middle().map_or(0, |_| layout.wires.len()) {
+        space::enter(&layout.middle().context("no middle")?.path())?;
+        for side in 0..2 {
+            ethtool::offloads_off(&format!("w{link}-{side}")).context("wires")?;
         }
     }
     Ok(())

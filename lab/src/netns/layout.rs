@@ -3,6 +3,7 @@
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
 use crate::plan::{Node, Plan};
+use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,7 +24,10 @@ pub struct Layout {
     pub spaces: Vec<Space>,
     /// Links in the plan's order, as positions of spaces and ports.
     pub wires: Vec<[Socket; 2]>,
+    /// How agents meet packets.
+    pub datapath: Datapath,
     routers: usize,
+    hosts: usize,
 }
 
 /// One end of a wire.
@@ -133,16 +137,22 @@ impl Layout {
     ///
     /// # Errors
     /// When the plan contradicts itself: a link or route that names no node of it.
-    pub fn of(plan: &Plan, run: &str) -> anyhow::Result<Self> {
-        let mut layout = Self { spaces: vec![], wires: vec![], routers: plan.routers.len() };
+    pub fn of(plan: &Plan, run: &str, datapath: Datapath) -> anyhow::Result<Self> {
+        let (routers, hosts) = (plan.routers.len(), plan.hosts.len());
+        let mut layout = Self { spaces: vec![], wires: vec![], datapath, routers, hosts };
         let mut names = BTreeSet::new();
         for (i, router) in plan.routers.iter().enumerate() {
             let name = unique(&mut names, run, &router.name, 'r', i);
             let id = std::net::Ipv4Addr::from(router.id);
-            layout.push(name, Some(id.into()), !router.deployed);
+            let by_kernel = !router.deployed || datapath != Datapath::Afpacket;
+            layout.push(name, Some(id.into()), by_kernel);
         }
         for (i, host) in plan.hosts.iter().enumerate() {
             let name = unique(&mut names, run, &host.name, 'h', i);
+            layout.push(name, None, false);
+        }
+        if datapath == Datapath::Xdp {
+            let name = unique(&mut names, run, "wires", 'w', 0);
             layout.push(name, None, false);
         }
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
@@ -155,7 +165,8 @@ impl Layout {
 
     /// Two spaces and one wire, to try out a host.
     pub fn trial(run: &str) -> Self {
-        let mut layout = Self { spaces: vec![], wires: vec![], routers: 0 };
+        let (datapath, routers, hosts) = (Datapath::Afpacket, 0, 2);
+        let mut layout = Self { spaces: vec![], wires: vec![], datapath, routers, hosts };
         let [a, b] = ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         for (at, (address, peer)) in [(a, b), (b, a)].into_iter().enumerate() {
             layout.push(format!("{PREFIX}{}-trial{at}", short(run)), None, false);
@@ -163,6 +174,11 @@ impl Layout {
         }
         layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
         layout
+    }
+
+    /// How many of the spaces are routers: the first ones.
+    pub fn routers(&self) -> usize {
+        self.routers
     }
 
     /// A router's space.
@@ -173,6 +189,17 @@ impl Layout {
     /// A host's space.
     pub fn host(&self, i: usize) -> &Space {
         &self.spaces[self.routers + i]
+    }
+
+    /// The space through which all links run, where the datapath needs one.
+    pub fn middle(&self) -> Option<&Space> {
+        (self.datapath == Datapath::Xdp).then(|| &self.spaces[self.routers + self.hosts])
+    }
+
+    /// Index of an interface in the middle: of this link, on the side of its first or second end.
+    pub fn middle_index(link: usize, end: u32) -> u32 {
+        // The loopback has index 1.
+        u32::try_from(link).unwrap_or(u32::MAX / 4) * 2 + end + 2
     }
 
     /// The space where collector and agents run.
@@ -193,8 +220,7 @@ impl Layout {
     }
 
     fn wire(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        // The control space is on no link.
-        let limit = self.spaces.len() - 1;
+        let limit = self.routers + self.hosts;
         for (link, wire) in plan.links.iter().enumerate() {
             let mut sockets = [Socket { space: 0, port: 0 }; 2];
             for (socket, (end, other)) in

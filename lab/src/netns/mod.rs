@@ -16,6 +16,7 @@ mod sinks;
 pub(crate) mod space;
 mod stage;
 mod taps;
+mod wires;
 mod workers;
 mod world;
 

@@ -2,10 +2,12 @@
 //!
 //! A tap is a packet socket with a filter for one flow and a buffer that nobody reads. The kernel
 //! counts what passes the filter whether or not it finds room, so a tap loses nothing and costs the
-//! filter's few instructions for each packet.
+//! filter's few instructions for each packet. Frames that pass the kernel's stack by are counted by
+//! [`super::wires`] instead.
 
 use super::layout::Layout;
 use super::space::within;
+use super::wires::Wires;
 use crate::plan::{Flow, Plan, RoomKind};
 use crate::traffic;
 use anyhow::{Context, Result};
@@ -16,7 +18,16 @@ use traceback::router::ETHERNET;
 
 /// Taps of all routers.
 #[derive(Debug)]
-pub(crate) struct Taps {
+pub(crate) enum Taps<'a> {
+    /// Packet sockets.
+    Sockets(Sockets),
+    /// The wires, and what they had counted before.
+    Wires(&'a Wires, BTreeMap<(usize, u32), u64>),
+}
+
+/// Taps that are packet sockets.
+#[derive(Debug)]
+pub(crate) struct Sockets {
     flows: BTreeMap<(usize, u32), PacketSocket>,
     /// For each router, every packet of the plan's, whatever its flow; one socket for each version
     /// of IP.
@@ -32,12 +43,44 @@ pub(crate) struct Counted {
     pub astray: u64,
 }
 
-impl Taps {
-    /// Opens one tap for each router and flow that is to pass it, and one for the rest.
+impl<'a> Taps<'a> {
+    /// Opens the taps of all routers.
     ///
     /// # Errors
     /// Names the router whose tap does not open.
-    pub(crate) fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
+    pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&'a Wires>) -> Result<Self> {
+        Ok(match wires {
+            Some(wires) => Self::Wires(wires, wires.counts()?),
+            None => Self::Sockets(Sockets::open(plan, layout)?),
+        })
+    }
+
+    /// Reads all counts and closes the taps.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn read(self, plan: &Plan) -> Result<Counted> {
+        let (wires, before) = match self {
+            Self::Sockets(sockets) => return sockets.read(),
+            Self::Wires(wires, before) => (wires, before),
+        };
+        let mut counted = Counted::default();
+        for ((router, flow), count) in wires.counts()? {
+            let count = count - before.get(&(router, flow)).copied().unwrap_or(0);
+            match plan.flows.get(flow as usize) {
+                Some(f) if f.path.contains(&router) => {
+                    counted.flows.insert((router, flow), count);
+                }
+                _ => counted.astray += count,
+            }
+        }
+        Ok(counted)
+    }
+}
+
+impl Sockets {
+    /// Opens one tap for each router and flow that is to pass it, and one for the rest.
+    fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
         let mut taps = Self { flows: BTreeMap::new(), all: vec![] };
         for (router, spec) in plan.routers.iter().enumerate() {
             let passing = plan.flows.iter().filter(|f| f.path.contains(&router));
@@ -56,11 +99,7 @@ impl Taps {
         Ok(taps)
     }
 
-    /// Reads all counts and closes the taps.
-    ///
-    /// # Errors
-    /// When the kernel does not say.
-    pub(crate) fn read(self) -> Result<Counted> {
+    fn read(self) -> Result<Counted> {
         let mut counted = Counted::default();
         let mut seen = vec![0; self.all.len()];
         for (key, socket) in self.flows {
@@ -107,7 +146,7 @@ fn program(plan: &Plan, v6: bool, flow: Option<u32>) -> Vec<Instruction> {
 }
 
 /// Where the payload of the plan's packets begins in a frame.
-fn offset(plan: &Plan, v6: bool) -> u32 {
+pub(crate) fn offset(plan: &Plan, v6: bool) -> u32 {
     let header = traffic::smallest(v6, plan.room.filter(|r| r.kind == RoomKind::Option));
     // The smallest packet is headers and 24 bytes of payload.
     u32::from(header) - 24 + u32::try_from(ETHERNET).unwrap_or(14)

@@ -6,11 +6,13 @@ use super::layout::Layout;
 use super::sinks::{Drained, Sinks};
 use super::stage::{Removed, Stage};
 use super::taps::Taps;
+use super::wires::Wires;
 use super::workers::Nursery;
 use super::{inquiry, neighbour};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::plan::Plan;
+use crate::scenario::spec::Datapath;
 use crate::scope::Gate;
 use crate::traffic;
 use crate::world::{Outcome, Traffic, World};
@@ -37,6 +39,8 @@ pub struct RunPaths {
     pub id: String,
     /// The run folder.
     pub dir: PathBuf,
+    /// How agents meet packets.
+    pub datapath: Datapath,
 }
 
 /// A plan standing in network namespaces. Dropped without [`Self::down`], it removes itself too,
@@ -49,6 +53,7 @@ pub struct NetnsWorld {
     agents: Option<Agents>,
     headquarters: Option<Headquarters>,
     nursery: Nursery,
+    wires: Option<Wires>,
     stage: Stage,
 }
 
@@ -65,13 +70,17 @@ impl NetnsWorld {
             bail!("the plan gives one scheme two turns; make them two runs");
         }
         raise_descriptor_limit()?;
-        let layout = Layout::of(&plan, &run.id)?;
+        let layout = Layout::of(&plan, &run.id, run.datapath)?;
         let (spaces, wires) = (layout.spaces.len(), layout.wires.len());
         progress(&format!("making {spaces} namespaces and {wires} links"));
         let nursery = Nursery::open()?;
         let stage = Stage::raise(layout, &run.id, &run.dir)?;
+        let wires = match stage.layout().middle() {
+            Some(_) => Some(Wires::lay(&plan, stage.layout())?),
+            None => None,
+        };
         let plan = Arc::new(plan);
-        Ok(Self { plan, run, agents: None, headquarters: None, nursery, stage })
+        Ok(Self { plan, run, agents: None, headquarters: None, nursery, wires, stage })
     }
 
     /// The plan that stands here.
@@ -106,6 +115,7 @@ impl NetnsWorld {
     fn strike(&mut self) -> Result<Removed> {
         self.agents = None;
         self.headquarters = None;
+        self.wires = None;
         self.stage.strike()
     }
 
@@ -125,14 +135,14 @@ impl NetnsWorld {
         let agents = self.agents.insert(agents);
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
-        let taps = Taps::open(&plan, stage.layout())?;
+        let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
         let mut crew = Crew::start(&plan, stage, nursery, &folder)?;
         let start = unix_ns() + nanos(LEAD_IN);
         crew.go(start);
         let sent = crew.finish(stage, limit(&plan))?;
         await_quiet(stage, &sinks, sent.values().sum())?;
         agents.check()?;
-        let counted = taps.read()?;
+        let counted = taps.read(&plan)?;
         let Drained { arrived, astray, tape, .. } = sinks.close()?;
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos((zero + last).saturating_sub(start)).as_secs_f64();

@@ -5,6 +5,7 @@
 
 use crate::plan::{Class, DrawKind, HostKind, StartMark};
 use crate::units::{Rate, Size, Span};
+use ashiato_agent::config;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,12 @@ pub enum Datapath {
     /// A router in user space on packet sockets.
     #[default]
     Afpacket,
+    /// The kernel routes; an eBPF program marks at tc egress.
+    Tc,
+    /// An eBPF program at XDP marks and forwards by the kernel's tables.
+    Xdp,
+    /// An eBPF program at XDP marks, and the kernel routes.
+    XdpPass,
 }
 
 impl Datapath {
@@ -87,6 +94,19 @@ impl Datapath {
     pub fn word(self) -> &'static str {
         match self {
             Self::Afpacket => "afpacket",
+            Self::Tc => "tc",
+            Self::Xdp => "xdp",
+            Self::XdpPass => "xdp-pass",
+        }
+    }
+
+    /// The same in an agent's configuration.
+    pub fn agent(self) -> config::Datapath {
+        match self {
+            Self::Afpacket => config::Datapath::Afpacket,
+            Self::Tc => config::Datapath::Tc,
+            Self::Xdp => config::Datapath::Xdp,
+            Self::XdpPass => config::Datapath::XdpPass,
         }
     }
 }

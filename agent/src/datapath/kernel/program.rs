@@ -217,13 +217,17 @@ impl Program {
 
 /// `XDP_FLAGS_SKB_MODE` and `XDP_FLAGS_DRV_MODE` of linux/if_link.h.
 const GENERIC: u32 = 1 << 1;
-const NATIVE: u32 = 1 << 2;
+/// The flag of [`xdp_link`] that asks for XDP in the driver.
+pub const NATIVE: u32 = 1 << 2;
 /// Entries of the map of ports at most; 16 bytes each.
 const MOST_PORTS: u32 = 1 << 20;
 
-/// A link of an XDP program, and nothing else: aya's own attachment falls back to netlink, which
-/// would replace a stranger's program and outlive this process.
-fn xdp_link(program: BorrowedFd<'_>, index: u32, flags: u32) -> io::Result<OwnedFd> {
+/// Attaches an XDP program to an interface by a link, and in no other way: aya's own attachment falls
+/// back to netlink, which would replace a stranger's program and outlive this process.
+///
+/// # Errors
+/// `EBUSY` where another program is attached; what the kernel says otherwise.
+pub fn xdp_link(program: BorrowedFd<'_>, index: u32, flags: u32) -> io::Result<OwnedFd> {
     const BPF_LINK_CREATE: libc::c_long = 28;
     const BPF_XDP: u32 = 37;
     // The first fields of the kernel's `union bpf_attr` for this command; the rest may be left out.
