@@ -3,16 +3,23 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
+mod flow;
+mod place;
+mod turn;
+
+pub use flow::{Class, Flow, Room, RoomKind, Source, StartMark};
+pub use place::{Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
+pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use traceback::case::Filter;
+use std::net::IpAddr;
+use traceback::RouterId;
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::map::{BadMap, Map, MapRouter};
 use traceback::router::Port;
-use traceback::{Nanos, RouterId};
 
 /// Version of the plan's JSON.
 pub const SCHEMA: &str = "ashiato.plan/1";
@@ -62,274 +69,6 @@ pub enum DrawKind {
     Keyed,
     /// The host's own randomness; in the simulator, a generator seeded by the plan.
     Kernel,
-}
-
-/// A nation that takes part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Domain {
-    /// Its word in the scenario.
-    pub id: String,
-    /// Two letters, user-assigned in shipped files.
-    pub nation: String,
-    /// AS numbers.
-    pub asns: Vec<u32>,
-    /// Detail that it lets out. Only "router" until policies arrive.
-    pub disclosed: String,
-}
-
-/// A router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouterPlan {
-    /// Its word in the scenario.
-    pub name: String,
-    /// Loopback: its identity everywhere.
-    #[schemars(with = "Ipv4Addr")]
-    pub id: RouterId,
-    /// Autonomous system.
-    pub asn: u32,
-    /// The domain's nation.
-    pub nation: String,
-    /// The domain's word.
-    pub domain: String,
-    /// Whether an agent marks or logs here; otherwise the router only forwards.
-    pub deployed: bool,
-    /// Its routes to every host's link and every router's loopback that needs one.
-    pub routes: Vec<RoutePlan>,
-}
-
-/// One route of one router.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RoutePlan {
-    /// Destination network.
-    pub net: IpAddr,
-    /// Prefix length.
-    pub len: u8,
-    /// Position of the link in [`Plan::links`].
-    pub link: usize,
-    /// The next router's address on that link; `None` where the network is the link itself.
-    pub via: Option<IpAddr>,
-}
-
-/// What a host is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HostKind {
-    /// Complains.
-    Victim,
-    /// Sends attack traffic.
-    Attacker,
-    /// Sends or receives honest traffic.
-    Client,
-}
-
-/// A host, linked to one router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HostPlan {
-    /// Its word in the scenario.
-    pub name: String,
-    /// What it is for.
-    pub kind: HostKind,
-    /// Its address on its link.
-    pub address: IpAddr,
-    /// The router's address on that link.
-    pub gateway: IpAddr,
-    /// Position of its router.
-    pub router: usize,
-    /// Position of its link.
-    pub link: usize,
-}
-
-/// One end of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct End {
-    /// Which node.
-    pub node: Node,
-    /// Its address on the link.
-    pub address: IpAddr,
-}
-
-/// A node by position.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Node {
-    /// Position in [`Plan::routers`].
-    Router(usize),
-    /// Position in [`Plan::hosts`].
-    Host(usize),
-}
-
-/// A link between two nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LinkPlan {
-    /// One end.
-    pub a: End,
-    /// The other.
-    pub b: End,
-    /// Prefix length of the link's network.
-    pub len: u8,
-    /// Largest IP packet, in bytes.
-    pub mtu: u16,
-}
-
-/// Whether a flow hurts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// Attack.
-    Attack,
-    /// Honest.
-    Legit,
-}
-
-/// Whose address a flow's packets carry as their source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// One address for the whole flow: the sender's own, or a spoofed one.
-    Fixed(IpAddr),
-    /// A fresh address of this pool for every packet, drawn from flow and sequence number.
-    PerPacket {
-        /// The pool's network.
-        net: IpAddr,
-        /// Prefix length.
-        len: u8,
-    },
-}
-
-/// What the sender puts into the IPv4 Identification (and the IPv6 flow label).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StartMark {
-    /// 0x1F00: distance 31 in the layouts that have one, so that unmarked packets stand apart.
-    Clean,
-    /// As real hosts do: drawn from flow and sequence number.
-    Stock,
-}
-
-/// A stream of UDP packets from one host to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Flow {
-    /// Number carried in every packet.
-    pub id: u32,
-    /// The traffic's word in the scenario.
-    pub traffic: String,
-    /// Attack or honest.
-    pub class: Class,
-    /// Position of the sending host.
-    pub from: usize,
-    /// Position of the receiving host.
-    pub to: usize,
-    /// Source address.
-    pub source: Source,
-    /// UDP source port.
-    pub source_port: u16,
-    /// UDP destination port.
-    pub port: u16,
-    /// Packets in all.
-    pub packets: u64,
-    /// When the first packet leaves.
-    #[schemars(with = "u64")]
-    pub start: Nanos,
-    /// Time between packets.
-    #[schemars(with = "u64")]
-    pub gap: Nanos,
-    /// Whole IP packet in bytes, reserved room included.
-    pub size: u16,
-    /// TTL at the sender.
-    pub ttl: u8,
-    /// Identification at the sender.
-    pub mark: StartMark,
-    /// Routers on the way by position, the sender's own first: the truth.
-    pub path: Vec<usize>,
-}
-
-/// Where the recorder's room is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoomKind {
-    /// IPv4 option, or IPv6 hop-by-hop option.
-    Option,
-    /// UDP payload.
-    Payload,
-}
-
-/// Room that packets reserve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Room {
-    /// Where.
-    pub kind: RoomKind,
-    /// Records of two bytes.
-    pub records: usize,
-}
-
-/// What the victim complains about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CasePlan {
-    /// Position of the victim.
-    pub victim: usize,
-    /// Packets complained about.
-    #[schemars(schema_with = "filter_schema")]
-    pub filter: Filter,
-    /// Packets that the victim keeps for inquiries, at most; drawn from what matches.
-    pub samples: usize,
-}
-
-/// One scheme's turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SchemePlan {
-    /// Scheme id.
-    pub id: String,
-    /// Parameters, all keys spelled out.
-    pub params: serde_json::Value,
-    /// Best recall that any answer can reach with the routers that take part.
-    pub ceiling: Ceiling,
-    /// Expected number of false routers in the run, where the scheme's law gives one.
-    pub expected_false_routers: Option<f64>,
-}
-
-/// Best recall by level.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Ceiling {
-    /// Routers of true paths that take part, of all of them.
-    pub router: f64,
-    /// The same for their AS numbers.
-    pub r#as: f64,
-    /// The same for their nations.
-    pub nation: f64,
-}
-
-/// One agreed measure of success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Effect {
-    /// `level.metric`, such as `router.f1`, or a key such as `observations.lost`.
-    pub measure: String,
-    /// Scheme id, or `*` for all that can.
-    pub scheme: String,
-    /// Comparison and number, such as `>= 0.99`.
-    pub want: String,
-    /// Worlds where it counts; empty for all.
-    pub worlds: Vec<String>,
-}
-
-impl LinkPlan {
-    /// The two ends, `node`'s own first.
-    pub fn seen_from(&self, node: Node) -> (End, End) {
-        if self.a.node == node { (self.a, self.b) } else { (self.b, self.a) }
-    }
 }
 
 impl Plan {
@@ -422,18 +161,4 @@ impl Plan {
     pub fn attacks(&self) -> impl Iterator<Item = &Flow> {
         self.flows.iter().filter(|f| f.class == Class::Attack)
     }
-}
-
-/// The schema of [`Filter`], whose crate knows no schemas.
-fn filter_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let address = generator.subschema_for::<IpAddr>();
-    let number = |most: u32| schemars::json_schema!({ "type": ["integer", "null"], "minimum": 0, "maximum": most });
-    let (protocol, port) = (number(u8::MAX.into()), number(u16::MAX.into()));
-    schemars::json_schema!({
-        "type": "object",
-        "description": "Which packets are complained about; null means any.",
-        "properties": { "victim": address, "protocol": protocol, "source_port": port, "port": port },
-        "required": ["victim", "protocol", "source_port", "port"],
-        "additionalProperties": false
-    })
 }

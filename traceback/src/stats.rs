@@ -10,6 +10,12 @@ pub(crate) fn whole(x: f64) -> u64 {
     x as u64
 }
 
+/// A count as a float.
+#[allow(clippy::cast_precision_loss, reason = "counts and sizes need 53 bits at most")]
+pub(crate) fn real(n: u64) -> f64 {
+    n as f64
+}
+
 /// A point estimate's range.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
@@ -74,8 +80,8 @@ pub fn wilson(successes: u64, trials: u64, level: f64) -> Interval {
     if trials == 0 {
         return Interval { low: 0.0, high: 1.0 };
     }
-    let (n, z) = (large(trials), two_sided(level));
-    let share = large(successes.min(trials)) / n;
+    let (n, z) = (real(trials), two_sided(level));
+    let share = real(successes.min(trials)) / n;
     let scale = 1.0 + z * z / n;
     let centre = (share + z * z / (2.0 * n)) / scale;
     let half = z / scale * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
@@ -85,7 +91,7 @@ pub fn wilson(successes: u64, trials: u64, level: f64) -> Interval {
 /// Wilson's interval for the rate of rare events in `exposure` units, seen `events` times: the score
 /// interval of a Poisson count.
 pub fn poisson_rate(events: u64, exposure: f64, level: f64) -> Interval {
-    let (x, z) = (large(events), two_sided(level));
+    let (x, z) = (real(events), two_sided(level));
     let (centre, half) = (x + z * z / 2.0, z * (x + z * z / 4.0).sqrt());
     Interval { low: (centre - half).max(0.0) / exposure, high: (centre + half) / exposure }
 }
@@ -169,13 +175,7 @@ fn quantile_of(samples: &mut [f64], probability: f64) -> Option<f64> {
 }
 
 fn count(n: usize) -> f64 {
-    large(n as u64)
-}
-
-fn large(n: u64) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "counts of samples stay far below 2^53")]
-    let real = n as f64;
-    real
+    real(n as u64)
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
     fn the_bootstrap_covers_as_often_as_it_says() {
         // Exponential samples, mean 1, median ln 2: 95 % intervals must cover about 95 times of 100.
         let exponential = |seed: u64| -> Vec<f64> {
-            let draw = |i| large((mix2(seed, i) >> 11) + 1) / 2_f64.powi(53);
+            let draw = |i| real((mix2(seed, i) >> 11) + 1) / 2_f64.powi(53);
             (0..400).map(|i| -f64::ln(draw(i))).collect()
         };
         for (statistic, truth) in

@@ -1,6 +1,7 @@
 //! Laws of false positives: Bloom filters, logging's extra nodes, hash checks of combined fragments.
 
 use super::coupon::tail;
+use crate::stats::real;
 
 /// False positives of a Bloom filter of `bits` bits with `hashes` hashes after `items` insertions:
 /// `(1 - (1 - 1/m)^(kn))^k`.
@@ -76,12 +77,6 @@ pub fn false_match(n: u32, bits: u32, functions: u32, need: u32) -> f64 {
 
 /// More hashes than this never give the smallest filter for any rate a float can hold apart from 0.
 const MOST_HASHES: u32 = 1_100;
-
-fn real(n: u64) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "sizes need 53 bits of precision at most")]
-    let real = n as f64;
-    real
-}
 
 #[cfg(test)]
 mod tests {

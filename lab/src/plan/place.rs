@@ -1,0 +1,128 @@
+//! Where things are: domains, routers with their routes, hosts, links.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+use traceback::RouterId;
+
+/// A nation that takes part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Its word in the scenario.
+    pub id: String,
+    /// Two letters, user-assigned in shipped files.
+    pub nation: String,
+    /// AS numbers.
+    pub asns: Vec<u32>,
+    /// Detail that it lets out. Only "router" until policies arrive.
+    pub disclosed: String,
+}
+
+/// A router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouterPlan {
+    /// Its word in the scenario.
+    pub name: String,
+    /// Loopback: its identity everywhere.
+    #[schemars(with = "Ipv4Addr")]
+    pub id: RouterId,
+    /// Autonomous system.
+    pub asn: u32,
+    /// The domain's nation.
+    pub nation: String,
+    /// The domain's word.
+    pub domain: String,
+    /// Whether an agent marks or logs here; otherwise the router only forwards.
+    pub deployed: bool,
+    /// Its routes to every host's link and every router's loopback that needs one.
+    pub routes: Vec<RoutePlan>,
+}
+
+/// One route of one router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoutePlan {
+    /// Destination network.
+    pub net: IpAddr,
+    /// Prefix length.
+    pub len: u8,
+    /// Position of the link in [`Plan::links`].
+    pub link: usize,
+    /// The next router's address on that link; `None` where the network is the link itself.
+    pub via: Option<IpAddr>,
+}
+
+/// What a host is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKind {
+    /// Complains.
+    Victim,
+    /// Sends attack traffic.
+    Attacker,
+    /// Sends or receives honest traffic.
+    Client,
+}
+
+/// A host, linked to one router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostPlan {
+    /// Its word in the scenario.
+    pub name: String,
+    /// What it is for.
+    pub kind: HostKind,
+    /// Its address on its link.
+    pub address: IpAddr,
+    /// The router's address on that link.
+    pub gateway: IpAddr,
+    /// Position of its router.
+    pub router: usize,
+    /// Position of its link.
+    pub link: usize,
+}
+
+/// One end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Which node.
+    pub node: Node,
+    /// Its address on the link.
+    pub address: IpAddr,
+}
+
+/// A node by position.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Node {
+    /// Position in [`Plan::routers`].
+    Router(usize),
+    /// Position in [`Plan::hosts`].
+    Host(usize),
+}
+
+/// A link between two nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkPlan {
+    /// One end.
+    pub a: End,
+    /// The other.
+    pub b: End,
+    /// Prefix length of the link's network.
+    pub len: u8,
+    /// Largest IP packet, in bytes.
+    pub mtu: u16,
+}
+
+impl LinkPlan {
+    /// The two ends, `node`'s own first.
+    pub fn seen_from(&self, node: Node) -> (End, End) {
+        if self.a.node == node { (self.a, self.b) } else { (self.b, self.a) }
+    }
+}
