@@ -112,9 +112,11 @@ pub enum DrawKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Datapath {
-    /// Userspace router over AF_PACKET.
+    /// Userspace router over rings of AF_PACKET.
     #[default]
     Afpacket,
+    /// The same router over pnet's channels: simpler, slower, and no frame waits for its block.
+    Pnet,
 }
 
 impl Config {

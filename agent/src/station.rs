@@ -2,13 +2,13 @@
 //!
 //! This is the whole agent but for reporting, so that tests and benches run exactly what agents run.
 
-use crate::config::{DrawKind, Vantage};
+use crate::config::{Datapath, DrawKind, Vantage};
 use crate::datapath::afpacket::Forwarder;
 use crate::datapath::desk::{self, Bell, Counter, Event, Request};
 use crate::datapath::netns;
 use crate::datapath::observer::Observer;
 use crate::datapath::offload::Unmerged;
-use crate::datapath::port::Port;
+use crate::datapath::port::{Channel, Port};
 use crate::datapath::serve::{Clock, serve};
 use crate::datapath::watch::Watcher;
 use anyhow::Context;
@@ -133,7 +133,8 @@ fn router(
 ) -> anyhow::Result<(Forwarder, Watcher, Vec<Unmerged>)> {
     netns::kernel_forwards_nothing(names)?;
     let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
-    let ports: Vec<Port> = names.iter().map(|n| Port::open(n)).collect::<Result<_, _>>()?;
+    let channel = if config.datapath == Datapath::Pnet { Channel::Pnet } else { Channel::Ring };
+    let ports = names.iter().map(|n| Port::open(n, channel)).collect::<Result<Vec<_>, _>>()?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
     let neighbours = config.ports.iter().map(|p| p.neighbour).collect();
