@@ -112,9 +112,11 @@ pub enum DrawKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Datapath {
-    /// Userspace router over AF_PACKET.
+    /// Userspace router over rings of AF_PACKET.
     #[default]
     Afpacket,
+    /// The same router over pnet's channels: simpler, slower, and no frame waits for its block.
+    Pnet,
     /// The kernel routes; an eBPF program marks at tc egress.
     Tc,
     /// An eBPF program at XDP marks and forwards by the kernel's tables.

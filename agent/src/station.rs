@@ -9,7 +9,7 @@ use crate::datapath::kernel::router::KernelRouter;
 use crate::datapath::netns;
 use crate::datapath::observer::Observer;
 use crate::datapath::offload::Unmerged;
-use crate::datapath::port::Port;
+use crate::datapath::port::{Channel, Port};
 use crate::datapath::serve::{Clock, serve};
 use crate::datapath::watch::Watcher;
 use anyhow::Context;
@@ -106,13 +106,15 @@ fn work(
         return;
     }
     let served = match (config.role, config.datapath) {
-        (Role::Router, Datapath::Afpacket) => match router(config, vantage, &names, runtime) {
-            Ok((mut forwarder, watcher, _unmerged)) => {
-                let _ = opened.send(Ok(Some(watcher)));
-                serve(&mut forwarder, &mut counter, clock)
+        (Role::Router, Datapath::Afpacket | Datapath::Pnet) => {
+            match router(config, vantage, &names, runtime) {
+                Ok((mut forwarder, watcher, _unmerged)) => {
+                    let _ = opened.send(Ok(Some(watcher)));
+                    serve(&mut forwarder, &mut counter, clock)
+                }
+                Err(e) => return drop(opened.send(Err(e))),
             }
-            Err(e) => return drop(opened.send(Err(e))),
-        },
+        }
         (Role::Router, _) => match kernel_router(config, vantage, &names, runtime, clock) {
             Ok((mut router, watcher, _unmerged)) => {
                 let _ = opened.send(Ok(Some(watcher)));
@@ -141,7 +143,8 @@ fn router(
 ) -> anyhow::Result<(Forwarder, Watcher, Vec<Unmerged>)> {
     netns::kernel_forwards_nothing(names)?;
     let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
-    let ports: Vec<Port> = names.iter().map(|n| Port::open(n)).collect::<Result<_, _>>()?;
+    let channel = if config.datapath == Datapath::Pnet { Channel::Pnet } else { Channel::Ring };
+    let ports = names.iter().map(|n| Port::open(n, channel)).collect::<Result<Vec<_>, _>>()?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
     let neighbours = config.ports.iter().map(|p| p.neighbour).collect();

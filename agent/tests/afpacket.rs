@@ -1,8 +1,10 @@
-//! The userspace router between real kernels: namespaces, veth pairs, real ARP and ND.
+//! The userspace router between real kernels: namespaces, veth pairs, real ARP and ND. Every test runs
+//! over rings and over pnet's channels.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 
+use ashiato_agent::config::{Datapath, Vantage};
 use std::net::UdpSocket;
 use std::time::Duration;
 use support::{Net, Running, frame, hear, privileged, udp4};
@@ -10,6 +12,39 @@ use traceback::fib::{Fib, NextHop};
 use traceback::router::{self, Router, Verdict};
 use traceback::vantage::{Draws, Setting};
 use traceback::{Nanos, schemes};
+
+/// The same tests over each channel.
+macro_rules! over_both {
+    ($($test:ident),* $(,)?) => {
+        mod ring {
+            $(#[test] fn $test() { super::$test(super::Datapath::Afpacket); })*
+        }
+        mod pnet {
+            $(#[test] fn $test() { super::$test(super::Datapath::Pnet); })*
+        }
+    };
+}
+
+over_both!(
+    kernels_talk_through_it_in_both_versions,
+    a_burst_loses_nothing,
+    spent_packets_are_answered_as_traceroute_expects,
+    a_changed_route_is_followed,
+    hostile_frames_are_counted,
+    too_large_packets_are_answered,
+    neighbours_that_do_not_answer_cost_their_packets_only,
+    marks_are_those_of_the_library,
+    a_kernel_that_forwards_too_is_refused,
+);
+
+/// Namespaces of their own for each channel, because tests run at once.
+fn net(test: &str, datapath: Datapath) -> Net {
+    Net::new(&format!("{test}-{datapath:?}").to_lowercase())
+}
+
+fn config(net: &Net, scheme: &str, datapath: Datapath) -> Vantage {
+    Vantage { datapath, ..net.config(scheme) }
+}
 
 /// Sends numbered datagrams from one kernel's socket to another's and counts those that come.
 fn datagrams(net: &Net, from: &str, to: &str, count: u32) -> u32 {
@@ -29,13 +64,12 @@ fn datagrams(net: &Net, from: &str, to: &str, count: u32) -> u32 {
     came
 }
 
-#[test]
-fn kernels_talk_through_it_in_both_versions() {
+fn kernels_talk_through_it_in_both_versions(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("talk");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let net = net("talk", datapath);
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     // Nobody knows anybody's Ethernet address yet: the first packets wait for ARP and ND.
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 2000), 2000);
     assert_eq!(datagrams(&net, "[2001:2:0:1::2]:0", "[2001:2:0:2::2]:5000", 2000), 2000);
@@ -46,13 +80,12 @@ fn kernels_talk_through_it_in_both_versions() {
     assert_eq!(router.cut().counters.forwarded, 0, "a cut starts anew");
 }
 
-#[test]
-fn a_burst_loses_nothing() {
+fn a_burst_loses_nothing(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("burst");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let net = net("burst", datapath);
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 1), 1);
     let (out, into) = (net.socket("src"), net.socket("dst"));
     // Takes the datagrams, so that the host does not answer them.
@@ -70,13 +103,12 @@ fn a_burst_loses_nothing() {
     assert!(into.statistics().unwrap().packets >= 20_000);
 }
 
-#[test]
-fn spent_packets_are_answered_as_traceroute_expects() {
+fn spent_packets_are_answered_as_traceroute_expects(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("ttl");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let net = net("ttl", datapath);
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     let hears = net.socket("src");
     let sender = net.within("src", || UdpSocket::bind("198.18.1.2:0").unwrap());
     sender.set_ttl(1).unwrap();
@@ -94,14 +126,13 @@ fn spent_packets_are_answered_as_traceroute_expects() {
     assert_eq!((counters.expired, counters.answered, counters.forwarded), (2, 2, 0));
 }
 
-#[test]
-fn a_changed_route_is_followed() {
+fn a_changed_route_is_followed(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("route");
+    let net = net("route", datapath);
     net.ip("rtr", "route add 198.18.9.0/24 via 198.18.2.2");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     let (out, dst, alt) = (net.socket("src"), net.socket("dst"), net.socket("alt"));
     let packet = udp4(net.mac("rtr", "p0"), [198, 18, 1, 2], [198, 18, 9, 9], 64, b"which way");
     let is_ours = |f: &[u8]| f.ends_with(b"which way");
@@ -129,13 +160,12 @@ fn first_fragment(mac: [u8; 6]) -> Vec<u8> {
     frame
 }
 
-#[test]
-fn hostile_frames_are_counted() {
+fn hostile_frames_are_counted(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("hostile");
-    let mut router = Running::start(&net.config("fms")).unwrap();
+    let net = net("hostile", datapath);
+    let mut router = Running::start(&config(&net, "fms", datapath)).unwrap();
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 1), 1);
     router.cut();
     // Takes the datagrams, so that the host does not answer them.
@@ -172,16 +202,15 @@ fn hostile_frames_are_counted() {
     assert!(c.local >= 3, "{c:?}");
 }
 
-#[test]
-fn too_large_packets_are_answered() {
+fn too_large_packets_are_answered(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("large");
+    let net = net("large", datapath);
     net.ip("rtr", "link set p1 mtu 1280");
     net.ip("src", "link set eth0 mtu 9000");
     net.ip("rtr", "link set p0 mtu 9000");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     let hears = net.socket("src");
     let mac = net.mac("rtr", "p0");
     let large = udp4(mac, [198, 18, 1, 2], [198, 18, 2, 2], 64, &[0; 8000]);
@@ -192,13 +221,12 @@ fn too_large_packets_are_answered() {
     assert_eq!(router.cut().counters.expired, 1);
 }
 
-#[test]
-fn neighbours_that_do_not_answer_cost_their_packets_only() {
+fn neighbours_that_do_not_answer_cost_their_packets_only(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("silent");
-    let mut router = Running::start(&net.config("none")).unwrap();
+    let net = net("silent", datapath);
+    let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
     let out = net.socket("src");
     for last in 50..250 {
         let packet = udp4(net.mac("rtr", "p0"), [198, 18, 1, 2], [198, 18, 2, last], 64, b"you?");
@@ -210,13 +238,12 @@ fn neighbours_that_do_not_answer_cost_their_packets_only() {
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 10), 10);
 }
 
-#[test]
-fn marks_are_those_of_the_library() {
+fn marks_are_those_of_the_library(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("marks");
-    let config = net.config("fms");
+    let net = net("marks", datapath);
+    let config = config(&net, "fms", datapath);
     let router = Running::start(&config).unwrap();
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 1), 1);
     let (out, dst) = (net.socket("src"), net.socket("dst"));
@@ -244,13 +271,12 @@ fn marks_are_those_of_the_library() {
     drop(router);
 }
 
-#[test]
-fn a_kernel_that_forwards_too_is_refused() {
+fn a_kernel_that_forwards_too_is_refused(datapath: Datapath) {
     if !privileged() {
         return;
     }
-    let net = Net::new("twice");
+    let net = net("twice", datapath);
     net.within("rtr", || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
-    let error = Running::start(&net.config("none")).err().expect("refused").to_string();
+    let error = Running::start(&config(&net, "none", datapath)).err().expect("refused").to_string();
     assert!(error.contains("net.ipv4.ip_forward=0"), "{error}");
 }

@@ -77,7 +77,7 @@ fn alike(plan: &Plan, datapath: Datapath) {
         let [ours, theirs] = [ours, theirs].map(|t| case::build(plan, &t.tape).unwrap());
         let ours = netns.reconstruct(turn, &ours).unwrap();
         let theirs = sim.reconstruct(turn, &theirs).unwrap();
-        same_results(name, &ours, &theirs);
+        same_results(name, datapath, &ours, &theirs);
     }
     assert_eq!(netns.remove().unwrap(), 0);
     std::fs::remove_dir_all(dir).unwrap();
@@ -90,9 +90,10 @@ fn marked(plan: &Plan, traffic: &Traffic) -> BTreeMap<Tag, Vec<u8>> {
     traffic.tape.iter().filter_map(|a| ours(&a.bytes)).collect()
 }
 
-fn same_results(name: &str, ours: &Outcome, theirs: &Outcome) {
+fn same_results(name: &str, datapath: Datapath, ours: &Outcome, theirs: &Outcome) {
     assert_eq!(ours.finding, theirs.finding, "{name}");
-    if name == "spie" {
+    // Logs in the kernel have all their pages from the start.
+    if name == "spie" && datapath == Datapath::Afpacket {
         // As many pages: what only a kernel sends, such as neighbour discovery, fills no other.
         assert_eq!(ours.ledger_bytes, theirs.ledger_bytes);
     }

@@ -178,6 +178,14 @@ impl Work for Forwarder {
         taken
     }
 
+    fn note(&mut self) {
+        self.ports.iter_mut().for_each(Port::note);
+    }
+
+    fn owes(&self) -> bool {
+        self.ports.iter().any(Port::owes)
+    }
+
     fn error(&mut self, socket: usize) {
         self.ports[socket].clear_error();
     }
@@ -209,7 +217,7 @@ impl Work for Forwarder {
     }
 
     fn cut(&mut self, fresh: Nanoseconds) -> Share {
-        let drops: u64 = self.ports.iter().map(Port::drops).sum();
+        let drops: u64 = self.ports.iter_mut().map(Port::drops).sum();
         let rest = &mut self.rest;
         let mut counters: Counters = std::mem::take(&mut rest.router.counters);
         counters.overrun += drops;

@@ -1,8 +1,8 @@
 //! Where packets come in and go out: raw sockets and the userspace router over them.
 //!
 //! - [`socket`] is a safe AF_PACKET socket: for taps, traffic actors and observers.
-//! - [`afpacket`] is the userspace router over [`port`]s, [`observer`] the listener at a victim; both
-//!   run in the loop of [`serve`] and are asked over a [`desk`].
+//! - [`afpacket`] is the userspace router over [`port`]s, which are [`ring`]s or pnet's channels, and
+//!   [`observer`] the listener at a victim; both run in the loop of [`serve`], asked over a [`desk`].
 //! - [`kernel`] holds the eBPF datapaths, where packets never leave the kernel.
 //! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
 //! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
@@ -22,6 +22,7 @@ pub mod offload;
 pub mod outgoing;
 pub mod poll;
 pub mod port;
+pub mod ring;
 pub mod serve;
 pub mod socket;
 pub mod tables;

@@ -36,7 +36,8 @@ impl Outgoing {
         self.ends.is_empty()
     }
 
-    /// Hands everything to `send`, which takes a batch and says how many of its first frames went.
+    /// Hands everything to `send`, which takes a batch and says how many of its first frames went; it is
+    /// asked again for the rest, and a frame is refused where not even that one went.
     pub fn flush(&mut self, mut send: impl FnMut(&[&[u8]]) -> usize) -> Flushed {
         let mut frames: [&[u8]; BATCH] = [&[]; BATCH];
         let mut start = 0;
@@ -54,8 +55,8 @@ impl Outgoing {
             };
             flushed.sent += transit(next..next + sent);
             next += sent;
-            if next < count {
-                // The interface stopped before this one; the frames behind it get their own try.
+            if sent == 0 {
+                // The interface does not take this one; the frames behind it get their own try.
                 flushed.refused += transit(next..next + 1);
                 next += 1;
             }
@@ -83,8 +84,8 @@ mod tests {
             seen.extend(fits.map(|f| f[0]));
             frames.iter().take(4).take_while(|f| f[0] != 5).count()
         });
-        assert_eq!(seen, [0, 1, 2, 3, 6, 7, 8, 9]);
-        assert_eq!(flushed, Flushed { sent: 7, refused: 2 });
+        assert_eq!(seen, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+        assert_eq!(flushed, Flushed { sent: 8, refused: 1 }, "frame 3 is no transit");
         assert!(out.is_empty());
     }
 

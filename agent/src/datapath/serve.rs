@@ -13,6 +13,9 @@ use traceback::case::{Answer, Query};
 pub const BATCH: usize = 64;
 /// Batches worked off before a cut at most, so that a flood cannot put it off for ever.
 const LAST_BATCHES: usize = 20_000;
+/// How long to wait before a cut for frames that cannot be read yet, and how often to look.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_micros(200);
 /// How often housekeeping is due while something waits.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -22,6 +25,13 @@ pub trait Work {
     fn sockets(&self) -> Vec<BorrowedFd<'_>>;
     /// Takes up to [`BATCH`] frames from a socket and returns how many there were.
     fn batch(&mut self, socket: usize, at: Nanos, counter: &Counter) -> usize;
+    /// Notes which frames have come in by now.
+    fn note(&mut self) {}
+    /// Whether frames came in before the last note that no batch has taken: they are in the kernel's
+    /// hands, for a few milliseconds.
+    fn owes(&self) -> bool {
+        false
+    }
     /// Takes the error of a socket.
     fn error(&mut self, socket: usize);
     /// Takes over new tables.
@@ -109,13 +119,23 @@ fn request(work: &mut impl Work, counter: &mut Counter, clock: Clock) -> bool {
     }
 }
 
-/// Works off frames that came in before the request.
+/// Works off frames that came in before the request, those that cannot be read yet included.
 fn work_off(work: &mut impl Work, counter: &Counter, clock: Clock) {
     let sockets = work.sockets().len();
+    work.note();
+    let noted = Instant::now();
     for _ in 0..LAST_BATCHES {
         let at = clock.now();
-        if (0..sockets).map(|s| work.batch(s, at, counter)).sum::<usize>() == 0 {
+        if (0..sockets).map(|s| work.batch(s, at, counter)).sum::<usize>() > 0 {
+            continue;
+        }
+        if !work.owes() {
             return;
         }
+        if noted.elapsed() > LAST_WAIT {
+            tracing::warn!("frames that the kernel counted do not come: counts may differ by them");
+            return;
+        }
+        std::thread::sleep(GLANCE);
     }
 }

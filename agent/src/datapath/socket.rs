@@ -80,6 +80,13 @@ impl PacketSocket {
     /// # Errors
     /// What the kernel says, with the option that it refused: no such interface, or no privilege.
     pub fn open(opening: &Opening<'_>) -> io::Result<Self> {
+        let socket = Self::prepare(opening)?;
+        socket.bind(opening)?;
+        Ok(socket)
+    }
+
+    /// A socket with all its options that hears nothing until it is bound.
+    pub(super) fn prepare(opening: &Opening<'_>) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: takes no pointers.
         let raw = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }, "open a packet socket")?;
@@ -102,7 +109,6 @@ impl PacketSocket {
             socket.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &half, "set the receive buffer")?;
         }
         socket.attach(opening.filter)?;
-        socket.bind(opening)?;
         Ok(socket)
     }
 
@@ -205,7 +211,8 @@ impl PacketSocket {
         self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &fprog, "attach a filter")
     }
 
-    fn bind(&self, opening: &Opening<'_>) -> io::Result<()> {
+    /// Starts to hear and to send.
+    pub(super) fn bind(&self, opening: &Opening<'_>) -> io::Result<()> {
         // SAFETY: all-zero bytes are a valid address structure.
         let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
         address.sll_family = u16::try_from(libc::AF_PACKET).expect("invariant: 17 fits");
@@ -220,7 +227,7 @@ impl PacketSocket {
         check(done, "bind a packet socket").map(|_| ())
     }
 
-    fn set<T>(&self, level: i32, name: i32, value: &T, what: &str) -> io::Result<()> {
+    pub(super) fn set<T>(&self, level: i32, name: i32, value: &T, what: &str) -> io::Result<()> {
         let from = std::ptr::from_ref(value).cast();
         // SAFETY: callers pass the plain C type that the option takes; it lives during the call.
         let done = unsafe { libc::setsockopt(self.raw(), level, name, from, socklen::<T>()) };
