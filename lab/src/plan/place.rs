@@ -1,5 +1,7 @@
 //! Where things are: domains, routers with their routes, hosts, links.
 
+#[cfg(doc)]
+use super::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
