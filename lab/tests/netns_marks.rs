@@ -38,14 +38,11 @@ fn both_worlds_mark_every_packet_alike() {
         (Afpacket, false, false, RoomKind::Option),
         (Afpacket, true, true, RoomKind::Option),
         (Afpacket, false, true, RoomKind::Payload),
-        (Tc, false, false, RoomKind::Option),
         (Tc, true, true, RoomKind::Option),
         (Tc, false, false, RoomKind::Payload),
-        (Xdp, false, false, RoomKind::Option),
         (Xdp, true, true, RoomKind::Option),
         (Xdp, false, false, RoomKind::Payload),
         (XdpPass, false, false, RoomKind::Option),
-        (XdpPass, true, true, RoomKind::Payload),
     ] {
         let room = Some(Room { kind, records: ROUTERS });
         let schemes = SCHEMES.map(scheme).into();
