@@ -66,7 +66,7 @@ impl Port {
             .expect("invariant: interface_index gives positive numbers");
         let (inlet, socket) = match channel {
             Channel::Ring => ring(name).or_else(|e| {
-                tracing::warn!("{name} goes without rings, at a third of the rate: {e}");
+                tracing::warn!("{name} goes without rings, at less than half their rate: {e}");
                 pnet(name, index)
             })?,
             Channel::Pnet => pnet(name, index)?,

@@ -38,9 +38,9 @@ const OWNER: usize = HEADER + offset_of!(libc::tpacket_hdr_v1, block_status);
 
 /// When the kernel hands over a block that is not full, in the first rings of a process.
 pub const EAGER: Duration = Duration::from_millis(1);
-/// The same in later rings. The kernel's timer fires in idle rings too, and took 7 us a time on our
-/// virtual machine: 120 rings at 1 ms took more than one of two cores, at 4 ms, which is a tick, a
-/// twentieth of one.
+/// The same in later rings. The kernel's timer fires in idle rings too, and took 7 to 10 us a time on
+/// our virtual machine: 120 rings at 1 ms took more than one of two cores, at 4 ms, which is a tick,
+/// a tenth of one.
 pub const PATIENT: Duration = Duration::from_millis(4);
 /// Rings of a process that may be eager.
 const FIRST: u32 = 8;
