@@ -15,6 +15,7 @@ SHELL := /bin/bash
 .PHONY: build demo test bench fuzz golden doc static clean tools
 
 CARGO ?= cargo
+export CLANG ?= clang
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH = $(or $(EACH),60)
@@ -54,4 +55,4 @@ clean:
 	@$(CARGO) clean --quiet
 
 tools:
-	@.ci/need cargo: cc:gcc
+	@.ci/need cargo: cc:gcc $(CLANG):clang /usr/include/bpf/bpf_helpers.h:libbpf-dev
