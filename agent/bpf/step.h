@@ -58,6 +58,8 @@ static __always_inline void step(const struct view *v, struct packet *p, struct 
 	__u64 digest = digest_of(v, p, setting.key0, setting.key1);
 #elif defined(DRAWS)
 	__u64 digest = setting.keyed ? digest_of(v, p, setting.key0, setting.key1) : 0;
+#elif MARK_BITS > 0
+	__u64 digest = 0;
 #endif
 #ifdef DRAWS
 	hop->draw = setting.keyed ? mix2(digest ^ setting.key1, hop->me) >> 32

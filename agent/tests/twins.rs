@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use support::packets::{Random, frame};
 use traceback::invariant::{Invariant, Key, mix2};
 use traceback::packet::Packet;
@@ -286,8 +287,10 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
             assert_eq!(plain, want, "{id} {hook:?}");
             assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
             let [step, clock] = pair.program.times().unwrap();
-            let timed = got.forwarded.div_ceil(3);
-            assert_eq!(step.iter().sum::<u64>(), timed, "{id} {hook:?}");
+            // Each processor times its own first and every third step.
+            let timed = step.iter().sum::<u64>();
+            let most = got.forwarded / 3 + available_parallelism().unwrap().get() as u64;
+            assert!((got.forwarded / 3..=most).contains(&timed), "{id} {hook:?}: {timed} timed");
             assert_eq!(clock.iter().sum::<u64>(), timed, "{id} {hook:?}");
             if let Some(log) = log {
                 check_log(&*scheme, &log, got.forwarded);
