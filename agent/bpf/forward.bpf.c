@@ -4,6 +4,7 @@
 // kernel's own tables or leaves that to the kernel. Whatever needs more than a table look-up (error
 // messages, address resolution, options, fragmentation) goes to the kernel.
 #define CTX struct xdp_md
+#define LENGTH(ctx) bpf_xdp_get_buff_len(ctx)
 #define LOAD(ctx, at, to, len) bpf_xdp_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
 #define REPAIR_UDP(ctx, at, old, new) repair_udp(ctx, at, old, new)
@@ -25,14 +26,6 @@ static __always_inline void repair_udp(struct xdp_md *ctx, __u32 at, __u16 old, 
 
 #define AF_INET 2
 #define AF_INET6 10
-
-static __always_inline void look(struct view *v, struct xdp_md *ctx)
-{
-	v->ctx = ctx;
-	v->data = (void *)(long)ctx->data;
-	v->end = (void *)(long)ctx->data_end;
-	v->len = bpf_xdp_get_buff_len(ctx);
-}
 
 // Whether routers pass packets with this address on: router.rs, routable().
 static __always_inline int routable4(const __u8 *a)

@@ -4,6 +4,7 @@
 // routed, so that nothing is marked which the host keeps, drops or sends itself; its TTL has been
 // lowered by one.
 #define CTX struct __sk_buff
+#define LENGTH(ctx) ((ctx)->len)
 #define LOAD(ctx, at, to, len) bpf_skb_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_skb_store_bytes(ctx, at, from, len, 0)
 // The kernel knows whether the checksum is finished already, and leaves an unfinished one alone.
@@ -14,14 +15,6 @@
 #define LINEAR (ETH_HLEN + 128)
 // TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
 #define NEXT -1
-
-static __always_inline void look(struct view *v, struct __sk_buff *skb)
-{
-	v->ctx = skb;
-	v->data = (void *)(long)skb->data;
-	v->end = (void *)(long)skb->data_end;
-	v->len = skb->len;
-}
 
 SEC("classifier")
 int mark_forwarded(struct __sk_buff *skb)
