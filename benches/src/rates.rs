@@ -99,12 +99,12 @@ impl Rates {
 }
 
 impl Lane {
-    /// Packets of one turn: a tenth of a second or so.
+    /// Packets of one turn: some fifty milliseconds.
     fn turn(&self) -> u32 {
         match self.spec.way {
-            Way::Plain | Way::Agent(Datapath::Xdp) => 500_000,
-            Way::Kernel | Way::Agent(Datapath::Tc | Datapath::XdpPass) => 250_000,
-            Way::Queue | Way::Agent(Datapath::Afpacket) => 25_000,
+            Way::Plain | Way::Agent(Datapath::Xdp) => 200_000,
+            Way::Kernel | Way::Agent(Datapath::Tc | Datapath::XdpPass) => 100_000,
+            Way::Queue | Way::Agent(Datapath::Afpacket) => 10_000,
         }
     }
 

@@ -1,7 +1,8 @@
 //! What marking and logging in the kernel cost: single programs, whole paths beside unmarked
 //! forwarding and NFQUEUE, timing, and loss. See benches/README.md.
 //!
-//! `ASHIATO_BENCH_QUICK=1` takes a minute and is for development only.
+//! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, and with any other
+//! value everything, but less of it.
 
 use anyhow::ensure;
 use ashiato_agent::config::Datapath;
@@ -23,7 +24,7 @@ struct Size {
 }
 
 const FULL: Size = Size { step_rounds: 15, rate_rounds: 41, paced: 100_000_000 };
-const QUICK: Size = Size { step_rounds: 3, rate_rounds: 3, paced: 1_000_000 };
+const QUICK: Size = Size { step_rounds: 7, rate_rounds: 3, paced: 1_000_000 };
 
 fn main() -> anyhow::Result<()> {
     if !nix::unistd::geteuid().is_root() {
@@ -31,13 +32,18 @@ fn main() -> anyhow::Result<()> {
         std::process::exit(77);
     }
     let out = std::env::args().nth(1).map(PathBuf::from);
-    let size = if std::env::var_os("ASHIATO_BENCH_QUICK").is_some() { QUICK } else { FULL };
+    let quick = std::env::var_os("ASHIATO_BENCH_QUICK");
+    let size = if quick.is_some() { QUICK } else { FULL };
     let start = Instant::now();
     let say = |what: &str| eprintln!("{:4.0} s  {what}", start.elapsed().as_secs_f64());
 
     let mut yard = Yard::make()?;
     say("single programs");
     let steps = Steps::measure(size.step_rounds)?;
+    if quick.is_some_and(|part| part == "steps") {
+        print!("{}", steps.csv());
+        return Ok(());
+    }
     say("routers");
     let mut lanes = vec![];
     for spec in verdicts::specs() {
