@@ -33,6 +33,11 @@ struct packet {
 	__u8 v6, proto, ttl, df, fragment, later_fragment, options;
 };
 
+/* Words that one checksum covers, before and after. */
+struct change {
+	__u16 old[2], new[2];
+};
+
 /* Finds the linear part, at first and whenever a helper may have moved it. */
 static __always_inline void look(struct view *v, CTX *ctx)
 {
@@ -45,6 +50,36 @@ static __always_inline void look(struct view *v, CTX *ctx)
 static __always_inline int holds(const struct view *v, __u32 total)
 {
 	return v->data + ETH_HLEN + total <= v->end || ETH_HLEN + total <= LENGTH(v->ctx);
+}
+
+/* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
+static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
+{
+	const __u8 *from = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+
+	if (at >= FARTHEST * 4)
+		return -1;
+	if ((const void *)(from + len) > v->end)
+		return LOAD(v->ctx, ETH_HLEN + at, to, len);
+	__builtin_memcpy(to, from, len);
+	return 0;
+}
+
+/* Writes a word there. */
+static __always_inline int put(struct view *v, __u32 at, __u16 word)
+{
+	__u8 *to = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+	int failed;
+
+	if (at >= FARTHEST * 4)
+		return -1;
+	if ((void *)(to + 2) > v->end) {
+		failed = STORE(v->ctx, ETH_HLEN + at, &word, 2);
+		look(v, v->ctx);
+		return failed;
+	}
+	*(__u16 *)to = word;
+	return 0;
 }
 
 static __always_inline __u16 be16(const void *p)
