@@ -8,8 +8,8 @@
 /* The first bytes of the payload as words, zeros behind its end. */
 static __always_inline void payload_words(const struct view *v, const struct packet *p, __u64 *to)
 {
-	__u32 left = p->total - p->payload, at = p->payload & (FARTHEST * 2 - 1);
-	const __u8 *from = v->data + ETH_HLEN + at;
+	__u32 left = p->total - p->payload, at = p->payload & (FARTHEST * 2 - 1), odd;
+	const __u8 *from = v->data + ETH_HLEN + at, *last;
 
 	if (left >= PAYLOAD && (const void *)(from + PAYLOAD) <= v->end) {
 		to[0] = *(const __u64 *)from;
@@ -18,11 +18,28 @@ static __always_inline void payload_words(const struct view *v, const struct pac
 		return;
 	}
 	to[0] = to[1] = to[2] = 0;
+	/* A packet may end with its transport header. */
+	if (!left)
+		return;
 	if (left > PAYLOAD)
 		left = PAYLOAD;
-	/* A packet may end with its transport header. */
-	if (left > 0 && left <= PAYLOAD)
+	/* The last bytes come with those before them, of which there are headers at least. */
+	last = from + left - 8;
+	if ((const void *)(last + 8) > v->end) {
 		LOAD(v->ctx, ETH_HLEN + at, to, left);
+		return;
+	}
+	odd = 64 - 8 * (left & 7);
+	if (left >= 8 && (const void *)(from + 8) <= v->end)
+		to[0] = *(const __u64 *)from;
+	if (left >= 16 && (const void *)(from + 16) <= v->end)
+		to[1] = *(const __u64 *)(from + 8);
+	if (left < 8)
+		to[0] = *(const __u64 *)last >> odd;
+	else if (left > 8 && left < 16)
+		to[1] = *(const __u64 *)last >> odd;
+	else if (left > 16 && left < 24)
+		to[2] = *(const __u64 *)last >> odd;
 }
 
 static __always_inline __u64 digest_of(const struct view *v, struct packet *p, __u64 k0, __u64 k1)

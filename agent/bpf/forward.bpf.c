@@ -4,34 +4,24 @@
 // kernel's own tables or leaves that to the kernel. Whatever needs more than a table look-up (error
 // messages, address resolution, options, fragmentation) goes to the kernel.
 #define CTX struct xdp_md
+#define LENGTH(ctx) bpf_xdp_get_buff_len(ctx)
 #define LOAD(ctx, at, to, len) bpf_xdp_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
-#define REPAIR_UDP(ctx, at, old, new) repair_udp(ctx, at, old, new)
-#include "packet.h"
-
-static __always_inline void repair_udp(struct xdp_md *ctx, __u32 at, __u16 old, __u16 new)
-{
-	__u16 check;
-
-	// Zero means "no checksum", which is never repaired; a sum of zero is sent as 0xffff.
-	if (bpf_xdp_load_bytes(ctx, at, &check, 2) || !check)
-		return;
-	check = repair(check, old, new);
-	if (!check)
-		check = 0xffff;
-	bpf_xdp_store_bytes(ctx, at, &check, 2);
-}
 #include "step.h"
 
 #define AF_INET 2
 #define AF_INET6 10
 
-static __always_inline void look(struct view *v, struct xdp_md *ctx)
+static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change)
 {
-	v->ctx = ctx;
-	v->data = (void *)(long)ctx->data;
-	v->end = (void *)(long)ctx->data_end;
-	v->len = bpf_xdp_get_buff_len(ctx);
+	__u16 check;
+
+	// Zero means "no checksum", which is never repaired; a sum of zero is sent as 0xffff.
+	if (take(v, at, &check, 2) || !check)
+		return;
+	check = repair(check, change->old[0], change->new[0]);
+	check = repair(check, change->old[1], change->new[1]);
+	put(v, at, check ? check : 0xffff);
 }
 
 // Whether routers pass packets with this address on: router.rs, routable().

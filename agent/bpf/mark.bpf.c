@@ -4,10 +4,9 @@
 // routed, so that nothing is marked which the host keeps, drops or sends itself; its TTL has been
 // lowered by one.
 #define CTX struct __sk_buff
+#define LENGTH(ctx) ((ctx)->len)
 #define LOAD(ctx, at, to, len) bpf_skb_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_skb_store_bytes(ctx, at, from, len, 0)
-// The kernel knows whether the checksum is finished already, and leaves an unfinished one alone.
-#define REPAIR_UDP(ctx, at, old, new) bpf_l4_csum_replace(ctx, at, old, new, 2 | BPF_F_MARK_MANGLED_0)
 #include "step.h"
 
 // Headers that are looked at in place; what else there is, is loaded.
@@ -15,12 +14,14 @@
 // TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
 #define NEXT -1
 
-static __always_inline void look(struct view *v, struct __sk_buff *skb)
+static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change)
 {
-	v->ctx = skb;
-	v->data = (void *)(long)skb->data;
-	v->end = (void *)(long)skb->data_end;
-	v->len = skb->len;
+	__u32 old = change->old[0] | (__u32)change->old[1] << 16;
+	__u32 new = change->new[0] | (__u32)change->new[1] << 16;
+
+	// Only the kernel knows whether the checksum is finished; it leaves an unfinished one alone.
+	bpf_l4_csum_replace(v->ctx, ETH_HLEN + at, old, new, 4 | BPF_F_MARK_MANGLED_0);
+	look(v, v->ctx);
 }
 
 SEC("classifier")

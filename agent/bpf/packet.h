@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * Packets in a frame: checked once, then read and marked in place. The same rules as packet.rs,
- * slot.rs and invariant.rs. A program says how bytes beyond the linear part are read by defining
- * LOAD(ctx, offset, to, length) before it includes this.
+ * slot.rs and invariant.rs. What lies in the linear part is read there, because every call of a
+ * helper costs some nanoseconds. Before it includes this, a program defines CTX, its context's type;
+ * LENGTH(ctx), of the whole frame; and how bytes behind the linear part are read and written:
+ * LOAD(ctx, offset, to, length) and STORE(ctx, offset, from, length).
  */
 #pragma once
 #include <linux/bpf.h>
@@ -19,8 +21,8 @@ enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
 
 /* A frame as a program sees it. */
 struct view {
-	void *ctx, *data, *end;
-	__u32 len; /* of the whole frame; what lies behind `end` is read with LOAD */
+	CTX *ctx;
+	void *data, *end; /* of the linear part */
 };
 
 /* What parsing found; offsets count bytes from the IP header. */
@@ -30,6 +32,55 @@ struct packet {
 	__u32 ports;   /* of TCP and UDP as they lie in memory; type and code of ICMP */
 	__u8 v6, proto, ttl, df, fragment, later_fragment, options;
 };
+
+/* Words that one checksum covers, before and after. */
+struct change {
+	__u16 old[2], new[2];
+};
+
+/* Finds the linear part, at first and whenever a helper may have moved it. */
+static __always_inline void look(struct view *v, CTX *ctx)
+{
+	v->ctx = ctx;
+	v->data = (void *)(long)ctx->data;
+	v->end = (void *)(long)ctx->data_end;
+}
+
+/* Whether the frame is as long as its IP header says. */
+static __always_inline int holds(const struct view *v, __u32 total)
+{
+	return v->data + ETH_HLEN + total <= v->end || ETH_HLEN + total <= LENGTH(v->ctx);
+}
+
+/* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
+static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
+{
+	const __u8 *from = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+
+	if (at >= FARTHEST * 4)
+		return -1;
+	if ((const void *)(from + len) > v->end)
+		return LOAD(v->ctx, ETH_HLEN + at, to, len);
+	__builtin_memcpy(to, from, len);
+	return 0;
+}
+
+/* Writes a word there. */
+static __always_inline int put(struct view *v, __u32 at, __u16 word)
+{
+	__u8 *to = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+	int failed;
+
+	if (at >= FARTHEST * 4)
+		return -1;
+	if ((void *)(to + 2) > v->end) {
+		failed = STORE(v->ctx, ETH_HLEN + at, &word, 2);
+		look(v, v->ctx);
+		return failed;
+	}
+	*(__u16 *)to = word;
+	return 0;
+}
 
 static __always_inline __u16 be16(const void *p)
 {
@@ -78,7 +129,7 @@ static __always_inline int parse_v4(const struct view *v, struct packet *p)
 		return 0;
 	p->l4 = (ip[0] & 15) * 4;
 	p->total = be16(ip + 2);
-	if (p->l4 < 20 || p->l4 > p->total || p->total > v->len - ETH_HLEN)
+	if (p->l4 < 20 || p->l4 > p->total || !holds(v, p->total))
 		return 0;
 	p->options = p->l4 > 20;
 	if (!header_checksum_is_right(v, p->l4))
@@ -127,7 +178,7 @@ static __always_inline int parse_v6(const struct view *v, struct packet *p)
 	p->df = 1; /* nobody fragments it on the way */
 	p->l4 = 40;
 	p->total = 40 + be16(ip + 4);
-	if (p->total > v->len - ETH_HLEN)
+	if (!holds(v, p->total))
 		return 0;
 	p->proto = ip[6];
 	p->ttl = ip[7];

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Room that the sender reserved for records of 16 bits: room.rs. A program says how it writes by
- * defining STORE(ctx, offset, from, length) and, for the payload of UDP, REPAIR_UDP(ctx, offset of
- * the checksum, old word, new word); CTX is the type of its context.
+ * Room that the sender reserved for records of 16 bits: room.rs. A program says how the checksum of
+ * UDP is repaired, which lies `at` from the IP header.
  */
 #pragma once
 #include "packet.h"
 
+static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change);
+
 #define OPTION4 158
 #define OPTION6 0x3e
 #define HEAD 4
+#define MAGIC 0x41534849 /* "ASHI" */
 
 enum kind { NO_ROOM, IN_OPTION4, IN_HOP_BY_HOP, IN_PAYLOAD };
 struct room {
@@ -76,20 +78,21 @@ static __always_inline struct room find_payload(const struct view *v, struct pac
 {
 	struct room none = {};
 	__u32 at, left;
-	__u8 head[PAYLOAD + 2];
+	__u32 magic;
+	__u8 head[2];
 
 	if (p->proto != UDP || p->fragment)
 		return none;
 	parse_transport(v, p);
 	at = p->payload;
 	left = p->total - at;
-	if (left < sizeof(head) || at > FARTHEST * 2 || LOAD(v->ctx, ETH_HLEN + at, head, sizeof(head)))
+	if (left < PAYLOAD + 2 || at > FARTHEST * 2 || take(v, at, &magic, 4) ||
+	    take(v, at + PAYLOAD, head, 2))
 		return none;
-	if (head[0] != 'A' || head[1] != 'S' || head[2] != 'H' || head[3] != 'I' ||
-	    head[PAYLOAD] != OPTION4 || head[PAYLOAD + 1] < HEAD ||
-	    PAYLOAD + head[PAYLOAD + 1] > left)
+	if (magic != bpf_htonl(MAGIC) || head[0] != OPTION4 || head[1] < HEAD ||
+	    PAYLOAD + head[1] > left)
 		return none;
-	return room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[PAYLOAD + 1]);
+	return room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[1]);
 }
 
 static __always_inline struct room find_room(const struct view *v, struct packet *p)
@@ -113,47 +116,51 @@ static __always_inline __u16 across(__u16 word, __u32 odd)
 	return odd ? __builtin_bswap16(word) : word;
 }
 
-/* Writes two bytes and repairs the checksum that covers them. */
-static __always_inline void patch(const struct view *v, const struct packet *p,
-				  const struct room *room, __u32 at, __u16 old, __u16 new)
+static __always_inline void repair_header(struct view *v, const struct change *change)
 {
-	if (STORE(v->ctx, ETH_HLEN + at, &new, 2))
+	__u16 check;
+
+	if (take(v, 10, &check, 2))
 		return;
-	if (room->kind == IN_OPTION4) {
-		__u16 check;
+	check = repair(check, change->old[0], change->new[0]);
+	put(v, 10, repair(check, change->old[1], change->new[1]));
+}
 
-		if (LOAD(v->ctx, ETH_HLEN + 10, &check, 2))
-			return;
-		check = repair(check, across(old, at & 1), across(new, at & 1));
-		STORE(v->ctx, ETH_HLEN + 10, &check, 2);
-	} else if (room->kind == IN_PAYLOAD) {
-		__u32 odd = (at - p->l4) & 1;
+/* Writes a word; says how the checksum that covers it sees that. */
+static __always_inline int patch(struct view *v, const struct packet *p, const struct room *room,
+				 __u32 at, __u16 old, __u16 new, struct change *change, int which)
+{
+	__u32 odd = (room->kind == IN_PAYLOAD ? at - p->l4 : at) & 1;
 
-		REPAIR_UDP(v->ctx, ETH_HLEN + p->l4 + 6, across(old, odd), across(new, odd));
-	}
+	if (put(v, at, new))
+		return -1;
+	change->old[which] = across(old, odd);
+	change->new[which] = across(new, odd);
+	return 0;
 }
 
 /* Appends a record. Returns whether there was room; says so in the packet where there was not. */
-static __always_inline int push_record(const struct view *v, struct packet *p, __u16 record)
+static __always_inline int push_record(struct view *v, struct packet *p, __u16 record)
 {
 	struct room room = find_room(v, p);
+	struct change change = {};
 	__u8 counts[2];
-	__u16 old, new;
+	__u16 old, was;
 	__u32 at;
+	int fits;
 
-	if (room.kind == NO_ROOM || room.used > FARTHEST * 3 ||
-	    LOAD(v->ctx, ETH_HLEN + room.used, counts, 2))
+	if (room.kind == NO_ROOM || room.used > FARTHEST * 3 || take(v, room.used, counts, 2))
 		return 0;
 	old = counts[0] | counts[1] << 8;
-	if (counts[0] >= room.records) {
-		patch(v, p, &room, room.used, old, old | 1 << 8);
-		return 0;
-	}
-	patch(v, p, &room, room.used, old, (counts[0] + 1) | counts[1] << 8);
 	at = room.used + 2 + 2 * counts[0];
-	if (LOAD(v->ctx, ETH_HLEN + at, &old, 2))
+	fits = counts[0] < room.records && !take(v, at, &was, 2);
+	if (patch(v, p, &room, room.used, old, fits ? old + 1 : old | 1 << 8, &change, 0))
 		return 0;
-	new = bpf_htons(record);
-	patch(v, p, &room, at, old, new);
-	return 1;
+	if (fits)
+		patch(v, p, &room, at, was, bpf_htons(record), &change, 1);
+	if (room.kind == IN_OPTION4)
+		repair_header(v, &change);
+	else if (room.kind == IN_PAYLOAD)
+		repair_udp(v, p->l4 + 6, &change);
+	return fits;
 }

@@ -12,7 +12,7 @@ struct setting {
 	__u64 key0, key1;
 	__u32 me;
 	__u32 degree;
-	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from the kernel's generator */
+	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */
 	__u32 every;	/* one step in so many is timed; 0 times none */
 	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
 	__u32 reserved;
@@ -26,6 +26,7 @@ struct counters {
 	__u64 merged;	/* frames of several packets, left unmarked */
 	__u64 overfull; /* logged into a page that was full, because no other was free */
 	__u64 timer;	/* steps until the next timed one */
+	__u64 chance;	/* of the generator behind draws that are not keyed; 0 before the first */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -51,7 +51,19 @@ static __always_inline void write_mark(const struct view *v, struct packet *p,
 }
 #endif
 
-static __always_inline void step(const struct view *v, struct packet *p, struct hop *hop,
+#ifdef DRAWS
+/* SplitMix64, seeded by the kernel: a call of its generator for each packet would cost more than
+ * the rest of the step. */
+static __always_inline __u32 draw(struct counters *count)
+{
+	if (!count->chance)
+		count->chance = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32() | 1;
+	count->chance += 0x9e3779b97f4a7c15ULL;
+	return mix(count->chance) >> 32;
+}
+#endif
+
+static __always_inline void step(struct view *v, struct packet *p, struct hop *hop,
 				 struct counters *count)
 {
 #if defined(HASHES)
@@ -63,7 +75,7 @@ static __always_inline void step(const struct view *v, struct packet *p, struct 
 #endif
 #ifdef DRAWS
 	hop->draw = setting.keyed ? mix2(digest ^ setting.key1, hop->me) >> 32
-				  : bpf_get_prandom_u32();
+				  : draw(count);
 #endif
 #if MARK_BITS > 0
 	write_mark(v, p, hop, digest, count);
@@ -78,7 +90,7 @@ static __always_inline void step(const struct view *v, struct packet *p, struct 
 
 /* The same, with one step in so many timed. Timing costs three looks at the clock: one more than
  * the step needs, which says what the other two cost. */
-static __always_inline void timed_step(const struct view *v, struct packet *p, struct hop *hop,
+static __always_inline void timed_step(struct view *v, struct packet *p, struct hop *hop,
 				       struct counters *count)
 {
 	__u64 before, between;

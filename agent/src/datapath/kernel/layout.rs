@@ -17,7 +17,7 @@ pub struct Setting {
     pub me: u32,
     /// Its links to other routers.
     pub degree: u32,
-    /// 1 for keyed draws, 0 for the kernel's own randomness.
+    /// 1 for keyed draws, 0 for a generator that the kernel seeds.
     pub keyed: u32,
     /// One marking step in so many is timed; 0 times none.
     pub every: u32,
@@ -74,6 +74,8 @@ pub struct Counts {
     pub overfull: u64,
     /// Steps until the next timed one.
     pub timer: u64,
+    /// State of the generator behind draws that are not keyed.
+    pub chance: u64,
 }
 
 impl Counts {
@@ -140,5 +142,5 @@ unsafe impl Pod for PortEntry {}
 unsafe impl bytemuck::Zeroable for Counts {}
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 14 * 8);
+const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 15 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 16);

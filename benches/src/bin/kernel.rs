@@ -1,0 +1,107 @@
+//! What marking and logging in the kernel cost: single programs, whole paths beside unmarked
+//! forwarding and NFQUEUE, timing, and loss. See benches/README.md.
+//!
+//! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, and with any other
+//! value everything, but less of it.
+
+use anyhow::ensure;
+use ashiato_agent::config::Datapath;
+use ashiato_benches::lanes::{Lane, Way, Yard};
+use ashiato_benches::rates::{Rates, Row};
+use ashiato_benches::report::keep;
+use ashiato_benches::steps::Steps;
+use ashiato_benches::verdicts::{self, Summary};
+use std::path::PathBuf;
+use std::time::Instant;
+use traceback::schemes;
+
+/// How much is measured.
+struct Size {
+    step_rounds: usize,
+    rate_rounds: usize,
+    /// Packets of the search for losses.
+    paced: u32,
+}
+
+const FULL: Size = Size { step_rounds: 15, rate_rounds: 41, paced: 100_000_000 };
+const QUICK: Size = Size { step_rounds: 7, rate_rounds: 3, paced: 1_000_000 };
+
+fn main() -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root");
+        std::process::exit(77);
+    }
+    let out = std::env::args().nth(1).map(PathBuf::from);
+    let quick = std::env::var_os("ASHIATO_BENCH_QUICK");
+    let size = if quick.is_some() { QUICK } else { FULL };
+    let start = Instant::now();
+    let say = |what: &str| eprintln!("{:4.0} s  {what}", start.elapsed().as_secs_f64());
+
+    let mut yard = Yard::make()?;
+    say("single programs");
+    let steps = Steps::measure(size.step_rounds)?;
+    if quick.is_some_and(|part| part == "steps") {
+        print!("{}", steps.csv());
+        return Ok(());
+    }
+    say("routers");
+    let mut lanes = vec![];
+    for spec in verdicts::specs() {
+        lanes.push(yard.lane(spec)?);
+    }
+    say("whole paths");
+    let mut rates = Rates::default();
+    rates.measure(&mut lanes, 1)?;
+    rates = Rates::default(); // the first round warms up
+    rates.measure(&mut lanes, size.rate_rounds)?;
+    lanes.iter().try_for_each(|lane| check(lane, &rates))?;
+    say("loss");
+    let paced = paced(&mut lanes, &rates, size.paced)?;
+    say("done");
+
+    let mut summary = Summary::new();
+    verdicts::steps(&steps, &mut summary);
+    verdicts::rates(&rates, &verdicts::specs(), &mut summary);
+    verdicts::loss(&paced, &rates, size.paced.into(), &mut summary);
+    let summary = summary.into();
+    if let Some(out) = out {
+        let files =
+            [("raw.csv", rates.csv()), ("steps.csv", steps.csv()), ("loss.csv", paced.csv())];
+        keep(&out, &files, &summary)?;
+    }
+    println!("{summary}");
+    Ok(())
+}
+
+/// What came out at the other end is what the scheme makes of it.
+fn check(lane: &Lane, rates: &Rates) -> anyhow::Result<()> {
+    let ends = rates.ends(&lane.spec.name);
+    let marks =
+        schemes::find(lane.spec.scheme).is_some_and(|e| e.card().v4.bits() > 0 || e.card().records);
+    // A mark may happen to equal what was there before.
+    let right = if marks { ends.changed * 10 > ends.arrived * 9 } else { ends.changed == 0 };
+    ensure!(ends.arrived > 0 && right, "{}: {ends:?}", lane.spec.name);
+    Ok(())
+}
+
+/// Sends packets at half of each lane's own rate: mostly through the fast ones.
+fn paced(lanes: &mut [Lane], peak: &Rates, total: u32) -> anyhow::Result<Rates> {
+    let share = |way| match way {
+        Way::Agent(Datapath::Xdp) => 0.8,
+        Way::Agent(Datapath::Tc) => 0.196,
+        Way::Agent(Datapath::Afpacket) | Way::Queue => 0.002,
+        _ => 0.0,
+    };
+    let ways: Vec<Way> = lanes.iter().map(|l| l.spec.way).collect();
+    let mut paced = Rates::default();
+    for lane in lanes.iter_mut().filter(|l| share(l.spec.way) > 0.0) {
+        let alike = ways.iter().filter(|w| **w == lane.spec.way).count();
+        // The nearest above, so that the parts make up the whole.
+        let packets = (f64::from(total) * share(lane.spec.way) / alike as f64).ceil();
+        let pace = peak.median(&lane.spec.name) / 2.0;
+        #[allow(clippy::cast_possible_truncation, reason = "a part of a u32")]
+        let (ends, busy) = lane.forward(packets as u32, Some(pace))?;
+        paced.rows.push(Row { lane: lane.spec.name.clone(), round: 0, ends, busy });
+    }
+    Ok(paced)
+}

@@ -1,0 +1,167 @@
+//! Nanoseconds that a scheme's program takes for one packet, by the kernel's own test runs.
+//!
+//! A test run repeats a program on one frame. As a marked packet is not marked again in the same way,
+//! a program before it writes the next packet of a flow into the frame each time and then goes on
+//! with the one that is measured. An empty program and one that parses, counts and decides but marks
+//! nothing (the twin of `none`) are measured the same way, so the writing cancels out.
+
+use crate::host::own_time;
+use crate::report::median;
+use crate::traffic::{Flow, ROUTER_MAC, Tools};
+use anyhow::{Context, ensure};
+use ashiato_agent::datapath::kernel::layout::{PortEntry, Setting};
+use ashiato_agent::datapath::kernel::log::Log;
+use ashiato_agent::datapath::kernel::program::{Hook, Program};
+use aya::{TestRun, TestRunOptions};
+use std::fmt::Write as _;
+use traceback::invariant::Key;
+use traceback::schemes::{AnyScheme, SCHEMES};
+use traceback::{Nanos, Place, RouterId};
+
+/// Repeats of one round.
+pub const REPEATS: u32 = 1_000_000;
+/// So many at a time, that a log of eight pages has room for them.
+const CHUNK: u32 = 250_000;
+/// The interface at which packets of a test run come in: the loopback.
+const INTERFACE: u32 = 1;
+const PLACE: Place = Place { id: RouterId(0xc613_0007), index: 7, degree: 3 };
+
+/// One program under test.
+struct Candidate {
+    /// `empty`, or a scheme's id, with `.keyed` where draws are.
+    name: String,
+    hook: Hook,
+    /// None for the empty program.
+    program: Option<Program>,
+    log: Option<Log>,
+    tools: Tools,
+}
+
+/// What was measured, one row for each program and round.
+#[derive(Debug, Default)]
+pub struct Steps {
+    rows: Vec<(String, Hook, f64)>,
+}
+
+impl Steps {
+    /// Measures every scheme so many rounds, in turns.
+    ///
+    /// # Errors
+    /// A program does not load or does not do what it should.
+    pub fn measure(rounds: usize) -> anyhow::Result<Self> {
+        let mut candidates = vec![];
+        for hook in [Hook::Tc, Hook::Xdp] {
+            candidates.push(Candidate::empty(hook)?);
+            for scheme in SCHEMES {
+                let scheme = scheme.build(&serde_json::json!({}))?;
+                candidates.push(Candidate::load(&*scheme, hook, false)?);
+                if scheme.card().draws {
+                    candidates.push(Candidate::load(&*scheme, hook, true)?);
+                }
+            }
+        }
+        let mut steps = Self::default();
+        for _ in 0..rounds {
+            for candidate in &mut candidates {
+                let ns = candidate.round()?;
+                steps.rows.push((candidate.name.clone(), candidate.hook, ns));
+            }
+        }
+        candidates.iter().try_for_each(Candidate::check)?;
+        Ok(steps)
+    }
+
+    /// Nanoseconds of a program, the source's part included: the median of the rounds.
+    pub fn median(&self, name: &str, hook: Hook) -> f64 {
+        let of = |(n, h, _): &&(String, Hook, f64)| n == name && *h == hook;
+        median(self.rows.iter().filter(of).map(|row| row.2).collect())
+    }
+
+    /// Names in the order in which they were measured.
+    pub fn names(&self) -> Vec<&str> {
+        let first = self.rows.iter().take_while(|row| row.1 == Hook::Tc);
+        first.map(|row| row.0.as_str()).collect()
+    }
+
+    /// All rounds.
+    pub fn csv(&self) -> String {
+        let mut csv = String::from("program,hook,ns_per_packet\n");
+        for (name, hook, ns) in &self.rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(csv, "{name},{hook:?},{ns:.3}");
+        }
+        csv
+    }
+}
+
+impl Candidate {
+    fn empty(hook: Hook) -> anyhow::Result<Self> {
+        let mut tools = Tools::new(&Flow::new(false), 0)?;
+        let (map, fd) = match hook {
+            Hook::Tc => ("next_tc", tools.tc("empty_tc")?.fd()?.try_clone()?),
+            Hook::Xdp => ("next_xdp", tools.xdp("empty_xdp")?.fd()?.try_clone()?),
+        };
+        tools.go_on_with(map, &fd)?;
+        Ok(Self { name: "empty".into(), hook, program: None, log: None, tools })
+    }
+
+    fn load(scheme: &dyn AnyScheme, hook: Hook, keyed: bool) -> anyhow::Result<Self> {
+        let card = scheme.card();
+        let setting = Setting::new(Key(1, 2), PLACE.id.into(), PLACE.degree, keyed, 0);
+        let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE])?;
+        let port = PortEntry { known: 1, edge: 1, mac: ROUTER_MAC, ..PortEntry::default() };
+        program.set_port(INTERFACE, port)?;
+        let log = scheme.log().map(|shape| program.log(shape, 1, Nanos(0))).transpose()?;
+        let mut tools = Tools::new(&Flow::new(card.records), 0)?;
+        match hook {
+            Hook::Tc => tools.go_on_with("next_tc", program.tc()?.fd()?)?,
+            Hook::Xdp => tools.go_on_with("next_xdp", program.xdp()?.fd()?)?,
+        }
+        let name = format!("{}{}", card.id, if keyed { ".keyed" } else { "" });
+        Ok(Self { name, hook, program: Some(program), log, tools })
+    }
+
+    /// Nanoseconds for one packet.
+    fn round(&mut self) -> anyhow::Result<f64> {
+        let mut busy = 0.0;
+        for _ in 0..REPEATS / CHUNK {
+            if let Some(log) = &mut self.log {
+                log.harvest(&mut |_| ());
+            }
+            let start = own_time();
+            self.run(CHUNK)?;
+            busy += (own_time() - start).as_secs_f64();
+        }
+        Ok(busy * 1e9 / f64::from(REPEATS))
+    }
+
+    fn run(&mut self, repeat: u32) -> anyhow::Result<()> {
+        let frame = self.tools.frame.clone();
+        let mut skb = [0; 192];
+        // __sk_buff.ingress_ifindex: a packet that came in from somewhere.
+        skb[36..40].copy_from_slice(&INTERFACE.to_le_bytes());
+        let tc = self.hook == Hook::Tc;
+        let options = TestRunOptions {
+            data_in: Some(&frame),
+            ctx_in: tc.then_some(&skb),
+            repeat,
+            ..TestRunOptions::new()
+        };
+        let (done, want) = match self.hook {
+            Hook::Tc => (self.tools.tc("renew_then_tc")?.test_run(options)?, u32::MAX),
+            Hook::Xdp => (self.tools.xdp("renew_then_xdp")?.test_run(options)?, 2),
+        };
+        ensure!(done.return_value == want, "{} returned {}", self.name, done.return_value);
+        Ok(())
+    }
+
+    /// The program did its work on every packet, and nothing stood in its way.
+    fn check(&self) -> anyhow::Result<()> {
+        let Some(program) = &self.program else { return Ok(()) };
+        let counts = program.counts().context("read counters")?;
+        let sent = self.tools.ends()?.sent;
+        let right = counts.forwarded == sent && counts.no_room + counts.overfull == 0;
+        ensure!(right, "{} {:?}: {counts:?} for {sent} packets", self.name, self.hook);
+        Ok(())
+    }
+}

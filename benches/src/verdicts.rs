@@ -1,0 +1,177 @@
+//! What was measured beside what was promised, as JSON.
+
+use crate::lanes::{Spec, Way};
+use crate::rates::Rates;
+use crate::report::{median, rounded};
+use crate::steps::Steps;
+use crate::traffic::Ends;
+use ashiato_agent::config::Datapath;
+use ashiato_agent::datapath::kernel::program::Hook;
+use serde_json::{Map, Value, json};
+use traceback::scheme::Card;
+use traceback::schemes::{AnyScheme, SCHEMES};
+
+/// Benchmarks by name.
+pub type Summary = Map<String, Value>;
+
+/// Lanes of every datapath and scheme, unmarked ones among them.
+pub fn specs() -> Vec<Spec> {
+    let (tc, xdp) = (Way::Agent(Datapath::Tc), Way::Agent(Datapath::Xdp));
+    let afpacket = Way::Agent(Datapath::Afpacket);
+    let spec = |name: &str, way, scheme, every, records| Spec {
+        name: name.into(),
+        way,
+        scheme,
+        every,
+        records,
+    };
+    let mut specs = vec![];
+    for records in [false, true] {
+        let long = if records { ".long" } else { "" };
+        specs.push(spec(&format!("tc.unmarked{long}"), Way::Kernel, "", 0, records));
+        specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, records));
+    }
+    for Card { id, records, .. } in SCHEMES.iter().map(|e| e.card()) {
+        specs.push(spec(&format!("tc.{id}"), tc, id, 0, records));
+        specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, records));
+    }
+    specs.push(spec("tc.fms.sampled", tc, "fms", 64, false));
+    specs.push(spec("xdp.fms.sampled", xdp, "fms", 64, false));
+    specs.push(spec("xdp-pass.fms", Way::Agent(Datapath::XdpPass), "fms", 0, false));
+    specs.push(spec("afpacket.none", afpacket, "none", 64, false));
+    specs.push(spec("afpacket.fms", afpacket, "fms", 64, false));
+    specs.push(spec("nfqueue.fms", Way::Queue, "fms", 0, false));
+    specs
+}
+
+/// What a scheme does that costs time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Nothing,
+    Bits,
+    Hash,
+    Log,
+}
+
+impl Work {
+    fn of(scheme: &dyn AnyScheme, keyed: bool) -> Self {
+        let card = scheme.card();
+        match () {
+            () if scheme.log().is_some() => Self::Log,
+            () if card.hashes || keyed => Self::Hash,
+            () if card.v4.bits() > 0 || card.records => Self::Bits,
+            () => Self::Nothing,
+        }
+    }
+
+    /// Nanoseconds above parsing that a step may take.
+    fn step_goal(self) -> Option<f64> {
+        match self {
+            Self::Nothing => None,
+            Self::Bits => Some(10.0),
+            Self::Hash => Some(25.0),
+            Self::Log => Some(40.0),
+        }
+    }
+
+    /// Part of the unmarked rate that a datapath must keep.
+    fn rate_goal(self, way: Way) -> Option<f64> {
+        let (bits, hash) = match way {
+            Way::Agent(Datapath::Xdp) => (0.92, 0.80),
+            Way::Agent(Datapath::Tc) => (0.96, 0.90),
+            _ => return None,
+        };
+        match self {
+            Self::Nothing => None,
+            Self::Bits => Some(bits),
+            Self::Hash | Self::Log => Some(hash),
+        }
+    }
+}
+
+fn work(id: &str, keyed: bool) -> Work {
+    let scheme = SCHEMES.iter().find(|e| e.card().id == id);
+    let scheme = scheme.and_then(|e| e.build(&json!({})).ok());
+    scheme.map_or(Work::Nothing, |s| Work::of(&*s, keyed))
+}
+
+/// Single programs: the slower of the two hooks counts.
+pub fn steps(steps: &Steps, summary: &mut Summary) {
+    for name in steps.names().into_iter().filter(|n| *n != "empty") {
+        let id = name.trim_end_matches(".keyed");
+        // What only parses is compared with what does nothing at all.
+        let (peer, what) = match id {
+            "none" => ("empty", "an empty program"),
+            _ => ("none", "a program that parses, counts and decides, but marks nothing"),
+        };
+        let above = |hook| steps.median(name, hook) - steps.median(peer, hook);
+        let ratio = |hook| steps.median(name, hook) / steps.median(peer, hook);
+        let (tc, xdp) = (above(Hook::Tc), above(Hook::Xdp));
+        let (slower, hook) = if tc > xdp { (tc, Hook::Tc) } else { (xdp, Hook::Xdp) };
+        let goal = work(id, name != id).step_goal();
+        let value = json!({
+            "median": rounded(slower, 2), "unit": "ns/packet above the peer, the slower of tc and xdp",
+            "tc": rounded(tc, 2), "xdp": rounded(xdp, 2),
+            "peer": what, "ratio": rounded(ratio(hook), 3),
+            "goal": goal.map(|g| format!("<= {g} ns")), "met": goal.map(|g| slower <= g),
+        });
+        summary.insert(format!("step.{name}"), value);
+    }
+}
+
+/// Whole paths, and what timing costs.
+pub fn rates(rates: &Rates, specs: &[Spec], summary: &mut Summary) {
+    for spec in specs {
+        let Spec { name, way, scheme, records, .. } = spec;
+        let (unmarked, what) = match way {
+            Way::Agent(Datapath::Xdp) | Way::Plain => ("xdp.unmarked", "XDP forwarding only"),
+            _ => ("tc.unmarked", "the kernel forwarding"),
+        };
+        let peer = format!("{unmarked}{}", if *records { ".long" } else { "" });
+        let goal = work(scheme, false).rate_goal(*way);
+        let ratio = rates.ratio(name, &peer);
+        let Ends { sent, arrived, .. } = rates.ends(name);
+        let value = json!({
+            "median": rates.median(name).round(), "unit": "packet/s of one core, all the way",
+            "peer": what, "ratio": rounded(ratio, 4), "sent": sent, "lost": sent - arrived,
+            "goal": goal.map(|g| format!(">= {g} of the peer")), "met": goal.map(|g| ratio >= g),
+        });
+        summary.insert(format!("e2e.{name}"), value);
+    }
+    for (datapath, goal) in [("xdp", 20.0), ("tc", 6.0)] {
+        let fms = format!("{datapath}.fms");
+        let ratio = rates.ratio(&fms, "nfqueue.fms");
+        let value = json!({
+            "median": rates.median(&fms).round(), "unit": "packet/s of one core, all the way",
+            "peer": "fms by iptables -j NFQUEUE and crate nfq 0.2.5", "ratio": rounded(ratio, 2),
+            "goal": format!(">= {goal} times the peer"), "met": ratio >= goal,
+        });
+        summary.insert(format!("vs_nfqueue.{datapath}"), value);
+        let ratio = rates.ratio(&format!("{fms}.sampled"), &fms);
+        let cost = (1.0 - ratio) * 100.0;
+        let value = json!({
+            "median": rounded(cost, 2), "unit": "% of fms's rate",
+            "peer": "the same with no step timed", "ratio": rounded(ratio, 4),
+            "goal": "< 2 %, one step in 64 timed", "met": cost < 2.0,
+        });
+        summary.insert(format!("sampling.{datapath}"), value);
+    }
+}
+
+/// Packets lost at half of each lane's own rate.
+pub fn loss(paced: &Rates, peak: &Rates, want: u64, summary: &mut Summary) {
+    let mut sum = Ends::default();
+    for row in &paced.rows {
+        sum.sent += row.ends.sent;
+        sum.arrived += row.ends.arrived;
+    }
+    let lost = sum.sent - sum.arrived;
+    let rates = paced.rows.iter().map(|r| peak.median(&r.lane) / 2.0).collect();
+    let value = json!({
+        "median": lost, "unit": "packets lost", "sent": sum.sent,
+        "peer": "half of the rate that each datapath and scheme reaches",
+        "pace": median(rates).round(), "ratio": lost as f64 / sum.sent as f64,
+        "goal": format!("0 of {want}"), "met": lost == 0 && sum.sent >= want,
+    });
+    summary.insert("loss".into(), value);
+}
