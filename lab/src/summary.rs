@@ -174,7 +174,7 @@ pub struct PacketsToPath {
 }
 
 /// A latency distribution in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Steps that were timed.
     pub count: u64,
@@ -188,6 +188,10 @@ pub struct Latency {
     pub p99_9: Option<u64>,
     /// Largest.
     pub max: Option<u64>,
+    /// The distribution as a curve: pairs of a quantile from 0 to below 1 and its nanoseconds, as far
+    /// into the tail as the count carries. Empty in `control_latency_ns`: see the row of `none`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub percentiles: Vec<(f64, u64)>,
     /// What two clock reads cost by themselves; it is contained in the other numbers.
     pub clock_cost: Option<u64>,
     /// One packet in this many was timed.

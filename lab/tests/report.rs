@@ -41,6 +41,7 @@ fn a_page_can_be_made_again_from_its_folder() {
     assert_eq!(page.matches(r#"role="img" aria-label=""#).count(), 10);
     assert_eq!(page.matches("Found: 13 edges correct, 0 missing, 0 wrong").count(), 2 * 4);
     assert!(page.contains("No finding: no usable evidence"), "the control says why");
+    assert!(page.contains("Nothing to draw: this world does not time the marking step"));
     std::fs::remove_dir_all(dir).unwrap();
 }
 
@@ -73,4 +74,41 @@ fn a_drawing_shows_what_is_missing_and_what_is_wrong() {
     assert!(plan.routers.iter().all(|r| boxed(&r) == 2));
     let gap = page(Err(Gap::TooFew { have: 1, want: 2 }));
     assert!(gap.contains("No finding: too little evidence"), "{gap}");
+}
+
+#[test]
+fn every_timed_scheme_has_a_curve_and_the_control_lies_below() {
+    let dir = run();
+    let plan: Plan = serde_json::from_str(&read(&dir, "plan.json")).unwrap();
+    let mut summary: Summary = serde_json::from_str(&read(&dir, "summary.json")).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
+    for row in &mut summary.schemes {
+        let times = &mut row.mark_latency_ns;
+        times.count = 1000;
+        (times.p50, times.p99, times.max) = (Some(210), Some(1900), Some(47_000));
+        times.percentiles = vec![(0.0, 80), (0.5, 210), (0.99, 1900), (0.999, 30_000)];
+        (times.clock_cost, times.sampled_1_in) = (Some(40), Some(16));
+    }
+    let page = report::html(&summary, &plan, &[]);
+    assert_eq!(page.matches("<polyline").count(), summary.schemes.len());
+    let first = page.find("<polyline").unwrap();
+    assert!(page[first..].starts_with(r#"<polyline class="curve control""#));
+    for word in [
+        "Sampled 1 packet in 16",
+        ": p50 210 ns, p99 1.9 µs",
+        "Reading the clock twice: 40 ns",
+        ">50 %<",
+        ">90 %<",
+        ">99 %<",
+        ">99.9 %<",
+        ">50 µs<",
+    ] {
+        assert!(page.contains(word), "{word} is missing");
+    }
+    let table = report::csv(&summary);
+    assert!(table.starts_with("run,scenario,world,seed,scheme,"), "{table}");
+    assert!(
+        table.contains("mark_ns_p50,mark_ns_p99,control_ns_p50,control_ns_p99,lost"),
+        "{table}"
+    );
 }

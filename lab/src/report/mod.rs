@@ -1,9 +1,11 @@
 //! What people look at: a table for terminals, a page, CSV, Markdown. All numbers come from the
 //! summary; the page's drawings come from truth and findings.
 
+mod axes;
 mod graph;
 mod layout;
 mod page;
+mod percentiles;
 mod text;
 
 pub use graph::Drawing;

@@ -1,6 +1,6 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::{graph::Drawing, text};
+use super::{graph::Drawing, percentiles, text};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -22,6 +22,8 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
                 (facts(summary, plan))
                 h2 { "Schemes" }
                 (schemes(summary))
+                h2 { "Time of the marking step" }
+                (percentiles::html(summary))
                 h2 { "Attack graphs" }
                 (legend())
                 @for drawing in drawings { (drawing.html(plan)) }
@@ -61,7 +63,7 @@ fn schemes(summary: &Summary) -> Markup {
                     @for row in &summary.schemes {
                         tr { @for cell in text::row(row) { td { (cell) } } }
                         @if let Some(gap) = &row.gap {
-                            tr { td {} td colspan="10" class="note" { (gap.why) } }
+                            tr { td {} td colspan=(text::head().len() - 1) class="note" { (gap.why) } }
                         }
                     }
                 }

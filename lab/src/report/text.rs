@@ -4,7 +4,7 @@ use crate::summary::{SchemeRow, Summary};
 use comfy_table::{ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 14] = [
     "scheme",
     "router F1",
     "edge F1",
@@ -15,12 +15,16 @@ const HEAD: [&str; 11] = [
     "paths",
     "packets to path p50",
     "mark ns p50",
+    "mark ns p99",
+    "control ns p50",
+    "control ns p99",
     "lost",
 ];
 
-fn cells(row: &SchemeRow) -> [String; 11] {
+fn cells(row: &SchemeRow) -> [String; 14] {
     let l = &row.levels;
-    let latency = row.mark_latency_ns.p50.map_or_else(|| "-".into(), |n| n.to_string());
+    let whole = |ns: Option<u64>| ns.map_or_else(|| "-".into(), |n| n.to_string());
+    let (mark, control) = (&row.mark_latency_ns, &row.control_latency_ns);
     [
         row.scheme.clone(),
         show(l.router.f1),
@@ -31,7 +35,10 @@ fn cells(row: &SchemeRow) -> [String; 11] {
         (l.router.wrong + l.edge.wrong).to_string(),
         format!("{}/{}", row.paths.exact, row.paths.truth),
         show(row.packets_to_path.p50),
-        latency,
+        whole(mark.p50),
+        whole(mark.p99),
+        whole(control.p50),
+        whole(control.p99),
         row.observations.lost.to_string(),
     ]
 }

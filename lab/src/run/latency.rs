@@ -28,10 +28,27 @@ pub fn summarise(outcome: &Outcome) -> Result<Latency> {
         p99: at(0.99),
         p99_9: at(0.999),
         max: Some(all.max()),
+        percentiles: percentiles(&all),
         clock_cost: Some(outcome.clock_cost_ns),
         sampled_1_in: Some(outcome.sampled_1_in),
         why: None,
     })
+}
+
+/// Quantiles in steps that look even on a tail axis, up to the last that a timed step lies above.
+fn percentiles(times: &Histogram<u64>) -> Vec<(f64, u64)> {
+    /// Shares above the quantile, in hundredths of the power of ten.
+    const ABOVE: [u64; 10] = [100, 80, 65, 50, 40, 30, 25, 20, 15, 12];
+    let powers = (2..12).map(|p| 10_u64.pow(p));
+    let shares = powers.flat_map(|whole| ABOVE.map(|above| (above, whole)));
+    shares
+        .take_while(|(above, whole)| times.len().saturating_mul(*above) >= *whole)
+        .map(|(above, whole)| {
+            // Whole numbers divided once: the quantile prints as the short decimal that it is.
+            let q = (whole - above) as f64 / whole as f64;
+            (q, times.value_at_quantile(q))
+        })
+        .collect()
 }
 
 /// An HdrHistogram V2 log with one tagged line for each router, or `None` where nothing was timed.
@@ -57,4 +74,20 @@ pub fn log(outcome: &Outcome, seconds: f64) -> Result<Option<Vec<u8>>> {
     }
     drop(writer);
     Ok(Some(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_end_where_the_count_does() {
+        let mut times = Histogram::new(3).unwrap();
+        assert!(percentiles(&times).is_empty());
+        (1..=1000).for_each(|ns| times.record(ns).unwrap());
+        let curve = percentiles(&times);
+        assert_eq!(curve[..2], [(0.0, 1), (0.2, 200)]);
+        assert_eq!(curve[curve.len() - 1], (0.999, 999));
+        assert!(curve.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1));
+    }
 }

@@ -114,7 +114,8 @@ pub(super) fn void(plan: &Plan, truth: &Opened, turn: &Turn, tolerance: f64) -> 
 /// Puts the control's latency beside every scheme's.
 pub(super) fn share_control(rows: &mut [SchemeRow]) {
     let control = rows.iter().find(|r| r.scheme == "none").map(|r| r.mark_latency_ns.clone());
-    if let Some(control) = control {
+    if let Some(mut control) = control {
+        control.percentiles.clear();
         rows.iter_mut().for_each(|r| r.control_latency_ns = control.clone());
     }
 }
