@@ -23,8 +23,8 @@ pub struct Setting {
     pub every: u32,
     /// XDP: 1 forwards by itself, 0 passes to the kernel.
     pub forwards: u32,
-    /// Not used; keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// Logs: 1 where each processor has its own copy of the cells. [`super::program`] decides.
+    pub own_cells: u32,
 }
 
 impl Setting {
@@ -37,7 +37,7 @@ impl Setting {
             keyed: keyed.into(),
             every,
             forwards: 0,
-            reserved: 0,
+            own_cells: 0,
         }
     }
 }

@@ -76,8 +76,10 @@ impl Program {
         if ports > MOST_PORTS {
             bail!("interface index {} is above {MOST_PORTS}: restart the host", ports - 1);
         }
+        let copies = scheme.log().map_or(1, |shape| Log::copies(&shape));
+        let setting = Setting { own_cells: u32::from(copies > 1), ..*setting };
         let mut loader = EbpfLoader::new();
-        loader.override_global("setting", setting, true).map_max_entries("ports", ports);
+        loader.override_global("setting", &setting, true).map_max_entries("ports", ports);
         if !twin.is_empty() {
             loader.override_global("scheme", &twin[..], true);
         }
