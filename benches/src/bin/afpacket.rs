@@ -14,7 +14,7 @@ use ashiato_agent::datapath::desk::{Event, Request};
 use ashiato_agent::datapath::netns;
 use ashiato_agent::datapath::socket::{BATCH, Opening, PacketSocket};
 use ashiato_agent::{latency, station::Station};
-use nix::sched::{CpuSet, sched_setaffinity};
+use ashiato_benches::host::{ip, own_time, pin, threads_named, time_of};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
@@ -192,12 +192,12 @@ impl Links {
             };
             let socket = PacketSocket::open(&opening)?;
             let frames = [frame.as_slice(); BATCH];
-            let (start, before) = (Instant::now(), busy(nix::unistd::gettid())?);
+            let (start, before) = (Instant::now(), own_time());
             let mut sent = 0;
             while start.elapsed() < ROUND {
                 sent += socket.send_batch(&frames)? as u64;
             }
-            Ok((sent, busy(nix::unistd::gettid())? - before))
+            Ok((sent, own_time() - before))
         })
     }
 
@@ -215,16 +215,17 @@ impl Links {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let config = self.config(scheme);
         let mut station = runtime.block_on(Station::start(&config))?;
-        let thread = thread_named(&config.name())?;
+        let mut threads = threads_named("router/")?;
+        let thread = threads.pop_first().context("the router has no thread")?;
         pin(thread, 1)?;
-        let (came, before) = (self.arrived()?, busy(thread)?);
+        let (came, before) = (self.arrived()?, time_of(thread)?);
         let (sent, _) = self.generate()?;
         let cut = Request::Cut { id: 0, fresh: latency::empty() };
         ensure!(station.bell.ask(cut), "the router is gone");
         let event = runtime.block_on(station.events.recv());
         let Some(Event::Cut { share, .. }) = event else { anyhow::bail!("no cut") };
         ensure!(share.counters.malformed == 0, "{:?}", share.counters);
-        Ok(Row { sent, arrived: self.arrived()? - came, busy: busy(thread)? - before })
+        Ok(Row { sent, arrived: self.arrived()? - came, busy: time_of(thread)? - before })
     }
 
     fn config(&self, scheme: &str) -> Vantage {
@@ -261,12 +262,6 @@ impl Drop for Links {
     }
 }
 
-fn ip(args: &str) -> anyhow::Result<()> {
-    let status = Command::new("ip").args(args.split_whitespace()).status()?;
-    ensure!(status.success(), "ip {args}: {status}");
-    Ok(())
-}
-
 /// A frame of 64 bytes on the wire, 60 without its check sequence.
 fn frame(mac: &str) -> anyhow::Result<Vec<u8>> {
     let byte = |text| u8::from_str_radix(text, 16).context("an Ethernet address");
@@ -279,30 +274,4 @@ fn frame(mac: &str) -> anyhow::Result<Vec<u8>> {
     frame.extend([0x30, 0x39, 0, 9, 0, 26, 0, 0]);
     frame.resize(60, 7);
     Ok(frame)
-}
-
-fn pin(thread: Pid, core: usize) -> anyhow::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core)?;
-    sched_setaffinity(thread, &set).context("pin a thread to a core")
-}
-
-/// Processor time of a thread of this process.
-fn busy(thread: Pid) -> anyhow::Result<Duration> {
-    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"))?;
-    let nanos = text.split_whitespace().next().context("an empty schedstat")?.parse()?;
-    Ok(Duration::from_nanos(nanos))
-}
-
-fn thread_named(name: &str) -> anyhow::Result<Pid> {
-    // The kernel keeps 15 bytes of a thread's name.
-    let name = &name[..name.len().min(15)];
-    for task in fs::read_dir("/proc/self/task")? {
-        let task = task?;
-        if fs::read_to_string(task.path().join("comm"))?.trim() == name {
-            let id = task.file_name().to_string_lossy().parse()?;
-            return Ok(Pid::from_raw(id));
-        }
-    }
-    anyhow::bail!("no thread {name}")
 }
