@@ -88,11 +88,11 @@ impl Program {
         }
         let ebpf = loader.load(object).map_err(|e| explain(id, hook, &e.into()))?;
         let mut loaded = Self { links: vec![], ebpf, hook };
-        loaded.into_kernel().map_err(|e| explain(id, hook, &e))?;
+        loaded.enter_kernel().map_err(|e| explain(id, hook, &e))?;
         Ok(loaded)
     }
 
-    fn into_kernel(&mut self) -> anyhow::Result<()> {
+    fn enter_kernel(&mut self) -> anyhow::Result<()> {
         match self.hook {
             Hook::Tc => self.tc()?.load()?,
             Hook::Xdp => self.xdp()?.load()?,
