@@ -79,10 +79,14 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Nanoseconds of a program, the source's part included: the median of the rounds.
-    pub fn median(&self, name: &str, hook: Hook) -> f64 {
-        let of = |(n, h, _): &&(String, Hook, f64)| n == name && *h == hook;
-        median(self.rows.iter().filter(of).map(|row| row.2).collect())
+    /// Two programs compared round by round, so that what slows a whole round down falls out: the
+    /// median over rounds.
+    pub fn compare(&self, name: &str, peer: &str, hook: Hook, by: fn(f64, f64) -> f64) -> f64 {
+        let of = |name: &str| {
+            let rows = self.rows.iter().filter(|row| row.0 == name && row.1 == hook);
+            rows.map(|row| row.2).collect::<Vec<_>>()
+        };
+        median(of(name).into_iter().zip(of(peer)).map(|(ns, peer)| by(ns, peer)).collect())
     }
 
     /// Names in the order in which they were measured.

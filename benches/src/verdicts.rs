@@ -108,8 +108,8 @@ pub fn steps(steps: &Steps, summary: &mut Summary) {
             _ if records(id) => (PARSE_LONG, "the same frames parsed, counted and decided on"),
             _ => ("none", "a program that parses, counts and decides, but marks nothing"),
         };
-        let above = |hook| steps.median(name, hook) - steps.median(peer, hook);
-        let ratio = |hook| steps.median(name, hook) / steps.median(peer, hook);
+        let above = |hook| steps.compare(name, peer, hook, |ns, peer| ns - peer);
+        let ratio = |hook| steps.compare(name, peer, hook, |ns, peer| ns / peer);
         let (tc, xdp) = (above(Hook::Tc), above(Hook::Xdp));
         let (slower, hook) = if tc > xdp { (tc, Hook::Tc) } else { (xdp, Hook::Xdp) };
         let goal = work(id, name != id).step_goal();
