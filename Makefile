@@ -32,7 +32,7 @@ test: tools
 	@.ci/test
 
 bench: tools
-	@.ci/need ip:iproute2
+	@.ci/need ip:iproute2 iptables:iptables
 	@.ci/bench $(NAME)
 
 fuzz: tools

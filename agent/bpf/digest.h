@@ -52,14 +52,14 @@ static __always_inline __u64 digest_of(const struct view *v, struct packet *p, _
 	if (p->v6) {
 		if ((const void *)(ip + 40) > v->end)
 			return 0;
-		__builtin_memcpy(words, ip + 8, 32);
+		copy(words, ip + 8, 32);
 		words[4] = what;
 		payload_words(v, p, words + 5);
 		return siphash(k0, k1, words, 8);
 	}
 	if ((const void *)(ip + 20) > v->end)
 		return 0;
-	__builtin_memcpy(words, ip + 12, 8);
+	copy(words, ip + 12, 8);
 	words[1] = what;
 	payload_words(v, p, words + 2);
 	return siphash(k0, k1, words, 5);

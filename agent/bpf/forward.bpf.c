@@ -56,8 +56,8 @@ static __always_inline int route(struct xdp_md *ctx, const __u8 *ip, const struc
 	if (p->v6) {
 		to->family = AF_INET6;
 		to->flowinfo = *(const __be32 *)ip & bpf_htonl(0x0fffffff);
-		__builtin_memcpy(to->ipv6_src, ip + 8, 16);
-		__builtin_memcpy(to->ipv6_dst, ip + 24, 16);
+		copy(to->ipv6_src, ip + 8, 16);
+		copy(to->ipv6_dst, ip + 24, 16);
 	} else {
 		to->family = AF_INET;
 		to->tos = ip[1];
@@ -77,8 +77,8 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 		ip[7]--;
 	else
 		set_word4(ip, 8, be16(ip + 8) - 0x100);
-	__builtin_memcpy(eth, to->dmac, 6);
-	__builtin_memcpy(eth + 6, to->smac, 6);
+	copy(eth, to->dmac, 6);
+	copy(eth + 6, to->smac, 6);
 	return bpf_redirect(to->ifindex, 0);
 }
 

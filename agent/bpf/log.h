@@ -36,7 +36,8 @@ struct {
 	__type(value, __u64);
 } open_page SEC(".maps");
 
-/* The cells of all pages, 64 to a word. */
+/* The cells of all pages, 64 to a word; once for each processor, whose copies the agent puts together,
+ * or once for all where there is not the memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -60,6 +61,20 @@ static __always_inline void open_next(__u64 *open, __u64 now)
 	}
 }
 
+/* Sets a bit. On its own copy a processor needs no atomic operation, which would cost more than all
+ * else; programs on one processor do not interrupt each other. */
+static __always_inline void set_cell(__u32 at, __u64 bit)
+{
+	__u64 *word = bpf_map_lookup_elem(&cells, &at);
+
+	if (!word)
+		return;
+	if (setting.own_cells)
+		*word |= bit;
+	else if (!(*word & bit))
+		__sync_fetch_and_or(word, bit);
+}
+
 static __always_inline void log_digest(struct counters *count, __u64 digest)
 {
 	__u32 zero = 0, number, base;
@@ -74,13 +89,14 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 	if (!page)
 		return;
 	walk = start(page->salt, digest);
-	base = number * (__u32)((scheme.bits + 63) / 64);
+	base = number;
+	if (setting.own_cells)
+		base += bpf_get_smp_processor_id() * PAGES;
+	base *= (__u32)((scheme.bits + 63) / 64);
 	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
-		__u32 bit = cell(&scheme, &walk), at = base + (bit >> 6);
-		__u64 *word = bpf_map_lookup_elem(&cells, &at);
+		__u32 bit = cell(&scheme, &walk);
 
-		if (word && !(*word >> (bit & 63) & 1))
-			__sync_fetch_and_or(word, 1ULL << (bit & 63));
+		set_cell(base + (bit >> 6), 1ULL << (bit & 63));
 	}
 	before = __sync_fetch_and_add(&page->inserted, 1);
 	if (before >= page->limit)

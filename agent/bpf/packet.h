@@ -52,6 +52,23 @@ static __always_inline int holds(const struct view *v, __u32 total)
 	return v->data + ETH_HLEN + total <= v->end || ETH_HLEN + total <= LENGTH(v->ctx);
 }
 
+/* Copies of a constant length that is even. The compiler would take one byte after the other, because
+ * it cannot know that the machine reads words at any address. */
+static __always_inline void copy(void *to, const void *from, __u32 len)
+{
+	__u32 i = 0;
+
+#pragma unroll
+	for (; i + 8 <= len; i += 8)
+		*(__u64 *)(to + i) = *(const __u64 *)(from + i);
+	if (len & 4) {
+		*(__u32 *)(to + i) = *(const __u32 *)(from + i);
+		i += 4;
+	}
+	if (len & 2)
+		*(__u16 *)(to + i) = *(const __u16 *)(from + i);
+}
+
 /* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
 static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
 {
@@ -61,7 +78,7 @@ static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 
 		return -1;
 	if ((const void *)(from + len) > v->end)
 		return LOAD(v->ctx, ETH_HLEN + at, to, len);
-	__builtin_memcpy(to, from, len);
+	copy(to, from, len);
 	return 0;
 }
 
@@ -197,7 +214,7 @@ static __always_inline void parse_transport(const struct view *v, struct packet 
 {
 	__u32 at = p->l4, len = p->total - p->l4, header = 0;
 	const __u8 *l4 = v->data + ETH_HLEN + (at & (FARTHEST * 2 - 1));
-	__u8 copy[16] = {};
+	__u8 some[16] __attribute__((aligned(8))) = {};
 
 	if (!p->later_fragment && (p->proto == TCP || p->proto == UDP || p->proto == ICMP ||
 				   p->proto == ICMP6)) {
@@ -205,17 +222,17 @@ static __always_inline void parse_transport(const struct view *v, struct packet 
 		if (len < 16 || (const void *)(l4 + 16) > v->end) {
 			__u32 n = len < 16 ? len : 16;
 
-			if (n > 0 && n <= 16 && !LOAD(v->ctx, ETH_HLEN + at, copy, n))
-				l4 = copy;
+			if (n > 0 && n <= 16 && !LOAD(v->ctx, ETH_HLEN + at, some, n))
+				l4 = some;
 			else
 				len = 0;
 			if (p->proto == TCP)
-				header = len > 12 ? (copy[12] >> 4) * 4 : 0;
-			__builtin_memcpy(&p->ports, copy, 4);
+				header = len > 12 ? (some[12] >> 4) * 4 : 0;
+			p->ports = *(__u32 *)some;
 		} else {
 			if (p->proto == TCP)
 				header = (l4[12] >> 4) * 4;
-			__builtin_memcpy(&p->ports, l4, 4);
+			p->ports = *(const __u32 *)l4;
 		}
 		if (p->proto == ICMP || p->proto == ICMP6)
 			p->ports = len >= 2 ? p->ports & 0xffff : 0;

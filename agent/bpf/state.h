@@ -15,7 +15,7 @@ struct setting {
 	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */
 	__u32 every;	/* one step in so many is timed; 0 times none */
 	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
-	__u32 reserved;
+	__u32 own_cells; /* logs: 1 where each processor has its own copy of the cells, else 0 */
 };
 const volatile struct setting setting = {};
 

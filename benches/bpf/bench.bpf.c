@@ -149,8 +149,11 @@ int forward_only(struct xdp_md *ctx)
 	ip[8]--;
 	sum = *(__u16 *)(ip + 10) + bpf_htons(0x100);
 	*(__u16 *)(ip + 10) = sum + (sum >> 16);
-	__builtin_memcpy(eth, to.dmac, 6);
-	__builtin_memcpy(eth + 6, to.smac, 6);
+	// In words: the compiler would copy byte by byte.
+	*(__u32 *)eth = *(__u32 *)to.dmac;
+	*(__u16 *)(eth + 4) = *(__u16 *)(to.dmac + 4);
+	*(__u32 *)(eth + 6) = *(__u32 *)to.smac;
+	*(__u16 *)(eth + 10) = *(__u16 *)(to.smac + 4);
 	return bpf_redirect(to.ifindex, 0);
 }
 

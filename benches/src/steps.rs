@@ -13,11 +13,14 @@ use ashiato_agent::datapath::kernel::layout::{PortEntry, Setting};
 use ashiato_agent::datapath::kernel::log::Log;
 use ashiato_agent::datapath::kernel::program::{Hook, Program};
 use aya::{TestRun, TestRunOptions};
+use serde_json::json;
 use std::fmt::Write as _;
 use traceback::invariant::Key;
-use traceback::schemes::{AnyScheme, SCHEMES};
+use traceback::schemes::{AnyScheme, SCHEMES, entry};
 use traceback::{Nanos, Place, RouterId};
 
+/// The program that parses only, on frames with room for records.
+pub const PARSE_LONG: &str = "none.long";
 /// Repeats of one round.
 pub const REPEATS: u32 = 1_000_000;
 /// So many at a time, that a log of eight pages has room for them.
@@ -52,11 +55,16 @@ impl Steps {
         let mut candidates = vec![];
         for hook in [Hook::Tc, Hook::Xdp] {
             candidates.push(Candidate::empty(hook)?);
+            // Longer frames take longer to write; the recorder's are compared with these.
+            let mut long = Candidate::load(&*entry("none")?.build(&json!({}))?, hook, false, true)?;
+            long.name = PARSE_LONG.into();
+            candidates.push(long);
             for scheme in SCHEMES {
-                let scheme = scheme.build(&serde_json::json!({}))?;
-                candidates.push(Candidate::load(&*scheme, hook, false)?);
+                let scheme = scheme.build(&json!({}))?;
+                let records = scheme.card().records;
+                candidates.push(Candidate::load(&*scheme, hook, false, records)?);
                 if scheme.card().draws {
-                    candidates.push(Candidate::load(&*scheme, hook, true)?);
+                    candidates.push(Candidate::load(&*scheme, hook, true, records)?);
                 }
             }
         }
@@ -71,10 +79,14 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Nanoseconds of a program, the source's part included: the median of the rounds.
-    pub fn median(&self, name: &str, hook: Hook) -> f64 {
-        let of = |(n, h, _): &&(String, Hook, f64)| n == name && *h == hook;
-        median(self.rows.iter().filter(of).map(|row| row.2).collect())
+    /// Two programs compared round by round, so that what slows a whole round down falls out: the
+    /// median over rounds.
+    pub fn compare(&self, name: &str, peer: &str, hook: Hook, by: fn(f64, f64) -> f64) -> f64 {
+        let of = |name: &str| {
+            let rows = self.rows.iter().filter(|row| row.0 == name && row.1 == hook);
+            rows.map(|row| row.2).collect::<Vec<_>>()
+        };
+        median(of(name).into_iter().zip(of(peer)).map(|(ns, peer)| by(ns, peer)).collect())
     }
 
     /// Names in the order in which they were measured.
@@ -105,14 +117,14 @@ impl Candidate {
         Ok(Self { name: "empty".into(), hook, program: None, log: None, tools })
     }
 
-    fn load(scheme: &dyn AnyScheme, hook: Hook, keyed: bool) -> anyhow::Result<Self> {
+    fn load(scheme: &dyn AnyScheme, hook: Hook, keyed: bool, long: bool) -> anyhow::Result<Self> {
         let card = scheme.card();
         let setting = Setting::new(Key(1, 2), PLACE.id.into(), PLACE.degree, keyed, 0);
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE])?;
         let port = PortEntry { known: 1, edge: 1, mac: ROUTER_MAC, ..PortEntry::default() };
         program.set_port(INTERFACE, port)?;
         let log = scheme.log().map(|shape| program.log(shape, 1, Nanos(0))).transpose()?;
-        let mut tools = Tools::new(&Flow::new(card.records), 0)?;
+        let mut tools = Tools::new(&Flow::new(long), 0)?;
         match hook {
             Hook::Tc => tools.go_on_with("next_tc", program.tc()?.fd()?)?,
             Hook::Xdp => tools.go_on_with("next_xdp", program.xdp()?.fd()?)?,

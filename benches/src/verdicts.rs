@@ -3,13 +3,13 @@
 use crate::lanes::{Spec, Way};
 use crate::rates::Rates;
 use crate::report::{median, rounded};
-use crate::steps::Steps;
+use crate::steps::{PARSE_LONG, Steps};
 use crate::traffic::Ends;
 use ashiato_agent::config::Datapath;
 use ashiato_agent::datapath::kernel::program::Hook;
 use serde_json::{Map, Value, json};
 use traceback::scheme::Card;
-use traceback::schemes::{AnyScheme, SCHEMES};
+use traceback::schemes::{AnyScheme, SCHEMES, find};
 
 /// Benchmarks by name.
 pub type Summary = Map<String, Value>;
@@ -90,22 +90,26 @@ impl Work {
 }
 
 fn work(id: &str, keyed: bool) -> Work {
-    let scheme = SCHEMES.iter().find(|e| e.card().id == id);
-    let scheme = scheme.and_then(|e| e.build(&json!({})).ok());
+    let scheme = find(id).and_then(|e| e.build(&json!({})).ok());
     scheme.map_or(Work::Nothing, |s| Work::of(&*s, keyed))
+}
+
+fn records(id: &str) -> bool {
+    find(id).is_some_and(|e| e.card().records)
 }
 
 /// Single programs: the slower of the two hooks counts.
 pub fn steps(steps: &Steps, summary: &mut Summary) {
-    for name in steps.names().into_iter().filter(|n| *n != "empty") {
+    for name in steps.names().into_iter().filter(|n| *n != "empty" && *n != PARSE_LONG) {
         let id = name.trim_end_matches(".keyed");
         // What only parses is compared with what does nothing at all.
         let (peer, what) = match id {
             "none" => ("empty", "an empty program"),
+            _ if records(id) => (PARSE_LONG, "the same frames parsed, counted and decided on"),
             _ => ("none", "a program that parses, counts and decides, but marks nothing"),
         };
-        let above = |hook| steps.median(name, hook) - steps.median(peer, hook);
-        let ratio = |hook| steps.median(name, hook) / steps.median(peer, hook);
+        let above = |hook| steps.compare(name, peer, hook, |ns, peer| ns - peer);
+        let ratio = |hook| steps.compare(name, peer, hook, |ns, peer| ns / peer);
         let (tc, xdp) = (above(Hook::Tc), above(Hook::Xdp));
         let (slower, hook) = if tc > xdp { (tc, Hook::Tc) } else { (xdp, Hook::Xdp) };
         let goal = work(id, name != id).step_goal();

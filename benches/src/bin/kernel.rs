@@ -11,6 +11,7 @@ use ashiato_benches::rates::{Rates, Row};
 use ashiato_benches::report::keep;
 use ashiato_benches::steps::Steps;
 use ashiato_benches::verdicts::{self, Summary};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Instant;
 use traceback::schemes;
@@ -23,7 +24,7 @@ struct Size {
     paced: u32,
 }
 
-const FULL: Size = Size { step_rounds: 15, rate_rounds: 41, paced: 100_000_000 };
+const FULL: Size = Size { step_rounds: 31, rate_rounds: 31, paced: 100_000_000 };
 const QUICK: Size = Size { step_rounds: 7, rate_rounds: 3, paced: 1_000_000 };
 
 fn main() -> anyhow::Result<()> {
@@ -59,11 +60,7 @@ fn main() -> anyhow::Result<()> {
     let paced = paced(&mut lanes, &rates, size.paced)?;
     say("done");
 
-    let mut summary = Summary::new();
-    verdicts::steps(&steps, &mut summary);
-    verdicts::rates(&rates, &verdicts::specs(), &mut summary);
-    verdicts::loss(&paced, &rates, size.paced.into(), &mut summary);
-    let summary = summary.into();
+    let summary = summarise(&steps, &rates, &paced, size.paced);
     if let Some(out) = out {
         let files =
             [("raw.csv", rates.csv()), ("steps.csv", steps.csv()), ("loss.csv", paced.csv())];
@@ -71,6 +68,14 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{summary}");
     Ok(())
+}
+
+fn summarise(steps: &Steps, rates: &Rates, paced: &Rates, want: u32) -> Value {
+    let mut summary = Summary::new();
+    verdicts::steps(steps, &mut summary);
+    verdicts::rates(rates, &verdicts::specs(), &mut summary);
+    verdicts::loss(paced, rates, want.into(), &mut summary);
+    summary.into()
 }
 
 /// What came out at the other end is what the scheme makes of it.

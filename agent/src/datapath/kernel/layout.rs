@@ -23,8 +23,8 @@ pub struct Setting {
     pub every: u32,
     /// XDP: 1 forwards by itself, 0 passes to the kernel.
     pub forwards: u32,
-    /// Not used; keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// Logs: 1 where each processor has its own copy of the cells. [`super::program`] decides.
+    pub own_cells: u32,
 }
 
 impl Setting {
@@ -37,7 +37,7 @@ impl Setting {
             keyed: keyed.into(),
             every,
             forwards: 0,
-            reserved: 0,
+            own_cells: 0,
         }
     }
 }
@@ -135,11 +135,15 @@ pub const CELLS: usize = (30 - 8 + 2) * HALF;
 /// Half of the sub-buckets of a histogram. `HALF` of `state.h`.
 pub const HALF: usize = 128;
 
-// SAFETY: each is `repr(C)`, holds integers only, and has no padding: the sizes are checked below.
+// SAFETY: `repr(C)`, integers only, no padding: the size is checked below.
 unsafe impl Pod for Setting {}
+// SAFETY: as above.
 unsafe impl Pod for Counts {}
+// SAFETY: as above.
 unsafe impl Pod for PortEntry {}
+// SAFETY: as above.
 unsafe impl bytemuck::Zeroable for Counts {}
+// SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
 const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 15 * 8);

@@ -20,6 +20,8 @@ use traceback::scheme::{LogPage, LogShape};
 
 /// Words of all pages at most: 1 GiB.
 const MOST_WORDS: u64 = 1 << 27;
+/// The same where each processor has its own copy: 128 MiB.
+const MOST_OWN_WORDS: u64 = 1 << 24;
 /// The program reads a clock that ticks some milliseconds apart.
 const TICK: u64 = 10_000_000;
 const FREE: u64 = 0;
@@ -74,8 +76,10 @@ pub struct Log {
     open: Words,
     cells: Words,
     shape: LogShape,
-    /// Words of one page.
+    /// Words of one page in one copy.
     words: usize,
+    /// Copies of all pages; a packet's cells are in one of them.
+    copies: usize,
     /// Pages taken into use so far: no two get the same salt.
     serial: u64,
     seed: u64,
@@ -84,6 +88,14 @@ pub struct Log {
 }
 
 impl Log {
+    /// Copies of the cells: one for each processor where they are not too large, so that no program
+    /// needs atomic operations.
+    pub fn copies(shape: &LogShape) -> usize {
+        let processors = aya::util::nr_cpus().unwrap_or(1);
+        let words = shape.bits.div_ceil(64).saturating_mul((PAGES * processors) as u64);
+        if words <= MOST_OWN_WORDS { processors } else { 1 }
+    }
+
     /// Entries that the map of cells needs.
     ///
     /// # Errors
@@ -97,7 +109,7 @@ impl Log {
                 shape.bits
             );
         }
-        Ok(u32::try_from(words)?)
+        Ok(u32::try_from(words * Self::copies(shape) as u64)?)
     }
 
     /// Takes over the maps of a program that does not run yet, and opens the first page. The run's
@@ -112,13 +124,15 @@ impl Log {
         now: Nanos,
     ) -> anyhow::Result<Self> {
         let words = usize::try_from(shape.bits.div_ceil(64))?;
+        let copies = Self::copies(&shape);
         let [heads, open, cells] = maps;
         let mut log = Self {
             heads: Words::of(heads, HEAD * PAGES)?,
             open: Words::of(open, 1)?,
-            cells: Words::of(cells, words * PAGES)?,
+            cells: Words::of(cells, words * PAGES * copies)?,
             shape,
             words,
+            copies,
             serial: 0,
             seed,
             offset: i128::from(now.0) - i128::from(monotonic()),
@@ -133,8 +147,10 @@ impl Log {
         &self.heads.all()[page * HEAD..][..HEAD]
     }
 
-    fn cells(&self, page: usize) -> &[AtomicU64] {
-        &self.cells.all()[page * self.words..][..self.words]
+    /// The cells of a page, copy by copy.
+    fn cells(&self, page: usize) -> impl Iterator<Item = &[AtomicU64]> {
+        let first = (0..self.copies).map(move |copy| (copy * PAGES + page) * self.words);
+        first.map(|at| &self.cells.all()[at..][..self.words])
     }
 
     fn get(&self, page: usize, field: usize) -> u64 {
@@ -149,7 +165,7 @@ impl Log {
     fn free(&mut self, page: usize) {
         self.serial += 1;
         let salt = mix2(self.seed, self.serial);
-        self.cells(page).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        self.cells(page).flatten().for_each(|word| word.store(0, Ordering::Relaxed));
         let head = self.head(page);
         for (field, value) in
             [(SALT, salt), (INSERTED, 0), (LIMIT, self.shape.packets), (OPENED, 0)]
@@ -188,8 +204,12 @@ impl Log {
     }
 
     fn hand_over(&self, page: usize, closed: u64, take: &mut dyn FnMut(LogPage<'_>)) {
-        let words: Vec<u64> =
-            self.cells(page).iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        let mut words = vec![0; self.words];
+        for copy in self.cells(page) {
+            for (word, part) in words.iter_mut().zip(copy) {
+                *word |= part.load(Ordering::Relaxed);
+            }
+        }
         let opened = self.get(page, OPENED);
         let at = |monotonic: u64| {
             Nanos(u64::try_from(i128::from(monotonic) + self.offset).unwrap_or_default())

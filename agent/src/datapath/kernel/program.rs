@@ -76,8 +76,10 @@ impl Program {
         if ports > MOST_PORTS {
             bail!("interface index {} is above {MOST_PORTS}: restart the host", ports - 1);
         }
+        let copies = scheme.log().map_or(1, |shape| Log::copies(&shape));
+        let setting = Setting { own_cells: u32::from(copies > 1), ..*setting };
         let mut loader = EbpfLoader::new();
-        loader.override_global("setting", setting, true).map_max_entries("ports", ports);
+        loader.override_global("setting", &setting, true).map_max_entries("ports", ports);
         if !twin.is_empty() {
             loader.override_global("scheme", &twin[..], true);
         }
@@ -86,11 +88,11 @@ impl Program {
         }
         let ebpf = loader.load(object).map_err(|e| explain(id, hook, &e.into()))?;
         let mut loaded = Self { links: vec![], ebpf, hook };
-        loaded.into_kernel().map_err(|e| explain(id, hook, &e))?;
+        loaded.enter_kernel().map_err(|e| explain(id, hook, &e))?;
         Ok(loaded)
     }
 
-    fn into_kernel(&mut self) -> anyhow::Result<()> {
+    fn enter_kernel(&mut self) -> anyhow::Result<()> {
         match self.hook {
             Hook::Tc => self.tc()?.load()?,
             Hook::Xdp => self.xdp()?.load()?,
