@@ -286,9 +286,11 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
             assert_eq!(plain, want, "{id} {hook:?}");
             assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
             let [step, clock] = pair.program.times().unwrap();
-            let timed = got.forwarded.div_ceil(3);
-            assert_eq!(step.iter().sum::<u64>(), timed, "{id} {hook:?}");
-            assert_eq!(clock.iter().sum::<u64>(), timed, "{id} {hook:?}");
+            let (timed, clocks) = (step.iter().sum::<u64>(), clock.iter().sum::<u64>());
+            assert_eq!(timed, clocks, "{id} {hook:?}");
+            // Every processor counts to three for itself, and the test may change processors.
+            let least = got.forwarded / 3;
+            assert!((least..least + 64).contains(&timed), "{id} {hook:?}: {timed} not {least}");
             if let Some(log) = log {
                 check_log(&*scheme, &log, got.forwarded);
             }
@@ -329,4 +331,30 @@ fn check_log(
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The verifier gives up at a million steps, and every hundred thousand take a second.
+#[test]
+fn the_verifier_is_done_soon() {
+    if !support::privileged() {
+        return;
+    }
+    for scheme in schemes() {
+        for (hook, forwards) in [(Hook::Tc, 0), (Hook::Xdp, 0), (Hook::Xdp, 1)] {
+            for keyed in [true, false] {
+                let mut setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, 64);
+                setting.forwards = forwards;
+                let mut program =
+                    Program::load(hook, &*scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
+                let info = match hook {
+                    Hook::Tc => program.tc().unwrap().info(),
+                    Hook::Xdp => program.xdp().unwrap().info(),
+                };
+                let steps = info.unwrap().verified_instruction_count().unwrap_or(0);
+                let id = scheme.card().id;
+                println!("{id} {hook:?} forwards {forwards} keyed {keyed}: {steps} steps");
+                assert!(steps < 150_000, "{id} {hook:?} {forwards}: {steps}");
+            }
+        }
+    }
 }
