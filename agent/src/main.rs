@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use ashiato_agent::capture::{self, Counts, file::Broken};
 use ashiato_agent::config::Config;
-use ashiato_agent::run;
+use ashiato_agent::{journal, run};
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use std::fs::File;
@@ -29,6 +29,8 @@ struct Cli {
 enum Verb {
     /// Serve the vantages of a configuration until SIGTERM.
     Run(Run),
+    /// Give interfaces back what killed agents changed on them.
+    Gc,
     /// Pass a capture through one router's step into a new capture.
     Mark(Mark),
     /// Make an observer's report from a capture.
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
+        Verb::Gc => gc().map_err(|e| (INTERNAL, e)),
         Verb::Mark(mark) => mark.run().map_err(|e| (USAGE, e)),
         Verb::Observe(observe) => observe.run().map_err(|e| (USAGE, e)),
     };
@@ -133,6 +136,14 @@ impl Run {
         let all = run::run(&config, self.die_with_parent).map_err(|e| (INTERNAL, e))?;
         Ok(if all { 0 } else { NOT_READY })
     }
+}
+
+/// Takes back what killed agents left, and says so.
+fn gc() -> anyhow::Result<u8> {
+    for line in journal::recover()? {
+        println!("{line}");
+    }
+    Ok(0)
 }
 
 /// Asks the kernel for SIGTERM when the thread that started this process ends.
