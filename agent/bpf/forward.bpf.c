@@ -67,6 +67,13 @@ static __always_inline int route(struct xdp_md *ctx, const __u8 *ip, const struc
 	return bpf_fib_lookup(ctx, to, sizeof(*to), 0);
 }
 
+// By halves of words: on the stack, unlike in a packet, words must be aligned.
+static __always_inline void copy_mac(__u8 *to, const __u8 *from)
+{
+	for (int i = 0; i < 6; i += 2)
+		*(__u16 *)(to + i) = *(const __u16 *)(from + i);
+}
+
 static __always_inline int send(struct view *v, const struct packet *p, struct bpf_fib_lookup *to)
 {
 	__u8 *eth = v->data, *ip = v->data + ETH_HLEN;
@@ -77,8 +84,8 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 		ip[7]--;
 	else
 		set_word4(ip, 8, be16(ip + 8) - 0x100);
-	copy(eth, to->dmac, 6);
-	copy(eth + 6, to->smac, 6);
+	copy_mac(eth, to->dmac);
+	copy_mac(eth + 6, to->smac);
 	return bpf_redirect(to->ifindex, 0);
 }
 

@@ -3,6 +3,8 @@
 //! The steps of a scheme are pure and live in `traceback`; here are sockets, threads and files.
 //! - [`config`] says what to serve, [`run`] serves it: a [`station`] puts one vantage to work, its
 //!   [`reporter`] hands what it saw to the [`uplink`], [`latency`] times the marking step.
+//! - [`journal`] remembers what was changed on interfaces, for when an agent is killed.
+//! - [`selftest`] proves which datapaths a host can run.
 //! - [`datapath`] moves packets and is the only module with unsafe code.
 //! - [`capture`] does the same work on capture files, without any privilege.
 #![deny(unsafe_code)]
@@ -11,9 +13,11 @@ pub mod capture;
 pub mod config;
 #[allow(unsafe_code, reason = "system calls that no safe crate offers; each says why it is sound")]
 pub mod datapath;
+pub mod journal;
 pub mod latency;
 pub mod reporter;
 pub mod run;
+pub mod selftest;
 pub mod station;
 
 pub mod uplink;

@@ -3,7 +3,8 @@
 use anyhow::{Context, ensure};
 use ashiato_agent::capture::{self, Counts, file::Broken};
 use ashiato_agent::config::Config;
-use ashiato_agent::run;
+use ashiato_agent::selftest::{self, Kind};
+use ashiato_agent::{journal, run};
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use std::fs::File;
@@ -29,6 +30,10 @@ struct Cli {
 enum Verb {
     /// Serve the vantages of a configuration until SIGTERM.
     Run(Run),
+    /// Prove by packets through namespaces which datapaths this host can run.
+    Selftest(Selftest),
+    /// Give interfaces back what killed agents changed on them.
+    Gc,
     /// Pass a capture through one router's step into a new capture.
     Mark(Mark),
     /// Make an observer's report from a capture.
@@ -43,6 +48,24 @@ struct Run {
     /// End when the parent process ends or closes standard input.
     #[arg(long, env = "ASHIATO_AGENT_RUN_DIE_WITH_PARENT")]
     die_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct Selftest {
+    /// Try only this datapath; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    datapath: Vec<Kind>,
+    /// How to print what was found.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +135,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
+        Verb::Selftest(selftest) => selftest.run().map_err(|e| (INTERNAL, e)),
+        Verb::Gc => gc().map_err(|e| (INTERNAL, e)),
         Verb::Mark(mark) => mark.run().map_err(|e| (USAGE, e)),
         Verb::Observe(observe) => observe.run().map_err(|e| (USAGE, e)),
     };
@@ -133,6 +158,29 @@ impl Run {
         let all = run::run(&config, self.die_with_parent).map_err(|e| (INTERNAL, e))?;
         Ok(if all { 0 } else { NOT_READY })
     }
+}
+
+impl Selftest {
+    fn run(&self) -> anyhow::Result<u8> {
+        let findings = selftest::selftest(&self.datapath);
+        match self.format {
+            Format::Table => print!("{}", findings.table()),
+            Format::Json => println!("{}", serde_json::to_string_pretty(&findings)?),
+        }
+        Ok(match (findings.all(), self.datapath.is_empty() && findings.some()) {
+            (true, _) => 0,
+            (false, true) => PARTIAL,
+            (false, false) => NOT_READY,
+        })
+    }
+}
+
+/// Takes back what killed agents left, and says so.
+fn gc() -> anyhow::Result<u8> {
+    for line in journal::recover()? {
+        println!("{line}");
+    }
+    Ok(0)
 }
 
 /// Asks the kernel for SIGTERM when the thread that started this process ends.

@@ -71,7 +71,7 @@ pub async fn report(
     mut commands: mpsc::Receiver<Command>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut reporter = Reporter::new(config, station.bell.try_clone()?, outlet)?;
+    let mut reporter = Reporter::new(config, &station, outlet)?;
     let every = config.report_every.0;
     let mut due = interval_at(tokio::time::Instant::now() + every, every);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,14 +124,14 @@ struct Reporter<'a, O> {
 }
 
 impl<'a, O: Outlet> Reporter<'a, O> {
-    fn new(config: &'a Vantage, bell: Bell, outlet: O) -> anyhow::Result<Self> {
+    fn new(config: &'a Vantage, station: &Station, outlet: O) -> anyhow::Result<Self> {
+        let bell = station.bell.try_clone()?;
         let log = config.hlog.as_deref().map(|path| {
             let comments = [
                 format!("{} at {}: nanoseconds of the marking step", config.scheme, config.name()),
                 format!(
                     "one in {} timed; two clock reads cost {} ns, not subtracted",
-                    config.sample_1_in,
-                    latency::clock_cost()
+                    config.sample_1_in, station.clock_cost
                 ),
             ];
             Log::create(path, &config.scheme, &comments)

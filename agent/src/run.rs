@@ -3,7 +3,7 @@
 //! One JSON line on standard output for each vantage says that it is ready, or why it is not.
 
 use crate::config::{Collector, Config, Vantage};
-use crate::latency;
+use crate::journal;
 use crate::reporter;
 use crate::station::Station;
 use crate::uplink::{Uplink, UplinkConfig};
@@ -27,14 +27,17 @@ pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
         wait_for_the_end(with_parent);
         waiter.send_replace(true);
     })?;
-    let clock_cost = latency::clock_cost();
+    // What a killed agent left may be on the very ports that are served now.
+    for line in journal::recover()? {
+        tracing::warn!("{line}");
+    }
     std::thread::scope(|scope| {
         let mut threads = vec![];
         for vantage in &config.vantages {
             let stopped = stopped.clone();
             let name = format!("{} reports", vantage.name());
             let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
-                let done = serve(&config.collector, vantage, clock_cost, stopped);
+                let done = serve(&config.collector, vantage, stopped);
                 if let Err(e) = &done {
                     let (name, error) = (vantage.name(), format!("{e:#}"));
                     say(&json!({ "event": "error", "vantage": name, "error": error }));
@@ -52,7 +55,6 @@ pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
 fn serve(
     collector: &Collector,
     vantage: &Vantage,
-    clock_cost: u64,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -72,7 +74,7 @@ fn serve(
         let station = Station::start(vantage).await?;
         say(&json!({
             "event": "ready", "vantage": vantage.name(), "scheme": vantage.scheme,
-            "clock_cost_ns": clock_cost, "sampled_1_in": vantage.sample_1_in,
+            "clock_cost_ns": station.clock_cost, "sampled_1_in": vantage.sample_1_in,
         }));
         reporter::report(vantage, station, handle, commands, stopped).await
     })

@@ -5,6 +5,7 @@
 use crate::config::{Datapath, DrawKind, Vantage};
 use crate::datapath::afpacket::Forwarder;
 use crate::datapath::desk::{self, Bell, Counter, Event, Request};
+use crate::datapath::kernel::program;
 use crate::datapath::kernel::router::KernelRouter;
 use crate::datapath::netns;
 use crate::datapath::observer::Observer;
@@ -12,6 +13,7 @@ use crate::datapath::offload::Unmerged;
 use crate::datapath::port::{Channel, Port};
 use crate::datapath::serve::{Clock, serve};
 use crate::datapath::watch::Watcher;
+use crate::latency;
 use anyhow::Context;
 use std::fs::File;
 use std::io::Read;
@@ -29,6 +31,8 @@ pub struct Station {
     pub bell: Bell,
     /// What the datapath says.
     pub events: mpsc::Receiver<Event>,
+    /// What timing a marking step costs, in nanoseconds: two looks at the clock where it runs.
+    pub clock_cost: u64,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,13 +50,13 @@ impl Station {
             .name(config.name())
             .spawn(move || work(&config, vantage, counter, &runtime, opened))
             .context("start a thread")?;
-        let watcher = opens.await.context("the datapath's thread ended")??;
+        let (watcher, clock_cost) = opens.await.context("the datapath's thread ended")??;
         if let Some(watcher) = watcher {
             let tables = watcher.tables().await?;
             desk.bell.ask(Request::Tables(Box::new(tables.clone())));
             tokio::spawn(watcher.follow(tables, desk.bell.try_clone()?, desk.wanted));
         }
-        Ok(Self { bell: desk.bell, events: desk.events, thread: Some(thread) })
+        Ok(Self { bell: desk.bell, events: desk.events, clock_cost, thread: Some(thread) })
     }
 }
 
@@ -89,7 +93,7 @@ pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
     Ok(scheme.vantage(Setting { place, key: config.key.0, draws, filter: config.filter }))
 }
 
-type Opened = oneshot::Sender<anyhow::Result<Option<Watcher>>>;
+type Opened = oneshot::Sender<anyhow::Result<(Option<Watcher>, u64)>>;
 
 /// The datapath's thread.
 fn work(
@@ -109,7 +113,7 @@ fn work(
         (Role::Router, Datapath::Afpacket | Datapath::Pnet) => {
             match router(config, vantage, &names, runtime) {
                 Ok((mut forwarder, watcher, _unmerged)) => {
-                    let _ = opened.send(Ok(Some(watcher)));
+                    let _ = opened.send(Ok((Some(watcher), latency::clock_cost())));
                     serve(&mut forwarder, &mut counter, clock)
                 }
                 Err(e) => return drop(opened.send(Err(e))),
@@ -117,14 +121,14 @@ fn work(
         }
         (Role::Router, _) => match kernel_router(config, vantage, &names, runtime, clock) {
             Ok((mut router, watcher, _unmerged)) => {
-                let _ = opened.send(Ok(Some(watcher)));
+                let _ = opened.send(Ok((Some(watcher), router.clock_cost)));
                 serve(&mut router, &mut counter, clock)
             }
             Err(e) => return drop(opened.send(Err(e))),
         },
         (Role::Observer, _) => match Observer::open(&names, vantage, config.sample_1_in) {
             Ok(mut observer) => {
-                let _ = opened.send(Ok(None));
+                let _ = opened.send(Ok((None, latency::clock_cost())));
                 serve(&mut observer, &mut counter, clock)
             }
             Err(e) => return drop(opened.send(Err(e.into()))),
@@ -140,9 +144,9 @@ fn router(
     vantage: Box<dyn vantage::Vantage>,
     names: &[&str],
     runtime: &Handle,
-) -> anyhow::Result<(Forwarder, Watcher, Vec<Unmerged>)> {
+) -> anyhow::Result<(Forwarder, Watcher, Unmerged)> {
     netns::kernel_forwards_nothing(names)?;
-    let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
+    let unmerged = Unmerged::keep(names, config.netns.as_deref(), false)?;
     let channel = if config.datapath == Datapath::Pnet { Channel::Pnet } else { Channel::Ring };
     let ports = names.iter().map(|n| Port::open(n, channel)).collect::<Result<Vec<_>, _>>()?;
     let _entered = runtime.enter();
@@ -158,8 +162,9 @@ fn kernel_router(
     names: &[&str],
     runtime: &Handle,
     clock: Clock,
-) -> anyhow::Result<(KernelRouter, Watcher, Vec<Unmerged>)> {
-    let unmerged = names.iter().map(|n| Unmerged::keep(n)).collect::<Result<_, _>>()?;
+) -> anyhow::Result<(KernelRouter, Watcher, Unmerged)> {
+    let filters = config.datapath == Datapath::Tc && !program::has_links();
+    let unmerged = Unmerged::keep(names, config.netns.as_deref(), filters)?;
     let router = KernelRouter::start(config, vantage, clock)?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(router.interfaces.clone())?;

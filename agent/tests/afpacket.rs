@@ -7,7 +7,7 @@ mod support;
 use ashiato_agent::config::{Datapath, Vantage};
 use std::net::UdpSocket;
 use std::time::Duration;
-use support::{Net, Running, frame, hear, privileged, udp4};
+use support::{Net, Running, datagrams, frame, hear, privileged, udp4};
 use traceback::fib::{Fib, NextHop};
 use traceback::router::{self, Router, Verdict};
 use traceback::vantage::{Draws, Setting};
@@ -44,24 +44,6 @@ fn net(test: &str, datapath: Datapath) -> Net {
 
 fn config(net: &Net, scheme: &str, datapath: Datapath) -> Vantage {
     Vantage { datapath, ..net.config(scheme) }
-}
-
-/// Sends numbered datagrams from one kernel's socket to another's and counts those that come.
-fn datagrams(net: &Net, from: &str, to: &str, count: u32) -> u32 {
-    let receiver = net.within("dst", || UdpSocket::bind(to).unwrap());
-    receiver.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    let sender = net.within("src", || UdpSocket::bind(from).unwrap());
-    let mut came = 0;
-    let mut buffer = [0; 64];
-    for n in 0..count {
-        sender.send_to(&n.to_be_bytes(), to).unwrap();
-        // A window of one keeps this a modest rate.
-        if receiver.recv_from(&mut buffer).is_ok() {
-            assert_eq!(buffer[..4], n.to_be_bytes());
-            came += 1;
-        }
-    }
-    came
 }
 
 fn kernels_talk_through_it_in_both_versions(datapath: Datapath) {

@@ -337,3 +337,29 @@ fn check_log(
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// The verifier gives up at a million steps.
+#[test]
+fn the_verifier_is_done_soon() {
+    if !support::privileged() {
+        return;
+    }
+    for scheme in schemes() {
+        for (hook, forwards) in [(Hook::Tc, 0), (Hook::Xdp, 0), (Hook::Xdp, 1)] {
+            for keyed in [true, false] {
+                let mut setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, 64);
+                setting.forwards = forwards;
+                let mut program =
+                    Program::load(hook, &*scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
+                let info = match hook {
+                    Hook::Tc => program.tc().unwrap().info(),
+                    Hook::Xdp => program.xdp().unwrap().info(),
+                };
+                let steps = info.unwrap().verified_instruction_count().unwrap_or(0);
+                let id = scheme.card().id;
+                println!("{id} {hook:?} forwards {forwards} keyed {keyed}: {steps} steps");
+                assert!(steps < 500_000, "{id} {hook:?} {forwards}: {steps}");
+            }
+        }
+    }
+}

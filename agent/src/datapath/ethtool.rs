@@ -14,9 +14,12 @@ const SWITCHES: [(u32, &str); 5] = [
     (0x0000_0017, "transmit checksum"),
     (0x0000_001f, "TCP segmentation"),
     (0x0000_0024, "generic segmentation"),
-    (SET_MERGING, "generic receive merging"),
+    (SET_GRO, "generic receive merging"),
 ];
-const SET_MERGING: u32 = 0x0000_002c;
+pub(super) const GET_FLAGS: u32 = 0x0000_0025;
+pub(super) const SET_FLAGS: u32 = 0x0000_0026;
+pub(super) const GET_GRO: u32 = 0x0000_002b;
+pub(super) const SET_GRO: u32 = 0x0000_002c;
 
 /// `struct ethtool_value`.
 #[repr(C)]
@@ -33,13 +36,13 @@ struct Value {
 pub fn offloads_off(interface: &str) -> io::Result<()> {
     let fd = socket()?;
     for (command, what) in SWITCHES {
-        match set(&fd, interface, command, 0) {
+        match exchange(&fd, interface, command, 0) {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
             Err(e) => {
                 let message = format!("cannot turn {what} of {interface} off: {e}");
                 return Err(io::Error::new(e.kind(), message));
             }
-            Ok(()) => {}
+            Ok(_) => {}
         }
     }
     Ok(())
@@ -50,10 +53,25 @@ pub fn offloads_off(interface: &str) -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses.
 pub fn merging_on(interface: &str) -> io::Result<()> {
-    set(&socket()?, interface, SET_MERGING, 1)
+    exchange(&socket()?, interface, SET_GRO, 1).map(|_| ())
 }
 
-fn socket() -> io::Result<OwnedFd> {
+/// Whether received frames are merged (GRO).
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn merges(interface: &str) -> io::Result<bool> {
+    exchange(&socket()?, interface, GET_GRO, 0).map(|on| on != 0)
+}
+
+/// The Ethernet address of an interface of the calling thread's network namespace.
+pub fn address(interface: &str) -> Option<[u8; 6]> {
+    let mut all = nix::ifaddrs::getifaddrs().ok()?.filter(|a| a.interface_name == interface);
+    all.find_map(|a| a.address?.as_link_addr()?.addr())
+}
+
+/// A socket to ask with about interfaces of the calling thread's network namespace.
+pub(super) fn socket() -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
     let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if raw < 0 {
@@ -63,7 +81,8 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-fn set(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<()> {
+/// Sets or reads one value; the value as the kernel leaves it.
+pub(super) fn exchange(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<u32> {
     let name = interface.as_bytes();
     if name.is_empty() || name.len() >= libc::IFNAMSIZ {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -75,10 +94,10 @@ fn set(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<()>
         *to = from.cast_signed();
     }
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
-    // SAFETY: the request and the value it points at live during the call; the kernel reads a
-    // `struct ethtool_value` through it, which `Value` is.
+    // SAFETY: the request and the value it points at live during the call; the kernel reads and
+    // writes a `struct ethtool_value` through it, which `Value` is.
     let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(value.data) }
 }
 
 #[cfg(test)]

@@ -1,83 +1,89 @@
 //! Keeps the kernel from merging received frames (GRO, LRO) while a router works, and gives the
-//! interface its settings back afterwards: a merged frame is larger than any link, and its mark would
+//! interfaces their settings back afterwards: a merged frame is larger than any link, and its mark would
 //! stand for many packets.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use super::ethtool::{self, GET_FLAGS, GET_GRO, SET_FLAGS, SET_GRO};
+use super::kernel::program;
+use super::socket::interface_index;
+use crate::journal::{self, Change, Journal, Record};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-/// Numbers of `linux/ethtool.h`, which libc does not name.
-const GET_FLAGS: u32 = 0x25;
-const SET_FLAGS: u32 = 0x26;
-const GET_GRO: u32 = 0x2b;
-const SET_GRO: u32 = 0x2c;
 const FLAG_LRO: u32 = 1 << 15;
-const SIOCETHTOOL: libc::c_ulong = 0x8946;
 
-#[repr(C)]
-struct Value {
-    command: u32,
-    data: u32,
-}
-
-/// An interface whose frames come as they were sent, until this is dropped.
+/// Interfaces whose frames come as they were sent, until this is dropped.
 #[derive(Debug)]
 pub struct Unmerged {
-    name: String,
     socket: OwnedFd,
-    gro: Option<u32>,
-    flags: Option<u32>,
+    changes: Vec<Change>,
+    /// Goes last: after the settings were given back.
+    _journal: Option<Journal>,
 }
 
 impl Unmerged {
-    /// Switches merging off on an interface of the calling thread's network namespace.
+    /// Switches merging off on interfaces of the calling thread's network namespace, which `netns`
+    /// names where the configuration does. Where `filters` is set, writes down that filters of clsact
+    /// are about to be added, too.
     ///
     /// Interfaces that cannot merge are left as they are.
     ///
     /// # Errors
-    /// When there is no socket to ask with.
-    pub fn keep(name: &str) -> io::Result<Self> {
-        use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-        let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-        let mut kept = Self { name: name.to_owned(), socket, gro: None, flags: None };
-        if let Some(1) = kept.ethtool(GET_GRO, 0)
-            && kept.ethtool(SET_GRO, 0).is_some()
-        {
-            kept.gro = Some(1);
+    /// When the change cannot be written down, or there is no socket to ask with.
+    pub fn keep(names: &[&str], netns: Option<&Path>, filters: bool) -> anyhow::Result<Self> {
+        let socket = ethtool::socket()?;
+        let mut changes = vec![];
+        for name in names {
+            let ask = |command| ethtool::exchange(&socket, name, command, 0).ok();
+            let change = Change {
+                interface: (*name).to_owned(),
+                index: interface_index(name)?.cast_unsigned(),
+                gro: ask(GET_GRO).filter(|gro| *gro != 0),
+                flags: ask(GET_FLAGS).filter(|flags| flags & FLAG_LRO != 0),
+                filter: filters,
+            };
+            if change.gro.is_some() || change.flags.is_some() || change.filter {
+                changes.push(change);
+            }
         }
-        if let Some(flags) = kept.ethtool(GET_FLAGS, 0)
-            && flags & FLAG_LRO != 0
-            && kept.ethtool(SET_FLAGS, flags & !FLAG_LRO).is_some()
-        {
-            kept.flags = Some(flags);
+        let namespace = journal::inode(Path::new("/proc/thread-self/ns/net")).unwrap_or_default();
+        let record = Record { namespace, netns: netns.map(Path::to_owned), changes };
+        let journal = (!record.changes.is_empty()).then(|| Journal::write(&record)).transpose()?;
+        let kept = Self { socket, changes: record.changes, _journal: journal };
+        for Change { interface, gro, flags, .. } in &kept.changes {
+            // What the interface refuses to change stays.
+            let set = |command, value| ethtool::exchange(&kept.socket, interface, command, value);
+            let _ = gro.map(|_| set(SET_GRO, 0));
+            let _ = flags.map(|flags| set(SET_FLAGS, flags & !FLAG_LRO));
         }
         Ok(kept)
-    }
-
-    /// The answer's value; `None` where the interface refuses.
-    fn ethtool(&self, command: u32, data: u32) -> Option<u32> {
-        let mut value = Value { command, data };
-        // SAFETY: all-zero bytes are a valid request structure.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        // The last byte stays zero: it ends the name.
-        let room = request.ifr_name.len() - 1;
-        for (to, from) in request.ifr_name[..room].iter_mut().zip(self.name.bytes()) {
-            *to = libc::c_char::from_ne_bytes([from]);
-        }
-        request.ifr_ifru.ifru_data = (&raw mut value).cast();
-        // SAFETY: the request points at `value`, the structure that these commands read and write;
-        // both live during the call.
-        let done = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
-        (done == 0).then_some(value.data)
     }
 }
 
 impl Drop for Unmerged {
     fn drop(&mut self) {
-        if let Some(gro) = self.gro {
-            self.ethtool(SET_GRO, gro);
-        }
-        if let Some(flags) = self.flags {
-            self.ethtool(SET_FLAGS, flags);
-        }
+        self.changes.iter().for_each(|change| give_back(&self.socket, change));
     }
+}
+
+/// Gives an interface of the calling thread's namespace back what a dead agent took from it; false
+/// where it is gone.
+pub(crate) fn undo(change: &Change) -> bool {
+    let index = interface_index(&change.interface).ok().map(i32::cast_unsigned);
+    let Ok(socket) = ethtool::socket() else { return false };
+    if index != Some(change.index) {
+        return false;
+    }
+    if change.filter {
+        program::remove_filter(&change.interface);
+    }
+    give_back(&socket, change);
+    true
+}
+
+fn give_back(socket: &OwnedFd, change: &Change) {
+    let Change { interface, gro, flags, .. } = change;
+    // An interface that is gone needs nothing back.
+    let set = |command, value| ethtool::exchange(socket, interface, command, value);
+    let _ = gro.map(|gro| set(SET_GRO, gro));
+    let _ = flags.map(|flags| set(SET_FLAGS, flags));
 }

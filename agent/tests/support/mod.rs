@@ -6,14 +6,16 @@ pub(crate) mod packets;
 
 use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
-use ashiato_agent::datapath::netns;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
+use ashiato_agent::datapath::{ethtool, netns};
 use ashiato_agent::{latency, station::Station};
 use serde_json::Value;
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use traceback::RouterId;
+use traceback::case::Query;
 use traceback::checksum;
 use traceback::invariant::Key;
 use traceback::report::Role;
@@ -64,6 +66,30 @@ impl Net {
         net
     }
 
+    /// The same for a datapath: the kernel forwards where it is the router, and ends of links are as
+    /// the datapath needs them. XDP sends into a veth only where the other end receives in batches
+    /// (NAPI, which merging switches on), and what it takes from a sender must have its checksums.
+    pub(crate) fn of(test: &str, datapath: Datapath) -> Self {
+        let net = Self::new(&format!("{test}-{datapath:?}").to_lowercase());
+        if matches!(datapath, Datapath::Afpacket | Datapath::Pnet) {
+            return net;
+        }
+        net.within("rtr", || {
+            for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+                std::fs::write(format!("/proc/sys/net/{key}"), "1").unwrap();
+            }
+        });
+        if datapath != Datapath::Tc {
+            for leaf in LEAVES {
+                net.within(leaf, || {
+                    ethtool::offloads_off("eth0").unwrap();
+                    ethtool::merging_on("eth0").unwrap();
+                });
+            }
+        }
+        net
+    }
+
     fn name(&self, ns: &str) -> String {
         format!("{}-{ns}", self.tag)
     }
@@ -102,11 +128,16 @@ impl Net {
         self.within(ns, open).unwrap()
     }
 
+    /// What `ip` says in a namespace.
+    pub(crate) fn say(&self, ns: &str, args: &str) -> String {
+        let all = format!("-n {} {args}", self.name(ns));
+        let out = Command::new("ip").args(all.split_whitespace()).output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    }
+
     /// Columns that `ip` shows of an interface: name, state, Ethernet address.
     fn show(&self, ns: &str, dev: &str, column: usize) -> String {
-        let show = format!("-n {} -br link show dev {dev}", self.name(ns));
-        let out = Command::new("ip").args(show.split_whitespace()).output().unwrap();
-        let text = String::from_utf8(out.stdout).unwrap();
+        let text = self.say(ns, &format!("-br link show dev {dev}"));
         text.split_whitespace().nth(column).unwrap_or_default().to_owned()
     }
 
@@ -182,6 +213,15 @@ impl Running {
         Ok(Self { station, runtime })
     }
 
+    /// Asks for digests, at any time.
+    pub(crate) fn ask(&mut self, query: Query) -> Vec<Option<u64>> {
+        assert!(self.station.bell.ask(Request::Ask { id: 8, query }));
+        match self.runtime.block_on(self.station.events.recv()) {
+            Some(Event::Answer { id: 8, answer }) => answer.values,
+            other => panic!("no answer but {other:?}"),
+        }
+    }
+
     pub(crate) fn cut(&mut self) -> Share {
         assert!(self.station.bell.ask(Request::Cut { id: 7, fresh: latency::empty() }));
         match self.runtime.block_on(self.station.events.recv()) {
@@ -211,6 +251,36 @@ pub(crate) fn udp4(
     ip.extend([0, 0]);
     ip.extend(payload);
     frame(to_mac, 0x0800, &ip)
+}
+
+/// An Ethernet frame with an IPv6 UDP packet between the hosts `src` and `dst`.
+pub(crate) fn udp6(to_mac: [u8; 6], hops: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
+    let mut ip = vec![0x60, 0, 0, 0, len[0], len[1], 17, hops];
+    for link in [1, 2] {
+        ip.extend([0x20, 1, 0, 2, 0, 0, 0, link, 0, 0, 0, 0, 0, 0, 0, 2]);
+    }
+    ip.extend([0x30, 0x39, 0, 9, len[0], len[1], 0, 0]);
+    ip.extend(payload);
+    frame(to_mac, 0x86dd, &ip)
+}
+
+/// Sends numbered datagrams from one kernel's socket to another's and counts those that come.
+pub(crate) fn datagrams(net: &Net, from: &str, to: &str, count: u32) -> u32 {
+    let receiver = net.within("dst", || UdpSocket::bind(to).unwrap());
+    receiver.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let sender = net.within("src", || UdpSocket::bind(from).unwrap());
+    let mut came = 0;
+    let mut buffer = [0; 64];
+    for n in 0..count {
+        sender.send_to(&n.to_be_bytes(), to).unwrap();
+        // A window of one keeps this a modest rate.
+        if receiver.recv_from(&mut buffer).is_ok() {
+            assert_eq!(buffer[..4], n.to_be_bytes());
+            came += 1;
+        }
+    }
+    came
 }
 
 pub(crate) fn frame(to: [u8; 6], kind: u16, body: &[u8]) -> Vec<u8> {

@@ -178,11 +178,7 @@ impl Log {
     /// Closes the open page if its epoch has ended, and hands every closed page to `take`.
     pub fn harvest(&mut self, take: &mut dyn FnMut(LogPage<'_>)) {
         self.end_epoch();
-        let open = self.open_page();
-        let closed: Vec<usize> = (1..PAGES)
-            .map(|ahead| (open + ahead) % PAGES)
-            .filter(|page| self.get(*page, STATE) == USED)
-            .collect();
+        let closed = self.closed();
         if closed.is_empty() {
             return;
         }
@@ -194,11 +190,21 @@ impl Log {
         }
     }
 
-    /// Hands what the open page holds so far to `take`; it stays open.
+    /// Pages that took packets and are open no more, oldest first.
+    fn closed(&self) -> Vec<usize> {
+        // States first: a program that opens the next page meanwhile must not make it look closed. A
+        // page in use that is not the open one afterwards was closed before.
+        let used: Vec<bool> = (0..PAGES).map(|page| self.get(page, STATE) == USED).collect();
+        let open = self.open_page();
+        (1..PAGES).map(|ahead| (open + ahead) % PAGES).filter(|page| used[*page]).collect()
+    }
+
+    /// Hands what the open page holds so far to `take`; it stays open. A caller who wants every packet
+    /// up to now harvests after this, not before: the open page may close between the two.
     pub fn peek(&self, take: &mut dyn FnMut(LogPage<'_>)) {
-        wait_for_programs();
         let page = self.open_page();
-        if self.get(page, INSERTED) > 0 {
+        wait_for_programs();
+        if self.get(page, STATE) == USED && self.get(page, INSERTED) > 0 {
             self.hand_over(page, monotonic(), take);
         }
     }

@@ -46,10 +46,13 @@ pub struct Program {
     hook: Hook,
 }
 
+/// Name of the tc program.
+const MARK: &str = "mark_forwarded";
+
 impl Hook {
     fn program(self) -> &'static str {
         match self {
-            Self::Tc => "mark_forwarded",
+            Self::Tc => MARK,
             Self::Xdp => "mark_and_forward",
         }
     }
@@ -132,7 +135,7 @@ impl Program {
 
     fn attach_tc(&mut self, interface: &str) -> anyhow::Result<Attached> {
         let name = self.hook.program();
-        if KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(6, 6, 0)) {
+        if has_links() {
             let (_, others) = SchedClassifier::query_tcx(interface, TcAttachType::Egress)?;
             if others.iter().any(|p| p.name_as_str() == Some(name)) {
                 bail!("another agent marks there already: end it first");
@@ -150,20 +153,30 @@ impl Program {
     fn attach_xdp(&mut self, interface: &str) -> anyhow::Result<Attached> {
         let index = interface_index(interface)?.cast_unsigned();
         let program = self.xdp()?.fd()?.try_clone()?;
-        let (link, attached) = match xdp_link(program.as_fd(), index, NATIVE) {
-            Ok(link) => (link, Attached::Native),
+        let link = match xdp_link(program.as_fd(), index, NATIVE) {
+            Ok(link) => link,
             Err(e) if e.raw_os_error() == Some(libc::EBUSY) => bail!(
                 "another XDP program is attached: see `ip link show {interface}`; detach it, or use \
                  datapath tc"
             ),
             Err(native) => {
-                let link = xdp_link(program.as_fd(), index, GENERIC)?;
                 tracing::warn!("{interface}: its driver has no XDP ({native}); using generic XDP");
-                (link, Attached::Generic)
+                return self.attach_generic(interface);
             }
         };
         self.links.push(link);
-        Ok(attached)
+        Ok(Attached::Native)
+    }
+
+    /// Attaches an XDP program in the network stack, where any driver has it.
+    ///
+    /// # Errors
+    /// Another program sits there, or the kernel refuses.
+    pub fn attach_generic(&mut self, interface: &str) -> anyhow::Result<Attached> {
+        let index = interface_index(interface)?.cast_unsigned();
+        let link = xdp_link(self.xdp()?.fd()?.as_fd(), index, GENERIC)?;
+        self.links.push(link);
+        Ok(Attached::Generic)
     }
 
     /// Tells the program about one of the router's interfaces.
@@ -244,6 +257,18 @@ pub fn xdp_link(program: BorrowedFd<'_>, index: u32, flags: u32) -> io::Result<O
     }
     // SAFETY: the kernel has just made this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(link) })
+}
+
+/// Whether tc programs are attached by links, which go with their owner; before Linux 6.6 they are
+/// filters of clsact, which stay.
+pub fn has_links() -> bool {
+    KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(6, 6, 0))
+}
+
+/// Removes the filter that a killed agent left on an interface of the calling thread's namespace.
+pub fn remove_filter(interface: &str) {
+    // There is none where the agent was killed before it attached.
+    let _ = tc::qdisc_detach_program(interface, TcAttachType::Egress, MARK);
 }
 
 /// Says what to do about a program that does not load.

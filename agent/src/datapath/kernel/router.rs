@@ -6,12 +6,13 @@ use super::program::{Attached, Hook, Program};
 use super::times;
 use crate::config::{Datapath, DrawKind, Vantage as Config};
 use crate::datapath::desk::{Counter, Share};
-use crate::datapath::netns;
 use crate::datapath::serve::{Clock, Work};
 use crate::datapath::socket::interface_index;
 use crate::datapath::tables::Tables;
+use crate::datapath::{ethtool, netns};
 use crate::latency::Nanoseconds;
 use anyhow::Context;
+use aya::{TestRun, TestRunOptions};
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use traceback::Nanos;
@@ -30,6 +31,10 @@ pub struct KernelRouter {
     /// Interface indices, by port.
     pub interfaces: Vec<u32>,
     names: Vec<String>,
+    /// The vantage's name.
+    name: String,
+    /// What timing a step costs in the kernel, in nanoseconds.
+    pub clock_cost: u64,
     /// How each port is attached.
     pub attached: Vec<Attached>,
     gone: BTreeSet<usize>,
@@ -70,12 +75,30 @@ impl KernelRouter {
             known: 1,
             ..PortEntry::default()
         });
-        let ports: Vec<PortEntry> = ports.collect();
+        let mut ports: Vec<PortEntry> = ports.collect();
+        // Before it is attached: what the program does not know, it leaves to the kernel, unmarked.
+        for ((port, name), index) in ports.iter_mut().zip(&names).zip(&interfaces) {
+            port.mac = ethtool::address(name).unwrap_or_default();
+            program.set_port(*index, *port)?;
+        }
         let times = program.times()?;
+        let clock_cost = clock_cost(config)?;
         let attach = |name: &String| program.attach(name);
         let attached = names.iter().map(attach).collect::<anyhow::Result<Vec<_>>>()?;
-        let (gone, counts) = (BTreeSet::new(), Counts::default());
-        Ok(Self { program, vantage, log, ports, interfaces, names, attached, gone, counts, times })
+        Ok(Self {
+            program,
+            vantage,
+            log,
+            ports,
+            interfaces,
+            names,
+            name: config.name(),
+            clock_cost,
+            attached,
+            gone: BTreeSet::new(),
+            counts: Counts::default(),
+            times,
+        })
     }
 
     /// Loads the tables that the program needs at a port.
@@ -84,8 +107,10 @@ impl KernelRouter {
             let Some(link) = tables.links.get(port) else { continue };
             if link.mac == [0; 6] {
                 if self.gone.insert(port) {
-                    let name = &self.names[port];
-                    tracing::warn!("{name} is gone; nothing is marked there until a restart");
+                    let (name, who) = (&self.names[port], &self.name);
+                    tracing::warn!(
+                        "{who}: {name} is gone; nothing is marked there until a restart"
+                    );
                 }
                 continue;
             }
@@ -154,8 +179,9 @@ impl Work for KernelRouter {
         });
         if grown.overfull > 0 {
             tracing::warn!(
-                "{} packets were logged into pages that were full: the agent is late, and its \
+                "{}: {} packets were logged into pages that were full: the agent is late, and its \
                  answers hold more false ones than planned",
+                self.name,
                 grown.overfull
             );
         }
@@ -175,20 +201,35 @@ impl Work for KernelRouter {
     }
 
     fn answer(&mut self, query: &Query) -> Answer {
-        self.harvest();
+        // The page that is peeked at may close at once: then the harvest brings it again, whole.
         if let Some(log) = &self.log {
             log.peek(&mut |page| self.vantage.absorb(page));
         }
+        self.harvest();
         self.vantage.answer(query)
     }
 }
 
-/// Two looks at the clock with nothing between, as the program measures them: the median in
-/// nanoseconds, for histograms `times` of a program.
+/// What two looks at the kernel's clock with nothing between read as, in nanoseconds: the median of
+/// many, taken by the vantage's own program over packets that go nowhere.
 ///
 /// # Errors
-/// When the kernel does not say.
-pub fn clock_cost(program: &Program) -> anyhow::Result<u64> {
+/// When the kernel does not take the program or does not run it.
+pub fn clock_cost(config: &Config) -> anyhow::Result<u64> {
+    // The kernel runs trials as if packets came in by the loopback, whose address is all zeros.
+    let loopback = 1;
+    let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+    let setting = Setting { every: 1, forwards: 0, ..setting(config) };
+    let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &setting, &[loopback])?;
+    program.set_port(loopback, PortEntry { known: 1, ..PortEntry::default() })?;
+    let mut frame = vec![0; 12];
+    frame.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
+    frame.extend([198, 18, 1, 2, 198, 18, 2, 2]);
+    let check = traceback::checksum::of(&frame[14..34]);
+    frame[24..26].copy_from_slice(&check.to_be_bytes());
+    frame.extend([0, 9, 0, 9, 0, 8, 0, 0]);
+    let trial = TestRunOptions { data_in: Some(&frame), repeat: 4000, ..TestRunOptions::new() };
+    program.xdp()?.test_run(trial).context("run a program in the kernel")?;
     let [_, clock] = program.times().context("read the clock's histogram")?;
     let mut histogram = crate::latency::empty();
     times::add_new(&clock, &mut vec![0; clock.len()], &mut histogram);
