@@ -268,7 +268,7 @@ pub(crate) fn udp6(to_mac: [u8; 6], hops: u8, payload: &[u8]) -> Vec<u8> {
 /// Sends numbered datagrams from one kernel's socket to another's and counts those that come.
 pub(crate) fn datagrams(net: &Net, from: &str, to: &str, count: u32) -> u32 {
     let receiver = net.within("dst", || UdpSocket::bind(to).unwrap());
-    receiver.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let sender = net.within("src", || UdpSocket::bind(from).unwrap());
     let mut came = 0;
     let mut buffer = [0; 64];
