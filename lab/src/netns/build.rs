@@ -208,7 +208,8 @@ fn offloads(layout: &Layout) -> Result<()> {
             if layout.datapath == Datapath::Xdp && at < layout.routers() {
                 // A virtual link takes redirected frames only where its end polls, which this makes
                 // it do until an agent's program sits there.
-                ethtool::merging_on(&port.name).with_context(|| format!("{}", port.name))?;
+                let what = || format!("cannot make {} in {} poll", port.name, space.name);
+                ethtool::merging_on(&port.name).with_context(what)?;
             }
         }
     }

@@ -34,14 +34,13 @@ impl Axes {
         FIELD.3 - (FIELD.3 - FIELD.1) * (height - self.low) / (self.high - self.low)
     }
 
-    /// Heights with a line and a label.
-    fn levels(&self) -> impl Iterator<Item = f64> {
+    /// Times with a line and a label.
+    fn levels(&self) -> impl Iterator<Item = u64> {
         let crowded = self.high - self.low > ROOM;
-        let leads = if crowded { &[1.0][..] } else { &[1.0, 2.0, 5.0] };
+        let leads = if crowded { &[1][..] } else { &[1, 2, 5] };
+        let all = (0..12).flat_map(|power| leads.iter().map(move |lead| lead * 10_u64.pow(power)));
         let (low, high) = (self.low - 1e-9, self.high + 1e-9);
-        let all =
-            (0..10).flat_map(|power| leads.iter().map(move |l: &f64| l.log10() + f64::from(power)));
-        all.filter(move |level| (low..=high).contains(level))
+        all.filter(move |ns| (low..=high).contains(&height(*ns)))
     }
 
     /// Percentiles with a line, and what stands there.
@@ -75,12 +74,11 @@ fn round(height: f64, up: bool) -> f64 {
 pub(super) fn grid(axes: &Axes) -> Markup {
     let (left, top, right, bottom) = FIELD;
     html! {
-        @for level in axes.levels() {
-            @let y = axes.y(level);
+        @for ns in axes.levels() {
+            @let y = axes.y(height(ns));
             path class="link" d=(format!("M{left} {y:.1}H{right}")) {}
-            // A power of ten of nanoseconds, back in whole ones.
             text x=(left - 6.0) y=(format!("{:.1}", y + 4.0)) text-anchor="end" {
-                (time(10_f64.powf(level).round() as u64))
+                (time(ns))
             }
         }
         @for (rare, percent) in axes.rarities() {
