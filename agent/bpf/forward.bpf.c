@@ -67,6 +67,14 @@ static __always_inline int route(struct xdp_md *ctx, const __u8 *ip, const struc
 	return bpf_fib_lookup(ctx, to, sizeof(*to), 0);
 }
 
+// By words of 16 bits: there is nothing larger at even places of the stack.
+static __always_inline void copy_address(__u8 *to, const __u8 *from)
+{
+	copy(to, from, 2);
+	copy(to + 2, from + 2, 2);
+	copy(to + 4, from + 4, 2);
+}
+
 static __always_inline int send(struct view *v, const struct packet *p, struct bpf_fib_lookup *to)
 {
 	__u8 *eth = v->data, *ip = v->data + ETH_HLEN;
@@ -77,8 +85,8 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 		ip[7]--;
 	else
 		set_word4(ip, 8, be16(ip + 8) - 0x100);
-	copy(eth, to->dmac, 6);
-	copy(eth + 6, to->smac, 6);
+	copy_address(eth, to->dmac);
+	copy_address(eth + 6, to->smac);
 	return bpf_redirect(to->ifindex, 0);
 }
 
@@ -86,7 +94,7 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 static __always_inline int forward(struct view *v, struct packet *p, struct hop *hop,
 				   struct counters *count)
 {
-	struct bpf_fib_lookup to = {};
+	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
 
 	if (setting.forwards)
