@@ -93,7 +93,7 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 static __always_inline int forward(struct view *v, struct packet *p, struct hop *hop,
 				   struct counters *count)
 {
-	struct bpf_fib_lookup to = {};
+	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
 
 	if (setting.forwards)

@@ -53,7 +53,7 @@ static __always_inline int holds(const struct view *v, __u32 total)
 }
 
 /* Copies of a constant length that is even. The compiler would take one byte after the other, because
- * it cannot know that the machine reads words at any address. */
+ * it cannot know that the machine reads words at any address. On the stack they must be aligned. */
 static __always_inline void copy(void *to, const void *from, __u32 len)
 {
 	__u32 i = 0;

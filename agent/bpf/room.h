@@ -79,7 +79,7 @@ static __always_inline struct room find_payload(const struct view *v, struct pac
 	struct room none = {};
 	__u32 at, left;
 	__u32 magic;
-	__u8 head[2];
+	__u8 head[2] __attribute__((aligned(2)));
 
 	if (p->proto != UDP || p->fragment)
 		return none;
@@ -144,7 +144,7 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 {
 	struct room room = find_room(v, p);
 	struct change change = {};
-	__u8 counts[2];
+	__u8 counts[2] __attribute__((aligned(2)));
 	__u16 old, was;
 	__u32 at;
 	int fits;

@@ -149,11 +149,12 @@ int forward_only(struct xdp_md *ctx)
 	ip[8]--;
 	sum = *(__u16 *)(ip + 10) + bpf_htons(0x100);
 	*(__u16 *)(ip + 10) = sum + (sum >> 16);
-	// In words: the compiler would copy byte by byte.
-	*(__u32 *)eth = *(__u32 *)to.dmac;
-	*(__u16 *)(eth + 4) = *(__u16 *)(to.dmac + 4);
-	*(__u32 *)(eth + 6) = *(__u32 *)to.smac;
-	*(__u16 *)(eth + 10) = *(__u16 *)(to.smac + 4);
+	// In words, where the compiler would copy byte by byte.
+#pragma unroll
+	for (int i = 0; i < 6; i += 2) {
+		*(__u16 *)(eth + i) = *(__u16 *)(to.dmac + i);
+		*(__u16 *)(eth + 6 + i) = *(__u16 *)(to.smac + i);
+	}
 	return bpf_redirect(to.ifindex, 0);
 }
 
