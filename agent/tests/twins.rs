@@ -242,27 +242,6 @@ fn routable<T: AsRef<[u8]>>(packet: &Packet<T>) -> bool {
     [packet.source(), packet.destination()].iter().all(|a| traceback::router::routable(*a))
 }
 
-/// The kernel looks only at what a setting leaves of a program, so every setting is tried.
-#[test]
-fn programs_load_whatever_the_setting() {
-    if !support::privileged() {
-        return;
-    }
-    // A log that is too large for a copy on each processor; it takes long to load.
-    let large = traceback::schemes::entry("spie").unwrap().build(&json!({ "bits": 1 << 27 }));
-    let each = schemes().into_iter().map(|s| (s, 0..8));
-    for (scheme, settings) in each.chain([(large.unwrap(), 7..8)]) {
-        for n in settings {
-            let (keyed, every) = (n & 1 == 1, n >> 1 & 1);
-            let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, every);
-            let setting = Setting { forwards: n >> 2, ..setting };
-            for hook in [Hook::Tc, Hook::Xdp] {
-                Program::load(hook, &*scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
-            }
-        }
-    }
-}
-
 /// Whole packets of every kind, hostile ones among them, through the verified program.
 #[test]
 fn programs_in_the_kernel_equal_rust_on_whole_packets() {
