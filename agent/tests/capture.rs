@@ -93,6 +93,7 @@ const FOUND: Counts = Counts {
         df_set: 0,
         no_slot: 0,
         no_room: 0,
+        merged: 0,
     },
 };
 

@@ -1,5 +1,6 @@
 //! Kernel twins equal the Rust steps: compiled for the host, and in the kernel over whole packets.
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+#![allow(clippy::cast_possible_truncation, reason = "random bits are cut to what is needed")]
 
 mod support;
 
@@ -271,31 +272,32 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                     digests.push(Invariant::of(&packet, KEY).digest);
                 }
             }
-            let got = pair.program.counts().unwrap();
-            let harms = pair.vantage.harms();
-            assert_eq!(got.harms(), harms, "{id} {hook:?}");
-            let want = Counts { timer: got.timer, ..pair.want };
-            let plain = Counts {
-                marked: 0,
-                fragments_skipped: 0,
-                df_set: 0,
-                no_slot: 0,
-                no_room: 0,
-                ..got
-            };
-            assert_eq!(plain, want, "{id} {hook:?}");
-            assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
-            let [step, clock] = pair.program.times().unwrap();
-            let (timed, clocks) = (step.iter().sum::<u64>(), clock.iter().sum::<u64>());
-            assert_eq!(timed, clocks, "{id} {hook:?}");
-            // Every processor counts to three for itself, and the test may change processors.
-            let least = got.forwarded / 3;
-            assert!((least..least + 64).contains(&timed), "{id} {hook:?}: {timed} not {least}");
+            let forwarded = check_counts(&pair, id);
             if let Some(log) = log {
-                check_log(&*scheme, &log, got.forwarded);
+                check_log(&*scheme, &log, forwarded);
             }
         }
     }
+}
+
+/// The program counted and timed what it did; how many packets it forwarded.
+fn check_counts(pair: &Pair, id: &str) -> u64 {
+    let hook = pair.hook;
+    let got = pair.program.counts().unwrap();
+    let harms = pair.vantage.harms();
+    assert_eq!(got.harms(), harms, "{id} {hook:?}");
+    let want = Counts { timer: got.timer, ..pair.want };
+    let plain =
+        Counts { marked: 0, fragments_skipped: 0, df_set: 0, no_slot: 0, no_room: 0, ..got };
+    assert_eq!(plain, want, "{id} {hook:?}");
+    assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
+    let [step, clock] = pair.program.times().unwrap();
+    let (timed, clocks) = (step.iter().sum::<u64>(), clock.iter().sum::<u64>());
+    assert_eq!(timed, clocks, "{id} {hook:?}");
+    // Every processor counts to three for itself, and the test may change processors.
+    let least = got.forwarded / 3;
+    assert!((least..least + 64).contains(&timed), "{id} {hook:?}: {timed} not {least}");
+    got.forwarded
 }
 
 /// The open page holds exactly the cells that Rust would have set.

@@ -51,7 +51,7 @@ pub(crate) fn transfers_arrive_whole(datapath: Datapath) {
 
 /// Sends and receives a pattern at once.
 fn both_ways(stream: TcpStream) {
-    let pattern: Vec<u8> = (0..BYTES).map(|n| (n * 31 >> 7) as u8).collect();
+    let pattern: Vec<u8> = (0..BYTES).map(|n| ((n * 31) >> 7).to_le_bytes()[0]).collect();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream);
     std::thread::scope(|scope| {

@@ -133,11 +133,15 @@ pub const CELLS: usize = (30 - 8 + 2) * HALF;
 /// Half of the sub-buckets of a histogram. `HALF` of `state.h`.
 pub const HALF: usize = 128;
 
-// SAFETY: each is `repr(C)`, holds integers only, and has no padding: the sizes are checked below.
+// SAFETY: `repr(C)`, integers only, no padding: the sizes are checked below.
 unsafe impl Pod for Setting {}
+// SAFETY: `repr(C)`, integers only, no padding: the sizes are checked below.
 unsafe impl Pod for Counts {}
+// SAFETY: `repr(C)`, integers only, no padding: the sizes are checked below.
 unsafe impl Pod for PortEntry {}
+// SAFETY: `repr(C)`, integers only, no padding: the sizes are checked below.
 unsafe impl bytemuck::Zeroable for Counts {}
+// SAFETY: `repr(C)`, integers only, no padding: the sizes are checked below.
 unsafe impl bytemuck::Pod for Counts {}
 
 const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 14 * 8);

@@ -89,11 +89,11 @@ impl Program {
         }
         let ebpf = loader.load(object).map_err(|e| explain(id, hook, &e.into()))?;
         let mut loaded = Self { links: vec![], ebpf, hook };
-        loaded.into_kernel().map_err(|e| explain(id, hook, &e))?;
+        loaded.verify().map_err(|e| explain(id, hook, &e))?;
         Ok(loaded)
     }
 
-    fn into_kernel(&mut self) -> anyhow::Result<()> {
+    fn verify(&mut self) -> anyhow::Result<()> {
         match self.hook {
             Hook::Tc => self.tc()?.load()?,
             Hook::Xdp => self.xdp()?.load()?,
@@ -213,6 +213,13 @@ impl Program {
             Ok(sum)
         };
         Ok([sum(0)?, sum(1)?])
+    }
+
+    /// How long a run of the whole program took on average, in nanoseconds, while the kernel kept
+    /// statistics; `None` where it never ran meanwhile.
+    pub fn mean_run(&self) -> Option<u64> {
+        let info = self.ebpf.program(self.hook.program())?.info().ok()?;
+        u64::try_from(info.run_time().as_nanos()).ok()?.checked_div(info.run_count())
     }
 
     /// The log that the program keeps, its first page open.
