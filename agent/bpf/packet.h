@@ -72,9 +72,9 @@ static __always_inline void copy(void *to, const void *from, __u32 len)
 /* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
 static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
 {
-	const __u8 *from = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+	const __u8 *from = v->data + ETH_HLEN + (at & (2 * FARTHEST - 1));
 
-	if (at >= FARTHEST * 4)
+	if (at >= 2 * FARTHEST)
 		return -1;
 	if ((const void *)(from + len) > v->end)
 		return LOAD(v->ctx, ETH_HLEN + at, to, len);
@@ -85,10 +85,10 @@ static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 
 /* Writes a word there. */
 static __always_inline int put(struct view *v, __u32 at, __u16 word)
 {
-	__u8 *to = v->data + ETH_HLEN + (at & (FARTHEST * 4 - 1));
+	__u8 *to = v->data + ETH_HLEN + (at & (2 * FARTHEST - 1));
 	int failed;
 
-	if (at >= FARTHEST * 4)
+	if (at >= 2 * FARTHEST)
 		return -1;
 	if ((void *)(to + 2) > v->end) {
 		failed = STORE(v->ctx, ETH_HLEN + at, &word, 2);
@@ -159,18 +159,20 @@ static __always_inline int parse_v4(const struct view *v, struct packet *p)
 	return 1;
 }
 
+static __always_inline int is_extension(__u8 proto)
+{
+	return proto == HOP_BY_HOP || proto == ROUTING || proto == DESTINATION || proto == FRAGMENT;
+}
+
 /* Walks one extension header; 0 at the transport header, negative where the packet makes no sense. */
-static __always_inline int extension(const struct view *v, struct packet *p)
+static __always_inline int extension(CTX *ctx, struct packet *p)
 {
 	__u32 at = p->l4, len = 8;
 	__u8 head[4];
 
-	if (p->later_fragment)
+	if (p->later_fragment || !is_extension(p->proto))
 		return 0;
-	if (p->proto != HOP_BY_HOP && p->proto != ROUTING && p->proto != DESTINATION &&
-	    p->proto != FRAGMENT)
-		return 0;
-	if (at + 2 > p->total || at > FARTHEST || LOAD(v->ctx, ETH_HLEN + at, head, 4))
+	if (at + 2 > p->total || at > FARTHEST || LOAD(ctx, ETH_HLEN + at, head, 4))
 		return -1;
 	if (p->proto != FRAGMENT)
 		len += 8 * head[1];
@@ -183,6 +185,21 @@ static __always_inline int extension(const struct view *v, struct packet *p)
 	p->proto = head[0];
 	p->l4 = at + len;
 	return 1;
+}
+
+/* Walks all of them; 0 where the packet makes no sense. A function of its own, because the verifier
+ * would follow everything behind it anew for each chain that there may be. */
+__noinline int walk_extensions(CTX *ctx, struct packet *p)
+{
+	if (!p)
+		return 0;
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		int step = extension(ctx, p);
+
+		if (step <= 0)
+			return step == 0;
+	}
+	return 0;
 }
 
 static __always_inline int parse_v6(const struct view *v, struct packet *p)
@@ -200,13 +217,11 @@ static __always_inline int parse_v6(const struct view *v, struct packet *p)
 	p->proto = ip[6];
 	p->ttl = ip[7];
 	p->options = p->proto == HOP_BY_HOP;
-	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		int step = extension(v, p);
-
-		if (step <= 0)
-			return step == 0;
-	}
-	return 0;
+	if (!is_extension(p->proto))
+		return 1;
+	/* The verifier forgets what the function has checked. */
+	return walk_extensions(v->ctx, p) && p->l4 < 2 * FARTHEST && p->l4 <= p->total &&
+	       p->total <= 40 + 0xffff;
 }
 
 /* Finds ports and payload. A transport header that is cut short has what there is of it. */

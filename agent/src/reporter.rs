@@ -131,7 +131,7 @@ impl<'a, O: Outlet> Reporter<'a, O> {
                 format!("{} at {}: nanoseconds of the marking step", config.scheme, config.name()),
                 format!(
                     "one in {} timed; two clock reads cost {} ns, not subtracted",
-                    config.sample_1_in, station.clock_cost
+                    config.sample_1_in, station.costs.clock
                 ),
             ];
             Log::create(path, &config.scheme, &comments)

@@ -1,6 +1,7 @@
 //! `run`: serves the vantages of a configuration, each on a thread of its own, until told to stop.
 //!
-//! One JSON line on standard output for each vantage says that it is ready, or why it is not.
+//! One JSON line on standard output for each vantage says that it is ready, or why it is not; a second
+//! one says at the end what a run of its kernel program took, where it has one that ran.
 
 use crate::config::{Collector, Config, Vantage};
 use crate::journal;
@@ -10,6 +11,7 @@ use crate::uplink::{Uplink, UplinkConfig};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -74,9 +76,17 @@ fn serve(
         let station = Station::start(vantage).await?;
         say(&json!({
             "event": "ready", "vantage": vantage.name(), "scheme": vantage.scheme,
-            "clock_cost_ns": station.clock_cost, "sampled_1_in": vantage.sample_1_in,
+            "clock_cost_ns": station.costs.clock, "sampled_1_in": vantage.sample_1_in,
         }));
-        reporter::report(vantage, station, handle, commands, stopped).await
+        let program = station.costs.program.clone();
+        reporter::report(vantage, station, handle, commands, stopped).await?;
+        let program_ns = program.load(Ordering::Relaxed);
+        if program_ns > 0 {
+            let name = vantage.name();
+            tracing::info!("{name}: {program_ns} ns for a run of its kernel program");
+            say(&json!({ "event": "ended", "vantage": name, "program_ns": program_ns }));
+        }
+        Ok(())
     })
 }
 

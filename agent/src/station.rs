@@ -17,6 +17,8 @@ use crate::latency;
 use anyhow::Context;
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -31,9 +33,25 @@ pub struct Station {
     pub bell: Bell,
     /// What the datapath says.
     pub events: mpsc::Receiver<Event>,
-    /// What timing a marking step costs, in nanoseconds: two looks at the clock where it runs.
-    pub clock_cost: u64,
+    /// What its work costs.
+    pub costs: Costs,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Costs that lie beside the marking step's times.
+#[derive(Debug, Clone, Default)]
+pub struct Costs {
+    /// Of timing a step, in nanoseconds: two looks at the clock where it runs.
+    pub clock: u64,
+    /// Of a run of the whole kernel program, in nanoseconds, as of the last cut; 0 where there is none
+    /// or that is unknown.
+    pub program: Arc<AtomicU64>,
+}
+
+impl Costs {
+    fn in_userspace() -> Self {
+        Self { clock: latency::clock_cost(), ..Self::default() }
+    }
 }
 
 impl Station {
@@ -50,13 +68,13 @@ impl Station {
             .name(config.name())
             .spawn(move || work(&config, vantage, counter, &runtime, opened))
             .context("start a thread")?;
-        let (watcher, clock_cost) = opens.await.context("the datapath's thread ended")??;
+        let (watcher, costs) = opens.await.context("the datapath's thread ended")??;
         if let Some(watcher) = watcher {
             let tables = watcher.tables().await?;
             desk.bell.ask(Request::Tables(Box::new(tables.clone())));
             tokio::spawn(watcher.follow(tables, desk.bell.try_clone()?, desk.wanted));
         }
-        Ok(Self { bell: desk.bell, events: desk.events, clock_cost, thread: Some(thread) })
+        Ok(Self { bell: desk.bell, events: desk.events, costs, thread: Some(thread) })
     }
 }
 
@@ -93,7 +111,7 @@ pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
     Ok(scheme.vantage(Setting { place, key: config.key.0, draws, filter: config.filter }))
 }
 
-type Opened = oneshot::Sender<anyhow::Result<(Option<Watcher>, u64)>>;
+type Opened = oneshot::Sender<anyhow::Result<(Option<Watcher>, Costs)>>;
 
 /// The datapath's thread.
 fn work(
@@ -113,7 +131,7 @@ fn work(
         (Role::Router, Datapath::Afpacket | Datapath::Pnet) => {
             match router(config, vantage, &names, runtime) {
                 Ok((mut forwarder, watcher, _unmerged)) => {
-                    let _ = opened.send(Ok((Some(watcher), latency::clock_cost())));
+                    let _ = opened.send(Ok((Some(watcher), Costs::in_userspace())));
                     serve(&mut forwarder, &mut counter, clock)
                 }
                 Err(e) => return drop(opened.send(Err(e))),
@@ -121,14 +139,16 @@ fn work(
         }
         (Role::Router, _) => match kernel_router(config, vantage, &names, runtime, clock) {
             Ok((mut router, watcher, _unmerged)) => {
-                let _ = opened.send(Ok((Some(watcher), router.clock_cost)));
+                let program = router.program_ns.clone();
+                let costs = Costs { clock: router.clock_cost, program };
+                let _ = opened.send(Ok((Some(watcher), costs)));
                 serve(&mut router, &mut counter, clock)
             }
             Err(e) => return drop(opened.send(Err(e))),
         },
         (Role::Observer, _) => match Observer::open(&names, vantage, config.sample_1_in) {
             Ok(mut observer) => {
-                let _ = opened.send(Ok((None, latency::clock_cost())));
+                let _ = opened.send(Ok((None, Costs::in_userspace())));
                 serve(&mut observer, &mut counter, clock)
             }
             Err(e) => return drop(opened.send(Err(e.into()))),

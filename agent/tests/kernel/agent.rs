@@ -43,6 +43,7 @@ impl Agent {
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ready["event"], "ready", "{line}");
+        assert!((1..100_000).contains(&ready["clock_cost_ns"].as_u64().unwrap()), "{line}");
         Self { child, dir }
     }
 
@@ -71,6 +72,16 @@ impl Agent {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
         self.dir.clone()
+    }
+
+    /// Ends it, and returns the last line that it says.
+    pub(crate) fn last_words(mut self) -> Value {
+        let mut out = BufReader::new(self.child.stdout.take().unwrap());
+        let dir = self.end();
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+        serde_json::from_str(&line).unwrap()
     }
 }
 

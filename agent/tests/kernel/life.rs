@@ -132,6 +132,26 @@ pub(crate) fn killing_an_agent_leaves_nothing_attached(datapath: Datapath) {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
+#[test]
+fn an_agent_says_what_its_program_costs() {
+    if !privileged() {
+        return;
+    }
+    let net = Net::of("cost", Datapath::Tc);
+    let agent = Agent::start("cost", always(&net, Datapath::Tc));
+    // The kernel measures in the first moment of each second.
+    let started = std::time::Instant::now();
+    let mut port = 5000;
+    while started.elapsed() < Duration::from_millis(1500) {
+        // A port for each: a process that another test starts may hold the last one's for a moment.
+        port += 1;
+        assert_eq!(datagrams(&net, "198.18.1.2:0", &format!("198.18.2.2:{port}"), 100), 100);
+    }
+    let last = agent.last_words();
+    assert_eq!(last["event"], "ended", "{last}");
+    assert!((10..100_000).contains(&last["program_ns"].as_u64().unwrap()), "{last}");
+}
+
 /// Kernels before 6.6 have no links for tc: the filter outlives its agent.
 #[test]
 fn a_filter_of_clsact_that_a_killed_agent_left_is_removed() {

@@ -1,5 +1,7 @@
 //! Frames of every kind that a router may meet, lawful and hostile, from a seed.
 
+#![allow(clippy::cast_possible_truncation, reason = "random bits are cut to what is needed")]
+
 use traceback::invariant::mix;
 use traceback::{checksum, room};
 

@@ -4,12 +4,14 @@
 //!   for every scheme, around the scheme's twin (`traceback/src/schemes/X.h`): [`objects`].
 //! - [`layout`] is what programs and agent share, [`program`] loads, attaches and reads one, [`log`]
 //!   takes the pages of hash logs away, [`times`] the histograms of the marking step.
+//! - [`meter`] has the kernel time whole runs, now and then.
 //! - [`router`] is all of it as a vantage's datapath.
 //!
 //! Programs and maps are owned by file descriptors: they go when the agent ends, however it ends.
 
 pub mod layout;
 pub mod log;
+pub mod meter;
 pub mod objects;
 pub mod program;
 pub mod router;

@@ -217,6 +217,13 @@ impl Program {
         Ok([sum(0)?, sum(1)?])
     }
 
+    /// How long a run of the whole program took on average, in nanoseconds, while the kernel kept
+    /// statistics; `None` where it never ran meanwhile.
+    pub fn mean_run(&self) -> Option<u64> {
+        let info = self.ebpf.program(self.hook.program())?.info().ok()?;
+        u64::try_from(info.run_time().as_nanos()).ok()?.checked_div(info.run_count())
+    }
+
     /// The log that the program keeps, its first page open.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::layout::{Counts, PortEntry, Setting};
 use super::log::Log;
+use super::meter::Meter;
 use super::program::{Attached, Hook, Program};
 use super::times;
 use crate::config::{Datapath, DrawKind, Vantage as Config};
@@ -15,6 +16,8 @@ use anyhow::Context;
 use aya::{TestRun, TestRunOptions};
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
@@ -35,6 +38,9 @@ pub struct KernelRouter {
     name: String,
     /// What timing a step costs in the kernel, in nanoseconds.
     pub clock_cost: u64,
+    /// What a run of the whole program costs, by the kernel's statistics; 0 where that is unknown.
+    pub program_ns: Arc<AtomicU64>,
+    _meter: Meter,
     /// How each port is attached.
     pub attached: Vec<Attached>,
     gone: BTreeSet<usize>,
@@ -68,21 +74,12 @@ impl KernelRouter {
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
-        let ports = config.ports.iter().zip(0..).map(|(port, index)| PortEntry {
-            from: port.neighbour.map_or(0, |r| r.0),
-            index,
-            edge: u8::from(port.neighbour.is_none()),
-            known: 1,
-            ..PortEntry::default()
-        });
-        let mut ports: Vec<PortEntry> = ports.collect();
+        let ports = ports(config);
         // Before it is attached: what the program does not know, it leaves to the kernel, unmarked.
-        for ((port, name), index) in ports.iter_mut().zip(&names).zip(&interfaces) {
-            port.mac = ethtool::address(name).unwrap_or_default();
+        for (port, index) in ports.iter().zip(&interfaces) {
             program.set_port(*index, *port)?;
         }
         let times = program.times()?;
-        let clock_cost = clock_cost(config)?;
         let attach = |name: &String| program.attach(name);
         let attached = names.iter().map(attach).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self {
@@ -93,7 +90,9 @@ impl KernelRouter {
             interfaces,
             names,
             name: config.name(),
-            clock_cost,
+            clock_cost: clock_cost(config),
+            program_ns: Arc::default(),
+            _meter: Meter::start()?,
             attached,
             gone: BTreeSet::new(),
             counts: Counts::default(),
@@ -131,12 +130,28 @@ impl KernelRouter {
         let now = self.program.counts()?;
         let grown = now.since(&self.counts);
         self.counts = now;
+        if let Some(mean) = self.program.mean_run() {
+            self.program_ns.store(mean, Ordering::Relaxed);
+        }
         if grown.received > 0 {
             let [step, _] = self.program.times()?;
             times::add_new(&step, &mut self.times[0], latency);
         }
         Ok(grown)
     }
+}
+
+/// The router's interfaces, in the calling thread's namespace.
+fn ports(config: &Config) -> Vec<PortEntry> {
+    let ports = config.ports.iter().zip(0..).map(|(port, index)| PortEntry {
+        from: port.neighbour.map_or(0, |r| r.0),
+        index,
+        edge: u8::from(port.neighbour.is_none()),
+        known: 1,
+        mac: ethtool::address(&port.ifname).unwrap_or_default(),
+        ..PortEntry::default()
+    });
+    ports.collect()
 }
 
 /// The settings of a program, but for what only the lab knows.
@@ -210,12 +225,18 @@ impl Work for KernelRouter {
     }
 }
 
-/// What two looks at the kernel's clock with nothing between read as, in nanoseconds: the median of
-/// many, taken by the vantage's own program over packets that go nowhere.
-///
-/// # Errors
-/// When the kernel does not take the program or does not run it.
-pub fn clock_cost(config: &Config) -> anyhow::Result<u64> {
+/// What two looks at the kernel's clock cost, in nanoseconds; at this process's own where the kernel
+/// takes no trial.
+fn clock_cost(config: &Config) -> u64 {
+    trial_of_clock(config).unwrap_or_else(|e| {
+        tracing::warn!("{}: the clock's cost in the kernel is unknown: {e:#}", config.name());
+        crate::latency::clock_cost()
+    })
+}
+
+/// What two looks at the kernel's clock with nothing between read as: the median of many, taken by the
+/// vantage's own program over packets that go nowhere.
+fn trial_of_clock(config: &Config) -> anyhow::Result<u64> {
     // The kernel runs trials as if packets came in by the loopback, whose address is all zeros.
     let loopback = 1;
     let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
