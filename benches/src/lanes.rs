@@ -154,7 +154,7 @@ impl Yard {
             // A veth takes frames of XDP only where there is a program at the other end.
             let mut program = Tools::new(&Flow::new(false), 0)?;
             self.within(&space, || program.attach("empty_xdp", "p0"))?;
-            unmerged = Some(self.within(&space, || Ok(Unmerged::keep("p0")?))?);
+            unmerged = Some(self.within(&space, || Unmerged::keep(&["p0"], None, false))?);
             pass = Some(program);
         }
         if spec.way == Way::Queue {

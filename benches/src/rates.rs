@@ -104,7 +104,7 @@ impl Lane {
         match self.spec.way {
             Way::Plain | Way::Agent(Datapath::Xdp) => 200_000,
             Way::Kernel | Way::Agent(Datapath::Tc | Datapath::XdpPass) => 100_000,
-            Way::Queue | Way::Agent(Datapath::Afpacket) => 10_000,
+            Way::Queue | Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 10_000,
         }
     }
 
@@ -112,7 +112,7 @@ impl Lane {
     fn chunk(&self) -> u32 {
         match self.spec.way {
             Way::Queue => 128,
-            Way::Agent(Datapath::Afpacket) => 256,
+            Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 256,
             Way::Kernel | Way::Plain | Way::Agent(_) => 8192,
         }
     }

@@ -6,11 +6,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use traceback::case::{Answer, Budget, Case, Filter, Gap, Query, Step, Window};
 use traceback::graph::Finding;
-use traceback::invariant::Key;
+use traceback::invariant::{Invariant, Key};
 use traceback::ledger::BadBytes;
 use traceback::map::Map;
 use traceback::report::{Counters, Report, Role};
-use traceback::scheme::{Card, Keeper, Names};
+use traceback::scheme::{Card, Hop, Keeper, LogShape, Marked, Names, Place};
 use traceback::schemes::{Answers, AnyScheme};
 use traceback::slot::Slot;
 use traceback::vantage::{Setting, Vantage};
@@ -45,6 +45,18 @@ impl AnyScheme for Made {
     }
     fn vantage(&self, _: Setting) -> Box<dyn Vantage> {
         unreachable!("the driver puts nothing to work")
+    }
+    fn twin(&self, _: &Place) -> Vec<u64> {
+        unreachable!("the driver loads no program")
+    }
+    fn log(&self) -> Option<LogShape> {
+        None
+    }
+    fn cells(&self, _: u64, _: u64) -> Vec<u64> {
+        vec![]
+    }
+    fn mark(&self, _: &Place, _: &Hop, _: &Invariant, _: u32) -> Marked<u32> {
+        unreachable!("the driver marks nothing")
     }
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {
         match (one, other) {
