@@ -122,13 +122,15 @@ static __always_inline __u16 repair(__u16 check, __u16 old, __u16 new)
 static __always_inline int header_checksum_is_right(const struct view *v, __u32 len)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
-	__u32 options[10] = {}, more = len - 20;
+	__u32 more = len - 20;
 	__u64 sum = 0;
 
 #pragma unroll
 	for (int i = 0; i < 5; i++)
 		sum += *(const __u32 *)(ip + 4 * i);
-	if (more > 0 && more <= sizeof(options)) {
+	if (more > 0 && more <= 40) {
+		__u32 options[10] = {};
+
 		if (LOAD(v->ctx, ETH_HLEN + 20, options, more))
 			return 0;
 #pragma unroll

@@ -19,7 +19,6 @@
 
 // Fixed before loading.
 struct traffic {
-	__u64 to;  // interface that the frames leave by
 	__u64 len; // SHORT or LONG
 	__u64 sum; // over the IP header but for Identification and checksum, in memory order
 	__u64 words[LONG / 8];
@@ -33,6 +32,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } ends SEC(".maps");
+
+// Interface that frames leave by.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} to SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -80,7 +87,9 @@ static __always_inline int renew(void *data, void *end)
 SEC("xdp")
 int send(struct xdp_md *ctx)
 {
-	return renew(BEGIN(ctx), END(ctx)) ? bpf_redirect(traffic.to, 0) : XDP_ABORTED;
+	__u32 zero = 0, *out = bpf_map_lookup_elem(&to, &zero);
+
+	return out && renew(BEGIN(ctx), END(ctx)) ? bpf_redirect(*out, 0) : XDP_ABORTED;
 }
 
 SEC("xdp.frags")
@@ -133,18 +142,18 @@ SEC("xdp")
 int forward_only(struct xdp_md *ctx)
 {
 	__u8 *eth = BEGIN(ctx), *ip = eth + IP;
-	struct bpf_fib_lookup to = { .family = AF_INET, .ifindex = ctx->ingress_ifindex };
+	struct bpf_fib_lookup way = { .family = AF_INET, .ifindex = ctx->ingress_ifindex };
 	__u32 sum;
 
 	if ((void *)(ip + 20) > END(ctx) || *(__be16 *)(eth + 12) != bpf_htons(ETH_P_IP) ||
 	    ip[0] != 0x45 || ip[8] <= 1)
 		return XDP_PASS;
-	to.tos = ip[1];
-	to.l4_protocol = ip[9];
-	to.tot_len = bpf_ntohs(*(__be16 *)(ip + 2));
-	to.ipv4_src = *(__be32 *)(ip + 12);
-	to.ipv4_dst = *(__be32 *)(ip + 16);
-	if (bpf_fib_lookup(ctx, &to, sizeof(to), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+	way.tos = ip[1];
+	way.l4_protocol = ip[9];
+	way.tot_len = bpf_ntohs(*(__be16 *)(ip + 2));
+	way.ipv4_src = *(__be32 *)(ip + 12);
+	way.ipv4_dst = *(__be32 *)(ip + 16);
+	if (bpf_fib_lookup(ctx, &way, sizeof(way), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS;
 	ip[8]--;
 	sum = *(__u16 *)(ip + 10) + bpf_htons(0x100);
@@ -152,10 +161,10 @@ int forward_only(struct xdp_md *ctx)
 	// In words, where the compiler would copy byte by byte.
 #pragma unroll
 	for (int i = 0; i < 6; i += 2) {
-		*(__u16 *)(eth + i) = *(__u16 *)(to.dmac + i);
-		*(__u16 *)(eth + 6 + i) = *(__u16 *)(to.smac + i);
+		*(__u16 *)(eth + i) = *(__u16 *)(way.dmac + i);
+		*(__u16 *)(eth + 6 + i) = *(__u16 *)(way.smac + i);
 	}
-	return bpf_redirect(to.ifindex, 0);
+	return bpf_redirect(way.ifindex, 0);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

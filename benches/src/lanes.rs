@@ -6,6 +6,11 @@
 //! src s1 -- p0 rtr1 p1 -- d1 dst     and so on: one namespace for each router
 //! ```
 //! All are there from the beginning, so that turns can be short. The calling thread sits in `src`.
+//!
+//! Source, sink and the program that only lets packets pass are one and the same in all lanes. The
+//! kernel calls up to 48 XDP programs directly and others at a higher price, so there may not be many;
+//! and it takes 25 ms to learn of one that is attached nowhere, so the source is attached, too, to an
+//! interface at which nothing arrives.
 
 use crate::host::{self, ip};
 use crate::queue::Marker;
@@ -17,8 +22,10 @@ use ashiato_agent::datapath::offload::Unmerged;
 use ashiato_agent::datapath::socket::interface_index;
 use ashiato_agent::station::Station;
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use traceback::RouterId;
@@ -35,6 +42,8 @@ const OTHER: usize = 0;
 pub enum Way {
     /// The kernel, with nothing of ours.
     Kernel,
+    /// The kernel, with an empty program where the agent's would be at tc.
+    Hook,
     /// An XDP program that forwards and does nothing else.
     Plain,
     /// An agent with this datapath.
@@ -64,21 +73,27 @@ pub struct Lane {
     /// What it is.
     pub spec: Spec,
     /// Source and sink.
-    pub tools: Tools,
+    pub tools: Shared,
+    /// Interface to the router.
+    pub to: u32,
     /// What marks packets that the kernel queues.
     pub queue: Option<Marker>,
     /// A thread that forwards packets.
     pub worker: Option<Pid>,
-    // The rest only has to live: the programs at the router's port, and its settings.
-    _pass: Option<Tools>,
+    // The rest only has to live.
     _station: Option<Station>,
     _unmerged: Option<Unmerged>,
 }
+
+/// Programs that several lanes use, one at a time.
+pub type Shared = Rc<RefCell<Tools>>;
 
 /// The namespaces. They go when this is dropped.
 #[derive(Debug)]
 pub struct Yard {
     tag: String,
+    /// For packets without and with room for records.
+    tools: [Shared; 2],
     spaces: Vec<String>,
     runtime: Runtime,
 }
@@ -93,10 +108,17 @@ impl Yard {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build()?;
         let tag = format!("ashi-bench-{}", std::process::id());
-        let mut yard = Self { tag, spaces: vec![], runtime };
+        let tools = |records| anyhow::Ok(Rc::new(RefCell::new(Tools::new(&Flow::new(records))?)));
+        let tools = [tools(false)?, tools(true)?];
+        let mut yard = Self { tag, tools, spaces: vec![], runtime };
         yard.add("src")?;
         yard.add("dst")?;
         netns::enter(&yard.path("src"))?;
+        for (n, tools) in yard.tools.iter().enumerate() {
+            let sent = format!("sent{n}");
+            ip(&format!("link add {sent} type veth peer name unused{n}"))?;
+            tools.borrow_mut().attach("send", &sent)?;
+        }
         host::pin(Pid::from_raw(0), CORE)?;
         Ok(yard)
     }
@@ -143,19 +165,19 @@ impl Yard {
         self.add(&space)?;
         self.link(&space, n)?;
         let to = interface_index(&format!("s{n}"))?.cast_unsigned();
-        let mut tools = Tools::new(&Flow::new(spec.records), to)?;
-        self.within("dst", || tools.attach("sink", &format!("d{n}")))?;
-        let (mut pass, mut unmerged, mut queue) = (None, None, None);
+        let tools = Rc::clone(&self.tools[usize::from(spec.records)]);
+        self.within("dst", || tools.borrow_mut().attach("sink", &format!("d{n}")))?;
+        let (mut unmerged, mut queue) = (None, None);
+        let attach = |name| self.tools[0].borrow_mut().attach(name, "p0");
         if spec.way == Way::Plain {
-            let mut program = Tools::new(&Flow::new(false), 0)?;
-            self.within(&space, || program.attach("forward_only", "p0"))?;
-            pass = Some(program);
+            self.within(&space, || attach("forward_only"))?;
         } else if !matches!(spec.way, Way::Agent(Datapath::Xdp | Datapath::XdpPass)) {
             // A veth takes frames of XDP only where there is a program at the other end.
-            let mut program = Tools::new(&Flow::new(false), 0)?;
-            self.within(&space, || program.attach("empty_xdp", "p0"))?;
+            self.within(&space, || attach("empty_xdp"))?;
             unmerged = Some(self.within(&space, || Unmerged::keep(&["p0"], None, false))?);
-            pass = Some(program);
+        }
+        if spec.way == Way::Hook {
+            self.within(&space, || self.tools[0].borrow_mut().attach_tc("empty_tc", "p1"))?;
         }
         if spec.way == Way::Queue {
             host::run(&format!("ip netns exec {} {}", self.name(&space), Marker::RULE))?;
@@ -165,8 +187,8 @@ impl Yard {
             Way::Agent(datapath) => self.station(&space, n, &spec, datapath)?,
             _ => (None, None),
         };
-        let (_pass, _station, _unmerged) = (pass, station, unmerged);
-        Ok(Lane { spec, tools, queue, worker, _pass, _station, _unmerged })
+        let (_station, _unmerged) = (station, unmerged);
+        Ok(Lane { spec, tools, to, queue, worker, _station, _unmerged })
     }
 
     /// Two links, addresses, and a neighbour's entry for the sink.

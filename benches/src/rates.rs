@@ -7,9 +7,10 @@
 use crate::host::{self, own_time};
 use crate::lanes::{CORE, Lane, Way};
 use crate::report::median;
-use crate::traffic::Ends;
+use crate::traffic::{Ends, Tools};
 use ashiato_agent::config::Datapath;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the last packets of a chunk, where a thread passes them on.
@@ -103,17 +104,18 @@ impl Lane {
     fn turn(&self) -> u32 {
         match self.spec.way {
             Way::Plain | Way::Agent(Datapath::Xdp) => 200_000,
-            Way::Kernel | Way::Agent(Datapath::Tc | Datapath::XdpPass) => 100_000,
+            Way::Kernel | Way::Hook | Way::Agent(Datapath::Tc | Datapath::XdpPass) => 100_000,
             Way::Queue | Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 10_000,
         }
     }
 
-    /// Packets sent at a time: as many as the queue on the way takes.
-    fn chunk(&self) -> u32 {
+    /// Packets sent at a time: as many as the queue on the way takes, where there is one.
+    fn chunk(&self, paced: bool) -> u32 {
         match self.spec.way {
-            Way::Queue => 128,
-            Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 256,
-            Way::Kernel | Way::Plain | Way::Agent(_) => 8192,
+            Way::Queue => 192,
+            Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 512,
+            _ if paced => 8192,
+            _ => self.turn(),
         }
     }
 
@@ -123,7 +125,10 @@ impl Lane {
     /// # Errors
     /// When the kernel refuses to send.
     pub fn forward(&mut self, packets: u32, pace: Option<f64>) -> anyhow::Result<(Ends, Duration)> {
-        let (before, started) = (self.tools.ends()?, Instant::now());
+        let tools = Rc::clone(&self.tools);
+        let mut tools = tools.borrow_mut();
+        tools.aim(self.to)?;
+        let (before, started) = (tools.ends()?, Instant::now());
         let others = self.others()?;
         let (mut busy, mut sent) = (Duration::ZERO, 0);
         while sent < packets {
@@ -131,20 +136,20 @@ impl Lane {
                 let due = Duration::from_secs_f64(f64::from(sent) / pace);
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }
-            let chunk = self.chunk().min(packets - sent);
-            let there = self.tools.ends()?.arrived;
+            let chunk = self.chunk(pace.is_some()).min(packets - sent);
+            let there = tools.ends()?.arrived;
             let start = own_time();
-            self.tools.send(chunk)?;
+            tools.send(chunk)?;
             if let Some(queue) = &mut self.queue {
                 queue.work_off()?;
             }
             busy += own_time() - start;
             sent += chunk;
             if self.worker.is_some() {
-                self.wait(there + u64::from(chunk))?;
+                wait(&tools, there + u64::from(chunk))?;
             }
         }
-        let after = self.tools.ends()?;
+        let after = tools.ends()?;
         let ends = Ends {
             sent: after.sent - before.sent,
             arrived: after.arrived - before.arrived,
@@ -153,18 +158,18 @@ impl Lane {
         Ok((ends, busy + self.others()?.saturating_sub(others)))
     }
 
-    /// Gives way until so many packets have arrived.
-    fn wait(&self, arrived: u64) -> anyhow::Result<()> {
-        let start = Instant::now();
-        while self.tools.ends()?.arrived < arrived && start.elapsed() < PATIENCE {
-            std::thread::yield_now();
-        }
-        Ok(())
-    }
-
     /// Processor time of the others that work for this lane on the core.
     fn others(&self) -> anyhow::Result<Duration> {
         let worker = self.worker.map(host::time_of).transpose()?.unwrap_or_default();
         Ok(worker + host::time_of(host::ksoftirqd(CORE)?)?)
     }
+}
+
+/// Gives way until so many packets have arrived.
+fn wait(tools: &Tools, arrived: u64) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while tools.ends()?.arrived < arrived && start.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    Ok(())
 }

@@ -108,7 +108,7 @@ impl Steps {
 
 impl Candidate {
     fn empty(hook: Hook) -> anyhow::Result<Self> {
-        let mut tools = Tools::new(&Flow::new(false), 0)?;
+        let mut tools = Tools::new(&Flow::new(false))?;
         let (map, fd) = match hook {
             Hook::Tc => ("next_tc", tools.tc("empty_tc")?.fd()?.try_clone()?),
             Hook::Xdp => ("next_xdp", tools.xdp("empty_xdp")?.fd()?.try_clone()?),
@@ -124,7 +124,7 @@ impl Candidate {
         let port = PortEntry { known: 1, edge: 1, mac: ROUTER_MAC, ..PortEntry::default() };
         program.set_port(INTERFACE, port)?;
         let log = scheme.log().map(|shape| program.log(shape, 1, Nanos(0))).transpose()?;
-        let mut tools = Tools::new(&Flow::new(long), 0)?;
+        let mut tools = Tools::new(&Flow::new(long))?;
         match hook {
             Hook::Tc => tools.go_on_with("next_tc", program.tc()?.fd()?)?,
             Hook::Xdp => tools.go_on_with("next_xdp", program.xdp()?.fd()?)?,

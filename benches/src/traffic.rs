@@ -4,8 +4,8 @@
 //! sink is one that counts and drops. Every packet of the flow has its own Identification and number.
 
 use anyhow::Context;
-use aya::maps::{MapData, PerCpuArray, ProgramArray};
-use aya::programs::{ProgramFd, SchedClassifier, Xdp, XdpMode};
+use aya::maps::{Array, MapData, PerCpuArray, ProgramArray};
+use aya::programs::{ProgramFd, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun, TestRunAttrs, TestRunOptions};
 use traceback::room;
 
@@ -46,15 +46,15 @@ impl Flow {
     }
 
     /// `struct traffic`.
-    fn settings(&self, to: u32) -> [u64; 3 + LONG / 8] {
+    fn settings(&self) -> [u64; 2 + LONG / 8] {
         let header = self.frame[IP..IP + 20].chunks_exact(2);
         let mut sum: u64 = header.map(|w| u64::from(u16::from_le_bytes([w[0], w[1]]))).sum();
         while sum >> 16 != 0 {
             sum = (sum & 0xffff) + (sum >> 16);
         }
-        let mut settings = [0; 3 + LONG / 8];
-        settings[..3].copy_from_slice(&[to.into(), self.frame.len() as u64, sum]);
-        for (word, bytes) in settings[3..].iter_mut().zip(self.frame.chunks(8)) {
+        let mut settings = [0; 2 + LONG / 8];
+        settings[..2].copy_from_slice(&[self.frame.len() as u64, sum]);
+        for (word, bytes) in settings[2..].iter_mut().zip(self.frame.chunks(8)) {
             let mut whole = [0; 8];
             whole[..bytes.len()].copy_from_slice(bytes);
             *word = u64::from_le_bytes(whole);
@@ -83,12 +83,12 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Loads what is asked for later; frames go out by the interface `to`.
+    /// Loads what is asked for later.
     ///
     /// # Errors
     /// When the kernel does not take them.
-    pub fn new(flow: &Flow, to: u32) -> anyhow::Result<Self> {
-        let settings = flow.settings(to);
+    pub fn new(flow: &Flow) -> anyhow::Result<Self> {
+        let settings = flow.settings();
         let ebpf =
             EbpfLoader::new().override_global("traffic", &settings[..], true).load(OBJECT)?;
         Ok(Self { ebpf, frame: flow.frame.clone() })
@@ -130,6 +130,15 @@ impl Tools {
         Ok(())
     }
 
+    /// Attaches a tc program to what leaves by an interface, for as long as this lives.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn attach_tc(&mut self, name: &str, interface: &str) -> anyhow::Result<()> {
+        self.tc(name)?.attach(interface, TcAttachType::Egress)?;
+        Ok(())
+    }
+
     /// Says what `renew_then_xdp` or `renew_then_tc` goes on with; `which` is the map's name.
     ///
     /// # Errors
@@ -138,6 +147,16 @@ impl Tools {
         let map = self.ebpf.map_mut(which).context("no such map")?;
         let mut programs: ProgramArray<&mut MapData> = map.try_into()?;
         Ok(programs.set(0, program, 0)?)
+    }
+
+    /// Says by which interface of the calling thread's namespace frames go out.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn aim(&mut self, interface: u32) -> anyhow::Result<()> {
+        let map = self.ebpf.map_mut("to").context("no map to")?;
+        let mut to: Array<&mut MapData, u32> = map.try_into()?;
+        Ok(to.set(0, interface, 0)?)
     }
 
     /// Sends so many packets. They have gone all their way when this returns, unless a thread of its

@@ -31,6 +31,7 @@ pub fn specs() -> Vec<Spec> {
         specs.push(spec(&format!("tc.unmarked{long}"), Way::Kernel, "", 0, records));
         specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, records));
     }
+    specs.push(spec("tc.empty", Way::Hook, "", 0, false));
     for Card { id, records, .. } in SCHEMES.iter().map(|e| e.card()) {
         specs.push(spec(&format!("tc.{id}"), tc, id, 0, records));
         specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, records));
