@@ -15,7 +15,7 @@ SHELL := /bin/bash
 .PHONY: build demo test bench fuzz golden doc static clean tools
 
 CARGO ?= cargo
-export CLANG ?= clang
+CLANG ?= clang
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH = $(or $(EACH),60)
