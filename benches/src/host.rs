@@ -1,11 +1,13 @@
 //! This machine: commands, processors, processor time.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use ashiato_agent::datapath::netns;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,6 +30,28 @@ pub fn run(line: &str) -> anyhow::Result<()> {
 /// As [`run`].
 pub fn ip(args: &str) -> anyhow::Result<()> {
     run(&format!("ip {args}"))
+}
+
+/// The file that names a network namespace.
+pub fn netns_file(name: &str) -> PathBuf {
+    Path::new("/run/netns").join(name)
+}
+
+/// Does something on a fresh thread in a namespace; sockets stay in the namespace they were made in.
+///
+/// # Errors
+/// No such namespace, and whatever goes wrong there.
+pub fn within<T: Send>(
+    space: &Path,
+    what: impl FnOnce() -> anyhow::Result<T> + Send,
+) -> anyhow::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            netns::enter(space)?;
+            what()
+        });
+        thread.join().map_err(|_| anyhow!("a thread panicked"))?
+    })
 }
 
 /// Lets a thread run on this core only; thread 0 is the caller.

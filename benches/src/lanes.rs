@@ -12,11 +12,12 @@
 //! and it takes 25 ms to learn of one that is attached nowhere, so the source is attached, too, to an
 //! interface at which nothing arrives.
 
+use crate::agents;
 use crate::host::{self, ip};
 use crate::queue::Marker;
 use crate::traffic::{Flow, Tools};
 use anyhow::Context;
-use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
+use ashiato_agent::config::{Datapath, DrawKind, Vantage};
 use ashiato_agent::datapath::netns;
 use ashiato_agent::datapath::offload::Unmerged;
 use ashiato_agent::datapath::socket::interface_index;
@@ -24,13 +25,9 @@ use ashiato_agent::station::Station;
 use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::runtime::Runtime;
-use traceback::RouterId;
-use traceback::invariant::Key;
-use traceback::report::Role;
 
 /// The core on which packets are made, forwarded and counted.
 pub const CORE: usize = 1;
@@ -135,7 +132,7 @@ impl Yard {
     }
 
     fn path(&self, space: &str) -> PathBuf {
-        Path::new("/run/netns").join(self.name(space))
+        host::netns_file(&self.name(space))
     }
 
     /// Does something in a namespace and comes back to that of the source, if there is one yet.
@@ -222,37 +219,14 @@ impl Yard {
         if forwards {
             self.within(space, || Ok(fs::write("/proc/sys/net/ipv4/ip_forward", "0")?))?;
         }
-        let config = self.config(space, n, spec, datapath);
+        let router = agents::router(self.path(space), n, spec.scheme, datapath);
+        let config = Vantage { draws: DrawKind::Kernel, sample_1_in: spec.every, ..router };
         let before = host::threads_named("router/")?;
         let station = self.runtime.block_on(Station::start(&config))?;
         let after = host::threads_named("router/")?;
         let thread = *after.difference(&before).next().context("the agent has no thread")?;
         host::pin(thread, if forwards { CORE } else { OTHER })?;
         Ok((Some(station), forwards.then_some(thread)))
-    }
-
-    fn config(&self, space: &str, n: usize, spec: &Spec, datapath: Datapath) -> Vantage {
-        let port = |name: &str| Port { ifname: name.into(), neighbour: None };
-        Vantage {
-            role: Role::Router,
-            router: RouterId(0xc613_0001),
-            index: u16::try_from(n).unwrap_or(0),
-            degree: 2,
-            netns: Some(self.path(space)),
-            cert: PathBuf::new(),
-            key_file: PathBuf::new(),
-            scheme: spec.scheme.into(),
-            params: serde_json::json!({}),
-            key: RunKey(Key(1, 2)),
-            draws: DrawKind::Kernel,
-            report_every: Interval(Duration::from_secs(1)),
-            sample_1_in: spec.every,
-            datapath,
-            filter: None,
-            ports: vec![port("p0"), port("p1")],
-            hlog: None,
-            zero_unix_ns: 0,
-        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the benchmarks share. Each program of `bin/` is one benchmark; the README says what it measures.
 //!
+//! - [`agents`]: the agent that is measured.
 //! - [`host`]: commands, processors and processor time; [`report`]: medians, raw numbers, JSON.
 //! - [`traffic`]: frames, their source and their sink, both in the kernel.
 //! - [`lanes`]: one router each, between the same source and sink; [`queue`]: the one on NFQUEUE.
 //! - [`steps`]: single programs by test runs; [`rates`]: whole paths; [`verdicts`]: what the goals are.
 
+pub mod agents;
 pub mod host;
 pub mod lanes;
 pub mod queue;

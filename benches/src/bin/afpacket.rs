@@ -13,22 +13,20 @@
 //! row `send` is the limit of all: the router's core only sends, by the same ring, and routes nothing.
 
 use anyhow::{Context, ensure};
-use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
+use ashiato_agent::config::{Datapath, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request};
-use ashiato_agent::datapath::netns;
 use ashiato_agent::datapath::ring::send::SendRing;
 use ashiato_agent::datapath::socket::BATCH;
 use ashiato_agent::{latency, station::Station};
-use nix::sched::{CpuSet, sched_setaffinity};
+use ashiato_benches::host::{self, ip};
+use ashiato_benches::{agents, report};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use traceback::invariant::Key;
-use traceback::report::Role;
-use traceback::{RouterId, checksum};
+use traceback::checksum;
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1500);
@@ -63,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     }
     let summary = summarise(&rows);
     if let Some(out) = out {
-        write(&out, &rows, &summary)?;
+        report::keep(&out, &[("raw.csv", csv(&rows))], &summary)?;
     }
     println!("{summary}");
     Ok(())
@@ -101,12 +99,10 @@ impl Row {
 
 fn summarise(rows: &[(&str, Row)]) -> Value {
     let median = |what: &str, of: fn(&Row) -> f64| {
-        let mut all: Vec<f64> =
-            rows.iter().filter(|(name, _)| *name == what).map(|(_, row)| of(row)).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied().unwrap_or_default()
+        let rows = rows.iter().filter(|(name, _)| *name == what);
+        report::median(rows.map(|(_, row)| of(row)).collect())
     };
-    let round = |value: f64| (value * 1000.0).round() / 1000.0;
+    let round = |value: f64| report::rounded(value, 3);
     let (kernel, send) = (median("kernel", Row::rate), median("send", Row::rate));
     let bench = |row: &str| {
         let rate = median(row, Row::rate);
@@ -128,17 +124,14 @@ fn summarise(rows: &[(&str, Row)]) -> Value {
     })
 }
 
-fn write(out: &Path, rows: &[(&str, Row)], summary: &Value) -> anyhow::Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
+fn csv(rows: &[(&str, Row)]) -> String {
     let mut csv = String::from("datapath,sent,arrived,busy_s,in_kernel,packets_per_s\n");
     for (name, row) in rows {
         let Row { sent, arrived, busy } = row;
         let (busy, kernel) = (busy.all.as_secs_f64(), row.system());
         csv += &format!("{name},{sent},{arrived},{busy:.6},{kernel:.3},{:.0}\n", row.rate());
     }
-    fs::write(out.join("raw.csv"), csv)?;
-    fs::write(out.join("summary.json"), format!("{summary}\n"))?;
-    Ok(())
+    csv
 }
 
 /// The three namespaces; removed at the end.
@@ -169,10 +162,6 @@ impl Links {
         format!("{}-{space}", self.tag)
     }
 
-    fn path(&self, space: &str) -> PathBuf {
-        Path::new("/run/netns").join(self.name(space))
-    }
-
     fn mac(&self, space: &str, device: &str) -> anyhow::Result<String> {
         let args = format!("-n {} -br link show dev {device}", self.name(space));
         let out = Command::new("ip").args(args.split_whitespace()).output()?;
@@ -187,14 +176,9 @@ impl Links {
         core: usize,
         what: impl FnOnce() -> anyhow::Result<T> + Send,
     ) -> anyhow::Result<T> {
-        let path = self.path(space);
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                netns::enter(&path)?;
-                pin(Pid::from_raw(0), core)?;
-                what()
-            });
-            thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
+        host::within(&host::netns_file(&self.name(space)), || {
+            host::pin(Pid::from_raw(0), core)?;
+            what()
         })
     }
 
@@ -257,10 +241,13 @@ impl Links {
     fn router(&self, scheme: &str, datapath: Datapath) -> anyhow::Result<Row> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let config = self.config(scheme, datapath);
+        let router = agents::router(host::netns_file(&self.name("rtr")), 0, scheme, datapath);
+        let config = Vantage { sample_1_in: 64, ..router };
         let mut station = runtime.block_on(Station::start(&config))?;
-        let thread = thread_named(&config.name())?;
-        pin(thread, 1)?;
+        // The kernel keeps 15 bytes of a thread's name.
+        let thread = host::threads_named(&config.name()[..15])?.pop_first();
+        let thread = thread.context("the router has no thread")?;
+        host::pin(thread, 1)?;
         let (came, before) = (self.arrived()?, busy(thread)?);
         let (sent, _) = self.traffic()?;
         let cut = Request::Cut { id: 0, fresh: latency::empty() };
@@ -272,30 +259,6 @@ impl Links {
         ensure!(complete, "{sent} were sent, but the router counts {counters:?}");
         Ok(Row { sent, arrived: self.arrived()? - came, busy: busy(thread)? - before })
     }
-
-    fn config(&self, scheme: &str, datapath: Datapath) -> Vantage {
-        let port = |name: &str| Port { ifname: name.into(), neighbour: None };
-        Vantage {
-            role: Role::Router,
-            router: RouterId(0xc613_0001),
-            index: 0,
-            degree: 2,
-            netns: Some(self.path("rtr")),
-            cert: PathBuf::new(),
-            key_file: PathBuf::new(),
-            scheme: scheme.into(),
-            params: json!({}),
-            key: RunKey(Key(1, 2)),
-            draws: DrawKind::Keyed,
-            report_every: Interval(Duration::from_secs(1)),
-            sample_1_in: 64,
-            datapath,
-            filter: None,
-            ports: vec![port("p0"), port("p1")],
-            hlog: None,
-            zero_unix_ns: 0,
-        }
-    }
 }
 
 impl Drop for Links {
@@ -305,12 +268,6 @@ impl Drop for Links {
             let _ = ip(&format!("netns del {}", self.name(space)));
         }
     }
-}
-
-fn ip(args: &str) -> anyhow::Result<()> {
-    let status = Command::new("ip").args(args.split_whitespace()).status()?;
-    ensure!(status.success(), "ip {args}: {status}");
-    Ok(())
 }
 
 /// A frame of 64 bytes on the wire, 60 without its check sequence.
@@ -325,12 +282,6 @@ fn frame(mac: &str) -> anyhow::Result<Vec<u8>> {
     frame.extend([0x30, 0x39, 0, 9, 0, 26, 0, 0]);
     frame.resize(60, 7);
     Ok(frame)
-}
-
-fn pin(thread: Pid, core: usize) -> anyhow::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core)?;
-    sched_setaffinity(thread, &set).context("pin a thread to a core")
 }
 
 /// Processor time of a thread of this process.
@@ -356,17 +307,4 @@ impl std::ops::Sub for Busy {
             system: self.system - before.system,
         }
     }
-}
-
-fn thread_named(name: &str) -> anyhow::Result<Pid> {
-    // The kernel keeps 15 bytes of a thread's name.
-    let name = &name[..name.len().min(15)];
-    for task in fs::read_dir("/proc/self/task")? {
-        let task = task?;
-        if fs::read_to_string(task.path().join("comm"))?.trim() == name {
-            let id = task.file_name().to_string_lossy().parse()?;
-            return Ok(Pid::from_raw(id));
-        }
-    }
-    anyhow::bail!("no thread {name}")
 }

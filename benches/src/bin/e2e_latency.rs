@@ -17,9 +17,11 @@
 //! for that wait, and the row of `pnet`, the same router without the ring, for the rest.
 
 use anyhow::{Context, ensure};
-use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
-use ashiato_agent::datapath::{ethtool, netns};
+use ashiato_agent::config::Datapath;
+use ashiato_agent::datapath::ethtool;
 use ashiato_agent::station::Station;
+use ashiato_benches::host::{ip, netns_file, within};
+use ashiato_benches::{agents, report};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use serde_json::{Map, Value, json};
@@ -28,12 +30,9 @@ use std::fs;
 use std::io::IoSliceMut;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-use traceback::RouterId;
-use traceback::invariant::{Key, mix2};
-use traceback::report::Role;
+use traceback::invariant::mix2;
 
 /// Rounds, each with fresh routers.
 const ROUNDS: usize = 10;
@@ -81,7 +80,7 @@ fn main() -> anyhow::Result<()> {
     let summary: Map<_, _> = cells.iter().map(Cell::summarise).collect();
     let summary = Value::Object(summary);
     if let Some(out) = out {
-        write(&out, &cells, &summary)?;
+        report::keep(&out, &[("raw.csv", csv(&cells)?)], &summary)?;
     }
     println!("{summary}");
     Ok(())
@@ -145,7 +144,7 @@ impl Cell {
             "low": low, "high": high, "method": "bootstrap over rounds, 95 %",
             "peer": "`none` on a parallel path of the same datapath",
             "marked_p50": marked, "plain_p50": plain,
-            "ratio": (marked as f64 / plain as f64 * 1000.0).round() / 1000.0,
+            "ratio": report::rounded(marked as f64 / plain as f64, 3),
             "pairs": pairs, "lost": ROUNDS * PAIRS - pairs,
             "goal": goal, "met": met, "why": met.is_none().then_some(TOO_WIDE),
         });
@@ -159,8 +158,7 @@ fn at(sorted: &[i64], per_mille: usize) -> i64 {
     sorted.get(last * per_mille / 1000).copied().unwrap_or_default()
 }
 
-fn write(out: &Path, cells: &[Cell], summary: &Value) -> anyhow::Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
+fn csv(cells: &[Cell]) -> anyhow::Result<String> {
     let mut csv = String::from("datapath,scheme,per_mille,marked_ns,plain_ns,difference_ns\n");
     for cell in cells {
         let sorted = cell.sorted();
@@ -170,9 +168,7 @@ fn write(out: &Path, cells: &[Cell], summary: &Value) -> anyhow::Result<()> {
             writeln!(csv, "{datapath},{scheme},{q},{marked},{plain},{added}")?;
         }
     }
-    fs::write(out.join("raw.csv"), csv)?;
-    fs::write(out.join("summary.json"), format!("{summary}\n"))?;
-    Ok(())
+    Ok(csv)
 }
 
 /// The four namespaces; removed at the end.
@@ -212,7 +208,7 @@ impl Rig {
 
     /// Frames travel as they are, and ends poll, without which XDP cannot send to them.
     fn prepare(&self, name: &str, device: &str) -> anyhow::Result<()> {
-        within(&path(name), || {
+        within(&netns_file(name), || {
             ethtool::offloads_off(device)?;
             if device.starts_with('e') {
                 ethtool::merging_on(device)?;
@@ -228,18 +224,20 @@ impl Rig {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut stations = vec![];
         for (n, space) in SPACES[..2].iter().enumerate() {
-            let space = path(&self.name(space));
+            let space = netns_file(&self.name(space));
             let forward = if by_kernel { "1" } else { "0" };
             within(&space, || Ok(fs::write("/proc/sys/net/ipv4/ip_forward", forward)?))?;
             let scheme = if n == marked { scheme } else { "none" };
-            let config = vantage(space, n, scheme, datapath);
+            // No step is timed: reading the clock would count as marking.
+            let config = agents::router(space, n, scheme, datapath);
             stations.push(runtime.block_on(Station::start(&config))?);
         }
-        let sink = within(&path(&self.name("dst")), || Ok(UdpSocket::bind(("0.0.0.0", PORT))?))?;
+        let sink =
+            within(&netns_file(&self.name("dst")), || Ok(UdpSocket::bind(("0.0.0.0", PORT))?))?;
         sink.set_read_timeout(Some(QUIET))?;
         setsockopt(&sink, sockopt::ReceiveTimestampns, &true)?;
         let senders = [0, 1].map(|n| {
-            within(&path(&self.name("src")), || {
+            within(&netns_file(&self.name("src")), || {
                 let socket = UdpSocket::bind("0.0.0.0:0")?;
                 socket.connect((format!("198.18.{}.2", n + 2), PORT))?;
                 Ok(socket)
@@ -322,53 +320,4 @@ fn hear(sink: &UdpSocket) -> anyhow::Result<Times> {
 fn now() -> anyhow::Result<i64> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     Ok(i64::try_from(since.as_nanos())?)
-}
-
-fn vantage(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Vantage {
-    let port = |name: &str| Port { ifname: name.into(), neighbour: None };
-    Vantage {
-        role: Role::Router,
-        router: RouterId(0xc613_0001 + u32::try_from(n).unwrap_or_default()),
-        index: u16::try_from(n).unwrap_or_default(),
-        degree: 2,
-        netns: Some(space),
-        cert: PathBuf::new(),
-        key_file: PathBuf::new(),
-        scheme: scheme.into(),
-        params: json!({}),
-        key: RunKey(Key(1, 2)),
-        draws: DrawKind::Keyed,
-        report_every: Interval(Duration::from_secs(1)),
-        // Reading the clock would count as marking.
-        sample_1_in: 0,
-        datapath,
-        filter: None,
-        ports: vec![port("p0"), port("p1")],
-        hlog: None,
-        zero_unix_ns: 0,
-    }
-}
-
-fn path(name: &str) -> PathBuf {
-    Path::new("/run/netns").join(name)
-}
-
-/// Does something on a fresh thread in a namespace; sockets stay in the namespace they were made in.
-fn within<T: Send>(
-    space: &Path,
-    what: impl FnOnce() -> anyhow::Result<T> + Send,
-) -> anyhow::Result<T> {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            netns::enter(space)?;
-            what()
-        });
-        thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
-    })
-}
-
-fn ip(args: &str) -> anyhow::Result<()> {
-    let status = Command::new("ip").args(args.split_whitespace()).status()?;
-    ensure!(status.success(), "ip {args}: {status}");
-    Ok(())
 }

@@ -10,10 +10,11 @@ use ashiato::plan::Plan;
 use ashiato::resolve;
 use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
+use ashiato_benches::report;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     }
     let summary = summarise(&rows);
     if let Some(out) = out {
-        write(&out, &rows, &summary)?;
+        report::keep(&out, &[("raw.csv", csv(&rows)?)], &summary)?;
     }
     println!("{summary}");
     Ok(())
@@ -158,12 +159,10 @@ fn batch(lines: &str) -> anyhow::Result<()> {
 
 fn summarise(rows: &[(&str, Row)]) -> Value {
     let median = |what: &str| {
-        let mut times: Vec<f64> =
-            rows.iter().filter(|(name, _)| *name == what).map(|(_, row)| row.seconds()).collect();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or_default()
+        let rows = rows.iter().filter(|(name, _)| *name == what);
+        report::median(rows.map(|(_, row)| row.seconds()).collect())
     };
-    let round = |x: f64| (x * 1000.0).round() / 1000.0;
+    let round = |x: f64| report::rounded(x, 3);
     let (ours, peer) = (median("ashiato"), median("ip -batch"));
     json!({
         "setup-100-routers": {
@@ -175,13 +174,10 @@ fn summarise(rows: &[(&str, Row)]) -> Value {
     })
 }
 
-fn write(out: &Path, rows: &[(&str, Row)], summary: &Value) -> anyhow::Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
+fn csv(rows: &[(&str, Row)]) -> anyhow::Result<String> {
     let mut csv = String::from("by,up_s,down_s\n");
     for (name, Row { up, down }) in rows {
         writeln!(csv, "{name},{:.6},{:.6}", up.as_secs_f64(), down.as_secs_f64())?;
     }
-    fs::write(out.join("raw.csv"), csv)?;
-    fs::write(out.join("summary.json"), format!("{summary}\n"))?;
-    Ok(())
+    Ok(csv)
 }
