@@ -93,18 +93,20 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 static __always_inline void timed_step(struct view *v, struct packet *p, struct hop *hop,
 				       struct counters *count)
 {
-	__u64 before, between;
+	__u64 before = 0, between = 0;
+	int timed = setting.every && !count->timer;
 
-	if (!setting.every || count->timer-- > 0) {
-		step(v, p, hop, count);
-		return;
+	if (timed) {
+		count->timer = setting.every;
+		before = bpf_ktime_get_ns();
+		between = bpf_ktime_get_ns();
 	}
-	count->timer = setting.every - 1;
-	before = bpf_ktime_get_ns();
-	between = bpf_ktime_get_ns();
 	step(v, p, hop, count);
-	record_time(0, bpf_ktime_get_ns() - between);
-	record_time(1, between - before);
+	if (timed) {
+		record_time(0, bpf_ktime_get_ns() - between);
+		record_time(1, between - before);
+	}
+	count->timer -= setting.every > 0;
 }
 
 static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 interface)

@@ -9,6 +9,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer, V2Serializer}
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use traceback::router::Stopwatch;
 
@@ -58,8 +59,13 @@ impl Stopwatch for Watch {
 }
 
 /// What a watch reads when nothing happens between its two looks at the clock, in nanoseconds: the
-/// median of many.
+/// median of many, measured once for all vantages of this process.
 pub fn clock_cost() -> u64 {
+    static COST: OnceLock<u64> = OnceLock::new();
+    *COST.get_or_init(measure_clock)
+}
+
+fn measure_clock() -> u64 {
     let mut times = empty();
     for _ in 0..10_001 {
         let start = Instant::now();

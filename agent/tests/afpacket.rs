@@ -7,7 +7,7 @@ mod support;
 use ashiato_agent::config::{Datapath, Vantage};
 use std::net::UdpSocket;
 use std::time::Duration;
-use support::{Net, Running, datagrams, frame, hear, privileged, udp4};
+use support::{Net, Running, datagrams, frame, hear, privileged, spent_probes_are_answered, udp4};
 use traceback::fib::{Fib, NextHop};
 use traceback::router::{self, Router, Verdict};
 use traceback::vantage::{Draws, Setting};
@@ -91,19 +91,7 @@ fn spent_packets_are_answered_as_traceroute_expects(datapath: Datapath) {
     }
     let net = net("ttl", datapath);
     let mut router = Running::start(&config(&net, "none", datapath)).unwrap();
-    let hears = net.socket("src");
-    let sender = net.within("src", || UdpSocket::bind("198.18.1.2:0").unwrap());
-    sender.set_ttl(1).unwrap();
-    sender.send_to(b"probe", "198.18.2.2:33434").unwrap();
-    let is_expired = |f: &[u8]| f[12..14] == [8, 0] && f[23] == 1 && f[34..36] == [11, 0];
-    let answer = hear(&hears, is_expired).expect("time exceeded");
-    assert_eq!(answer[26..30], [198, 18, 1, 1], "from the port that the probe came in by");
-    assert_eq!(answer[58..62], [198, 18, 2, 2], "quotes the probe");
-    let sender6 = net.within("src", || UdpSocket::bind("[2001:2:0:1::2]:0").unwrap());
-    nix::sys::socket::setsockopt(&sender6, nix::sys::socket::sockopt::Ipv6Ttl, &1).unwrap();
-    sender6.send_to(b"probe", "[2001:2:0:2::2]:33434").unwrap();
-    let is_expired = |f: &[u8]| f[12..14] == [0x86, 0xdd] && f[20] == 58 && f[54..56] == [3, 0];
-    hear(&hears, is_expired).expect("time exceeded in IPv6");
+    spent_probes_are_answered(&net);
     let counters = router.cut().counters;
     assert_eq!((counters.expired, counters.answered, counters.forwarded), (2, 2, 0));
 }

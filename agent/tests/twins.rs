@@ -259,7 +259,6 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
             let now = Nanos(1 << 40);
             let log = scheme.log().map(|shape| pair.program.log(shape, 1, now).unwrap());
             let mut random = Random(11);
-            let mut digests = vec![];
             for n in 0..20_000 {
                 let frame = frame(&mut random, MAC);
                 let (got, want) = (pair.kernel(&frame), pair.rust(&frame));
@@ -272,9 +271,6 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                     want.0,
                     hex(&want.1)
                 );
-                if let Ok(packet) = Packet::parse(&frame[14..]) {
-                    digests.push(Invariant::of(&packet, KEY).digest);
-                }
             }
             let forwarded = check_counts(&pair, id);
             if let Some(log) = log {

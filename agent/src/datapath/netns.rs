@@ -25,7 +25,7 @@ pub fn kernel_forwards_nothing(interfaces: &[&str]) -> anyhow::Result<()> {
         check_name(name)?;
         refuse_forwarding(&format!("net/ipv4/conf/{name}/forwarding"), "net.ipv4.ip_forward")?;
     }
-    refuse_forwarding("net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding")
+    refuse_forwarding(FORWARDING6, "net.ipv6.conf.all.forwarding")
 }
 
 /// Makes sure that the kernel forwards what comes in by these interfaces, for datapaths that leave
@@ -34,14 +34,10 @@ pub fn kernel_forwards_nothing(interfaces: &[&str]) -> anyhow::Result<()> {
 /// # Errors
 /// Names the sysctl to change.
 pub fn kernel_forwards<'a>(interfaces: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
-    let reads_one = |file: String| {
-        fs::read_to_string(Path::new("/proc/sys").join(file)).is_ok_and(|v| v.trim() == "1")
-    };
     for name in interfaces {
         check_name(name)?;
         ensure!(
-            reads_one(format!("net/ipv4/conf/{name}/forwarding"))
-                || reads_one("net/ipv6/conf/all/forwarding".into()),
+            is_on(&format!("net/ipv4/conf/{name}/forwarding")) || is_on(FORWARDING6),
             "the kernel forwards nothing that comes in by {name}: run `sysctl -w \
              net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1` in this namespace, or use \
              datapath afpacket"
@@ -59,12 +55,18 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 }
 
 fn refuse_forwarding(file: &str, sysctl: &str) -> anyhow::Result<()> {
-    // Missing where the kernel lacks that version of IP, or the interface: then nothing is forwarded.
-    let value = fs::read_to_string(Path::new("/proc/sys").join(file)).unwrap_or_default();
     ensure!(
-        value.trim() != "1",
+        !is_on(file),
         "the kernel forwards here ({file} = 1), so every packet would be sent twice: \
          run `sysctl -w {sysctl}=0` in this namespace, or use datapath tc or xdp, where the kernel routes"
     );
     Ok(())
+}
+
+const FORWARDING6: &str = "net/ipv6/conf/all/forwarding";
+
+/// Whether a switch under /proc/sys is on. It is missing where the kernel lacks that version of IP, or
+/// the interface: then nothing is forwarded.
+fn is_on(file: &str) -> bool {
+    fs::read_to_string(Path::new("/proc/sys").join(file)).is_ok_and(|value| value.trim() == "1")
 }

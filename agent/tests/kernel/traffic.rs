@@ -2,7 +2,9 @@
 
 use crate::said::{listen, said};
 use crate::support::packets::{Random, frame as any_frame};
-use crate::support::{self, Net, Running, datagrams, hear, privileged, udp4, udp6};
+use crate::support::{
+    self, Net, Running, datagrams, hear, privileged, spent_probes_are_answered, udp4, udp6,
+};
 use crate::{always, config};
 use ashiato_agent::config::{Datapath, Vantage};
 use ashiato_agent::datapath::serve::Clock;
@@ -52,19 +54,7 @@ pub(crate) fn spent_packets_are_answered_by_the_kernel(datapath: Datapath) {
     }
     let net = Net::of("ttl", datapath);
     let mut router = Running::start(&always(&net, datapath)).unwrap();
-    let hears = net.socket("src");
-    let sender = net.within("src", || UdpSocket::bind("198.18.1.2:0").unwrap());
-    sender.set_ttl(1).unwrap();
-    sender.send_to(b"probe", "198.18.2.2:33434").unwrap();
-    let is_expired = |f: &[u8]| f[12..14] == [8, 0] && f[23] == 1 && f[34..36] == [11, 0];
-    let answer = hear(&hears, is_expired).expect("time exceeded");
-    assert_eq!(answer[26..30], [198, 18, 1, 1], "from the port that the probe came in by");
-    assert_eq!(answer[58..62], DST, "quotes the probe");
-    let sender6 = net.within("src", || UdpSocket::bind("[2001:2:0:1::2]:0").unwrap());
-    nix::sys::socket::setsockopt(&sender6, nix::sys::socket::sockopt::Ipv6Ttl, &1).unwrap();
-    sender6.send_to(b"probe", "[2001:2:0:2::2]:33434").unwrap();
-    let is_expired = |f: &[u8]| f[12..14] == [0x86, 0xdd] && f[20] == 58 && f[54..56] == [3, 0];
-    hear(&hears, is_expired).expect("time exceeded in IPv6");
+    spent_probes_are_answered(&net);
     let counters = router.cut().counters;
     // At tc egress such packets never come by: the kernel has dropped them.
     let expired = if datapath == Datapath::Tc { 0 } else { 2 };

@@ -303,3 +303,21 @@ pub(crate) fn hear(socket: &PacketSocket, pass: impl Fn(&[u8]) -> bool) -> Optio
     }
     None
 }
+
+/// Sends a probe whose TTL ends at the router, in each version of IP, and hears what traceroute
+/// expects.
+pub(crate) fn spent_probes_are_answered(net: &Net) {
+    let hears = net.socket("src");
+    let sender = net.within("src", || UdpSocket::bind("198.18.1.2:0").unwrap());
+    sender.set_ttl(1).unwrap();
+    sender.send_to(b"probe", "198.18.2.2:33434").unwrap();
+    let is_expired = |f: &[u8]| f[12..14] == [8, 0] && f[23] == 1 && f[34..36] == [11, 0];
+    let answer = hear(&hears, is_expired).expect("time exceeded");
+    assert_eq!(answer[26..30], [198, 18, 1, 1], "from the port that the probe came in by");
+    assert_eq!(answer[58..62], [198, 18, 2, 2], "quotes the probe");
+    let sender6 = net.within("src", || UdpSocket::bind("[2001:2:0:1::2]:0").unwrap());
+    nix::sys::socket::setsockopt(&sender6, nix::sys::socket::sockopt::Ipv6Ttl, &1).unwrap();
+    sender6.send_to(b"probe", "[2001:2:0:2::2]:33434").unwrap();
+    let is_expired = |f: &[u8]| f[12..14] == [0x86, 0xdd] && f[20] == 58 && f[54..56] == [3, 0];
+    hear(&hears, is_expired).expect("time exceeded in IPv6");
+}

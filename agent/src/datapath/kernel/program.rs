@@ -24,19 +24,6 @@ pub enum Hook {
     Xdp,
 }
 
-/// How a program is attached to an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attached {
-    /// A tcx link: goes with its file descriptor.
-    Tcx,
-    /// A filter of clsact, on kernels before 6.6: stays when the process is killed.
-    Clsact,
-    /// XDP in the driver.
-    Native,
-    /// XDP in the network stack, because the driver has none.
-    Generic,
-}
-
 /// A program in the kernel. It is detached and unloaded when this is dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -125,7 +112,7 @@ impl Program {
     ///
     /// # Errors
     /// The interface is gone, another XDP program sits there, or privilege is missing.
-    pub fn attach(&mut self, interface: &str) -> anyhow::Result<Attached> {
+    pub fn attach(&mut self, interface: &str) -> anyhow::Result<()> {
         match self.hook {
             Hook::Tc => self.attach_tc(interface),
             Hook::Xdp => self.attach_xdp(interface),
@@ -133,7 +120,7 @@ impl Program {
         .with_context(|| format!("cannot attach to {interface}"))
     }
 
-    fn attach_tc(&mut self, interface: &str) -> anyhow::Result<Attached> {
+    fn attach_tc(&mut self, interface: &str) -> anyhow::Result<()> {
         let name = self.hook.program();
         if has_links() {
             let (_, others) = SchedClassifier::query_tcx(interface, TcAttachType::Egress)?;
@@ -142,15 +129,15 @@ impl Program {
             }
             let order = tc::TcAttachOptions::TcxOrder(LinkOrder::default());
             self.tc()?.attach_with_options(interface, TcAttachType::Egress, order)?;
-            return Ok(Attached::Tcx);
+            return Ok(());
         }
         // Somebody else's clsact will do.
         let _ = tc::qdisc_add_clsact(interface);
         self.tc()?.attach(interface, TcAttachType::Egress)?;
-        Ok(Attached::Clsact)
+        Ok(())
     }
 
-    fn attach_xdp(&mut self, interface: &str) -> anyhow::Result<Attached> {
+    fn attach_xdp(&mut self, interface: &str) -> anyhow::Result<()> {
         let index = interface_index(interface)?.cast_unsigned();
         let program = self.xdp()?.fd()?.try_clone()?;
         let link = match xdp_link(program.as_fd(), index, NATIVE) {
@@ -165,18 +152,18 @@ impl Program {
             }
         };
         self.links.push(link);
-        Ok(Attached::Native)
+        Ok(())
     }
 
     /// Attaches an XDP program in the network stack, where any driver has it.
     ///
     /// # Errors
     /// Another program sits there, or the kernel refuses.
-    pub fn attach_generic(&mut self, interface: &str) -> anyhow::Result<Attached> {
+    pub fn attach_generic(&mut self, interface: &str) -> anyhow::Result<()> {
         let index = interface_index(interface)?.cast_unsigned();
         let link = xdp_link(self.xdp()?.fd()?.as_fd(), index, GENERIC)?;
         self.links.push(link);
-        Ok(Attached::Generic)
+        Ok(())
     }
 
     /// Tells the program about one of the router's interfaces.

@@ -3,7 +3,7 @@
 use super::layout::{Counts, PortEntry, Setting};
 use super::log::Log;
 use super::meter::Meter;
-use super::program::{Attached, Hook, Program};
+use super::program::{Hook, Program};
 use super::times;
 use crate::config::{Datapath, DrawKind, Vantage as Config};
 use crate::datapath::desk::{Counter, Share};
@@ -16,8 +16,8 @@ use anyhow::Context;
 use aya::{TestRun, TestRunOptions};
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
@@ -41,8 +41,6 @@ pub struct KernelRouter {
     /// What a run of the whole program costs, by the kernel's statistics; 0 where that is unknown.
     pub program_ns: Arc<AtomicU64>,
     _meter: Meter,
-    /// How each port is attached.
-    pub attached: Vec<Attached>,
     gone: BTreeSet<usize>,
     counts: Counts,
     times: [Vec<u64>; 2],
@@ -80,8 +78,9 @@ impl KernelRouter {
             program.set_port(*index, *port)?;
         }
         let times = program.times()?;
-        let attach = |name: &String| program.attach(name);
-        let attached = names.iter().map(attach).collect::<anyhow::Result<Vec<_>>>()?;
+        for name in &names {
+            program.attach(name)?;
+        }
         Ok(Self {
             program,
             vantage,
@@ -93,7 +92,6 @@ impl KernelRouter {
             clock_cost: clock_cost(config),
             program_ns: Arc::default(),
             _meter: Meter::start()?,
-            attached,
             gone: BTreeSet::new(),
             counts: Counts::default(),
             times,
@@ -154,7 +152,7 @@ fn ports(config: &Config) -> Vec<PortEntry> {
     ports.collect()
 }
 
-/// The settings of a program, but for what only the lab knows.
+/// What is fixed before the program is loaded.
 fn setting(config: &Config) -> Setting {
     let keyed = config.draws == DrawKind::Keyed;
     let (key, me) = (config.key.0, config.router.into());
@@ -226,11 +224,14 @@ impl Work for KernelRouter {
 }
 
 /// What two looks at the kernel's clock cost, in nanoseconds; at this process's own where the kernel
-/// takes no trial.
+/// takes no trial. Measured once for all vantages of this process.
 fn clock_cost(config: &Config) -> u64 {
-    trial_of_clock(config).unwrap_or_else(|e| {
-        tracing::warn!("{}: the clock's cost in the kernel is unknown: {e:#}", config.name());
-        crate::latency::clock_cost()
+    static COST: OnceLock<u64> = OnceLock::new();
+    *COST.get_or_init(|| {
+        trial_of_clock(config).unwrap_or_else(|e| {
+            tracing::warn!("{}: the clock's cost in the kernel is unknown: {e:#}", config.name());
+            crate::latency::clock_cost()
+        })
     })
 }
 
