@@ -1,12 +1,14 @@
 //! Compiles the wire protocol, which the collector's crate holds, without an installed compiler; and
 //! with clang the kernel programs, once for each scheme's twin.
 
+#[path = "bpf/clang.rs"]
+mod clang;
+
 use std::env;
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Kernel programs of `bpf/`, each made for every scheme.
 const PROGRAMS: [&str; 2] = ["mark", "forward"];
@@ -33,7 +35,6 @@ fn twins() -> Result<(), Box<dyn Error>> {
     for watched in ["bpf", SCHEMES, "../traceback/src/twin.h", "build.rs"] {
         println!("cargo:rerun-if-changed={watched}");
     }
-    println!("cargo:rerun-if-env-changed=CLANG");
     let mut headers: Vec<PathBuf> =
         fs::read_dir(SCHEMES)?.map(|e| Ok(e?.path())).collect::<Result<_, std::io::Error>>()?;
     headers.retain(|p| p.extension().is_some_and(|e| e == "h"));
@@ -56,26 +57,9 @@ fn twins() -> Result<(), Box<dyn Error>> {
 
 fn compile(program: &str, id: &str, header: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let object = Path::new(&env::var("OUT_DIR")?).join(format!("{id}.{program}.o"));
-    let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
-    let mut command = Command::new(&clang);
-    // Atomic operations and 32-bit comparisons need the third version of the instruction set.
-    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror"]);
-    command.args(["-Wno-unused-function", "-Wno-address-of-packed-member"]);
-    // Debian keeps the kernel's asm/ headers here, where a compiler for "bpf" does not look.
-    command.arg(format!("-I/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH")?));
-    command.arg(format!("-DSCHEME=\"{}\"", header.display()));
-    command.arg("-c").arg(format!("bpf/{program}.bpf.c")).arg("-o").arg(&object);
-    let mend = "as root: apt-get install clang libbpf-dev";
-    let output = command
-        .output()
-        .map_err(|e| format!("cannot run {clang} for the kernel programs ({e}); {mend}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{clang} does not compile bpf/{program}.bpf.c for scheme {id}; where a header of bpf/ \
-             is missing, {mend}\n{said}"
-        )
-        .into());
-    }
+    let source = Path::new("bpf").join(format!("{program}.bpf.c"));
+    let scheme = format!("-DSCHEME=\"{}\"", header.display());
+    let silent = ["-Wno-unused-function", "-Wno-address-of-packed-member"].map(String::from);
+    clang::compile(&source, &object, &[&silent[..], &[scheme]].concat())?;
     Ok(object)
 }
