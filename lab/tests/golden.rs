@@ -2,7 +2,13 @@
 //!
 //! A changed number is a reviewed difference: `LAB_BLESS=1 cargo test -p ashiato --test golden` (or
 //! `make golden`) writes the tables anew.
-#![allow(clippy::too_many_lines, reason = "a test that cannot go on may panic")]
+#![allow(
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic"
+)]
+
+mod support;
 
 use ashiato::plan::Plan;
 use ashiato::run::{self, Options};
@@ -121,33 +127,10 @@ fn scenarios_score_as_their_golden_tables_say() {
     let _ = std::fs::remove_dir_all(scratch);
 }
 
-/// The contract's files, checksums and schema.
+/// The contract's files and checksums, the summary as it was, and its schema.
 fn folder_is_whole(folder: &Path, summary: &Summary) {
-    for file in [
-        "scenario.toml",
-        "plan.json",
-        "truth.sealed",
-        "truth.json",
-        "events.ndjson",
-        "provenance.json",
-        "report.html",
-    ] {
-        assert!(folder.join(file).is_file(), "{file} is missing");
-    }
-    let sums = std::fs::read_to_string(folder.join("SHA256SUMS")).expect("SHA256SUMS");
-    for line in sums.lines() {
-        let (sum, name) = line.split_once("  ").expect("sum and name");
-        let bytes = std::fs::read(folder.join(name)).expect(name);
-        assert_eq!(sum, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes)), "{name}");
-    }
+    assert_eq!(&support::whole_folder(folder), summary);
     let text = std::fs::read_to_string(folder.join("summary.json")).expect("summary.json");
-    let again: Summary = serde_json::from_str(&text).expect("a summary loads again");
-    assert_eq!(&again, summary);
-    let sealed = std::fs::read_to_string(folder.join("truth.sealed")).expect("truth.sealed");
-    let opened = std::fs::read_to_string(folder.join("truth.json")).expect("truth.json");
-    let opened: ashiato::truth::Opened = serde_json::from_str(&opened).expect("truth loads");
-    let sealed = serde_json::from_str(&sealed).expect("seals load");
-    assert!(opened.agrees(&sealed), "the truth is not what was sealed");
     let schema: serde_json::Value =
         serde_json::from_str(&published()).expect("the published schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("a sound schema");

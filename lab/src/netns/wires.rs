@@ -35,31 +35,22 @@ impl Wires {
     pub(crate) fn lay(plan: &Plan, layout: &Layout) -> Result<Self> {
         let middle = layout.middle().context("the layout has no wires")?;
         let flows = u32::try_from(plan.flows.len())?;
-        let magic = u32::from_ne_bytes(MAGIC);
-        let setting =
-            [flows, super::taps::offset(plan, false), super::taps::offset(plan, true), magic];
         let routers = plan.routers.len();
-        let cells = u32::try_from(routers)? * (flows + 1);
-        let interfaces = u32::try_from(2 * layout.wires.len() + 2)?;
-        let mut ebpf = EbpfLoader::new()
-            .override_global("setting", &setting, true)
-            .map_max_entries("passed", cells)
-            .map_max_entries("ends", interfaces)
-            .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wire.o")))
-            .context("cannot load the wires' program")?;
+        let mut ebpf = load(plan, layout, flows)?;
         let mut ends: Array<&mut MapData, u64> =
             ebpf.map_mut("ends").context("no map of ends")?.try_into()?;
+        let mut inner = vec![];
         for (link, wire) in layout.wires.iter().enumerate() {
             let [a, b] = [0, 1].map(|end| Layout::middle_index(link, end));
             let towards = |space: usize| if space < routers { space as u64 + 1 } else { 0 };
             ends.set(a, u64::from(b) | towards(wire[1].space) << 32, 0)?;
             ends.set(b, u64::from(a) | towards(wire[0].space) << 32, 0)?;
+            inner.extend([a, b]);
         }
         let mut links = vec![];
         let wire = program(&mut ebpf, "wire")?;
         within(&middle.path(), || {
-            for index in (0..layout.wires.len()).flat_map(|l| [0, 1].map(|e| (l, e))) {
-                let index = Layout::middle_index(index.0, index.1);
+            for index in inner {
                 links.push(xdp_link(wire.as_fd(), index, NATIVE).context("cannot lay a wire")?);
             }
             Ok(())
@@ -92,6 +83,17 @@ impl Wires {
         }
         Ok(counts)
     }
+}
+
+fn load(plan: &Plan, layout: &Layout, flows: u32) -> Result<Ebpf> {
+    let magic = u32::from_ne_bytes(MAGIC);
+    let [payload4, payload6] = [false, true].map(|v6| super::taps::offset(plan, v6));
+    EbpfLoader::new()
+        .override_global("setting", &[flows, payload4, payload6, magic], true)
+        .map_max_entries("passed", u32::try_from(plan.routers.len())? * (flows + 1))
+        .map_max_entries("ends", u32::try_from(2 * layout.wires.len() + 2)?)
+        .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wire.o")))
+        .context("cannot load the wires' program")
 }
 
 fn program(ebpf: &mut Ebpf, name: &str) -> Result<aya::programs::ProgramFd> {
