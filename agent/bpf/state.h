@@ -9,7 +9,8 @@
 
 /* Fixed before loading, so that the verifier drops what does not apply. */
 struct setting {
-	__u64 key0, key1;
+	__u64 keys[9];	/* of the packet's hash: invariant.rs, struct Schedule */
+	__u64 draws;	/* of keyed draws */
 	__u32 me;
 	__u32 degree;
 	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */

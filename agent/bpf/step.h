@@ -67,14 +67,14 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 				 struct counters *count)
 {
 #if defined(HASHES)
-	__u64 digest = digest_of(v, p, setting.key0, setting.key1);
+	__u64 digest = digest_of(v, p);
 #elif defined(DRAWS)
-	__u64 digest = setting.keyed ? digest_of(v, p, setting.key0, setting.key1) : 0;
+	__u64 digest = setting.keyed ? digest_of(v, p) : 0;
 #elif MARK_BITS > 0
 	__u64 digest = 0;
 #endif
 #ifdef DRAWS
-	hop->draw = setting.keyed ? mix2(digest ^ setting.key1, hop->me) >> 32
+	hop->draw = setting.keyed ? mix2(digest ^ setting.draws, hop->me) >> 32
 				  : draw(count);
 #endif
 #if MARK_BITS > 0

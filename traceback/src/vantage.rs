@@ -4,7 +4,7 @@
 //! ledgers into reports, and answers questions. [`At`] makes one from any [`Scheme`].
 
 use crate::case::{Answer, Filter, Query};
-use crate::invariant::{Invariant, Key, mix, mix2};
+use crate::invariant::{Invariant, Key, Schedule, mix, mix2};
 use crate::ledger::Ledger;
 use crate::packet::Packet;
 use crate::scheme::{Field, Hop, Keeper, LogPage, Nanos, Place, Scheme};
@@ -90,6 +90,7 @@ pub struct At<S: Scheme> {
     scheme: Arc<S>,
     local: S::Local,
     setting: Setting,
+    schedule: Schedule,
     ledger: S::Ledger,
     harms: Harms,
     lost: u64,
@@ -105,12 +106,13 @@ impl<S: Scheme> At<S> {
             Draws::Seeded(seed) => mix2(seed, u64::from(setting.place.id.0)),
         };
         let ledger = S::Ledger::default();
-        Self { scheme, local, setting, ledger, harms: Harms::default(), lost: 0, chance }
+        let schedule = setting.key.schedule();
+        Self { scheme, local, setting, schedule, ledger, harms: Harms::default(), lost: 0, chance }
     }
 
     fn draw(&mut self, digest: u64) -> u32 {
         let word = match self.setting.draws {
-            Draws::Keyed => keyed_draw(self.setting.key, self.setting.place, digest),
+            Draws::Keyed => keyed_draw(&self.schedule, self.setting.place, digest),
             Draws::Seeded(_) => {
                 // SplitMix64: one addition and one mix for each draw.
                 self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -153,8 +155,8 @@ impl<S: Scheme> At<S> {
 }
 
 /// The 64 bits whose upper half is the draw of one router for one packet.
-pub const fn keyed_draw(key: Key, place: Place, digest: u64) -> u64 {
-    mix2(digest ^ key.1, place.id.0 as u64)
+pub const fn keyed_draw(schedule: &Schedule, place: Place, digest: u64) -> u64 {
+    mix2(digest ^ schedule.draws, place.id.0 as u64)
 }
 
 fn field_mask<M: Field>() -> u32 {
@@ -165,9 +167,9 @@ impl<S: Scheme> Vantage for At<S> {
     fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) {
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
         let inv = if keyed || S::CARD.hashes {
-            Invariant::of(packet, self.setting.key)
+            Invariant::under(packet, &self.schedule)
         } else {
-            Invariant { digest: 0, flow: 0 }
+            Invariant::NONE
         };
         if S::CARD.draws {
             hop.draw = self.draw(inv.digest);
@@ -186,7 +188,7 @@ impl<S: Scheme> Vantage for At<S> {
         if !counts || S::CARD.keeper != Keeper::Victim {
             return;
         }
-        let inv = Invariant::of(packet, self.setting.key);
+        let inv = Invariant::under(packet, &self.schedule);
         let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
         let Some(mark) = Self::slot(packet.is_v6()).read(packet) else {
             self.harms.no_slot += 1;

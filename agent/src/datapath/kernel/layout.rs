@@ -4,15 +4,17 @@
 
 use aya::Pod;
 use std::net::Ipv4Addr;
-use traceback::invariant::Key;
+use traceback::invariant::{Key, Schedule};
 use traceback::vantage::Harms;
 
 /// What is fixed before a program is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setting {
-    /// The run's key.
-    pub key: [u64; 2],
+    /// The run's key, as packets are hashed.
+    pub keys: [u64; 9],
+    /// Its word for draws.
+    pub draws: u64,
     /// The router's address as a number.
     pub me: u32,
     /// Its links to other routers.
@@ -30,8 +32,10 @@ pub struct Setting {
 impl Setting {
     /// A setting for a router.
     pub fn new(key: Key, me: Ipv4Addr, degree: u16, keyed: bool, every: u32) -> Self {
+        let Schedule { words: keys, draws } = key.schedule();
         Self {
-            key: [key.0, key.1],
+            keys,
+            draws,
             me: me.into(),
             degree: degree.into(),
             keyed: keyed.into(),
@@ -146,5 +150,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 15 * 8);
+const _: () = assert!(size_of::<Setting>() == 104 && size_of::<Counts>() == 15 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 16);
