@@ -7,9 +7,9 @@
 #pragma once
 #include <linux/types.h>
 
-#ifndef __always_inline
+/* The kernel's headers mean a mere hint by it. */
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
-#endif
 
 /* Where a mark lives (slot.rs). A header sets SLOT4 and SLOT6 to one of these. */
 #define SLOT_NONE 0
