@@ -303,7 +303,7 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{fms, pint};
+    use traceback::schemes::{fragments, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
@@ -312,7 +312,7 @@ fn fields_fit_their_slots() {
             assert_eq!(M::unpack(bits | 0xffff << M::BITS).pack(), bits);
         }
     }
-    whole::<fms::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
 }
 

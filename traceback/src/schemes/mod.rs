@@ -2,13 +2,18 @@
 //!
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
-//! file and one line in [`SCHEMES`].
+//! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
+//! [`fragments`] of names, and the [`walk`] over a map.
 
 pub mod fms;
+pub mod fragments;
 pub mod none;
 pub mod pint;
 pub mod recorder;
 pub mod spie;
+#[cfg(test)]
+mod trial;
+pub mod walk;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
