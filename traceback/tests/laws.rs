@@ -303,7 +303,7 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{fragments, pint};
+    use traceback::schemes::{ams1, ams2, fragments, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
@@ -313,6 +313,8 @@ fn fields_fit_their_slots() {
         }
     }
     whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams1::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams2::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
 }
 

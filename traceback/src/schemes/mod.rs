@@ -5,6 +5,8 @@
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
 //! [`fragments`] of names, and the [`walk`] over a map.
 
+pub mod ams1;
+pub mod ams2;
 pub mod fms;
 pub mod fragments;
 pub mod none;
@@ -30,6 +32,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<ams1::Ams1>::NEW,
+    &Of::<ams2::Ams2>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
 ];
