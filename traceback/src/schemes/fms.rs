@@ -26,12 +26,9 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
-};
-use crate::schemes::fragments::{Check, FAR, FRAGMENTS, Mark, Name, decode};
+use crate::scheme::{BadParams, Card, Field, Hop, Marked, Place, RouterId, Scheme, probability};
+use crate::schemes::fragments::{self, Check, FAR, FRAGMENTS, Mark, Name, decode};
 use crate::schemes::walk::{Hashes, Seen, Values, Walk};
-use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 /// FMS at work.
@@ -66,17 +63,7 @@ impl Scheme for Fms {
         id: "fms",
         title: "Fragment marking (compressed edge fragment sampling)",
         paper: "Savage, Wetherall, Karlin, Anderson, SIGCOMM 2000, section 4.4",
-        v4: Slot::Id,
-        v6: Slot::FlowLabel,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Paths,
-        needs_map: false,
-        groups_by_flow: false,
-        draws: true,
-        hashes: false,
-        harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF",
-        state: "8 bytes for each router",
+        ..fragments::CARD
     };
     type Params = Params;
     type Local = Name;

@@ -7,12 +7,17 @@
 
 pub mod ams1;
 pub mod ams2;
+pub mod dppm;
 pub mod fms;
 pub mod fragments;
 pub mod none;
+pub mod npc;
 pub mod pint;
 pub mod recorder;
+pub mod rppm;
 pub mod spie;
+pub mod tabu;
+pub mod tpm;
 #[cfg(test)]
 mod trial;
 pub mod walk;
@@ -34,6 +39,11 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
+    &Of::<dppm::Dppm>::NEW,
+    &Of::<tpm::Tpm>::NEW,
+    &Of::<tabu::Tabu>::NEW,
+    &Of::<npc::Npc>::NEW,
+    &Of::<rppm::Rppm>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
 ];

@@ -15,7 +15,8 @@
 pub mod decode;
 
 use crate::counts::Counts;
-use crate::scheme::{Field, RouterId};
+use crate::scheme::{Card, Field, Keeper, Names, RouterId};
+use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 /// Fragments of a name.
@@ -24,6 +25,24 @@ pub const FRAGMENTS: usize = 8;
 pub const FAR: u8 = 31;
 /// A router's name: address and hash interleaved.
 pub type Name = [u8; FRAGMENTS];
+
+/// What the cards of all these schemes have in common. What is left out here each says itself.
+pub const CARD: Card = Card {
+    id: "",
+    title: "",
+    paper: "",
+    v4: Slot::Id,
+    v6: Slot::FlowLabel,
+    records: false,
+    keeper: Keeper::Victim,
+    names: Names::Paths,
+    needs_map: false,
+    groups_by_flow: false,
+    draws: true,
+    hashes: false,
+    harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF",
+    state: "8 bytes for each router",
+};
 
 /// The 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
