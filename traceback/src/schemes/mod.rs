@@ -4,10 +4,15 @@
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`].
 
+pub mod dpm;
 pub mod fms;
+pub mod hdpm;
 pub mod none;
 pub mod pint;
 pub mod recorder;
+#[cfg(test)]
+mod rig;
+pub mod segments;
 pub mod spie;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
@@ -27,6 +32,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fms::Fms>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
+    &Of::<dpm::Dpm>::NEW,
+    &Of::<hdpm::Hdpm>::NEW,
 ];
 
 /// The registry's entry under an id.
