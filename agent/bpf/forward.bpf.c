@@ -153,6 +153,9 @@ int mark_and_forward(struct xdp_md *ctx)
 		count->malformed++;
 		return XDP_DROP;
 	}
+	// Before the length is checked: looking the port up would make the verifier forget which version
+	// of IP it was checked for.
+	fill_hop(&hop, p.ttl, ctx->ingress_ifindex);
 	if (v.data + ETH_HLEN + (p.v6 ? 40 : 20) > v.end || !is_routable(v.data + ETH_HLEN, p.v6)) {
 		count->local++;
 		return XDP_PASS;
@@ -162,7 +165,6 @@ int mark_and_forward(struct xdp_md *ctx)
 		count->expired++;
 		return XDP_PASS;
 	}
-	fill_hop(&hop, p.ttl, ctx->ingress_ifindex);
 	return forward(&v, &p, &hop, count);
 }
 
