@@ -327,7 +327,7 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{dpm, fms, hdpm, pint};
+    use traceback::schemes::{dpm, fms, hdpm, pi, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
@@ -339,6 +339,7 @@ fn fields_fit_their_slots() {
     whole::<fms::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<dpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
+    whole::<pi::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<hdpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
 }
 

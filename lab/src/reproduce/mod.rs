@@ -14,6 +14,7 @@ pub mod coding;
 pub mod dpm;
 pub mod fms;
 pub mod packets;
+pub mod pi;
 pub mod pint;
 pub mod print;
 pub mod row;
@@ -92,6 +93,7 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
+    jobs.extend(pi::jobs());
     Ok(jobs)
 }
 

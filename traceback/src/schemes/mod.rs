@@ -8,12 +8,14 @@ pub mod dpm;
 pub mod fms;
 pub mod hdpm;
 pub mod none;
+pub mod pi;
 pub mod pint;
 pub mod recorder;
 #[cfg(test)]
 mod rig;
 pub mod segments;
 pub mod spie;
+pub mod stackpi;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
@@ -34,6 +36,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<pint::Pint>::NEW,
     &Of::<dpm::Dpm>::NEW,
     &Of::<hdpm::Hdpm>::NEW,
+    &Of::<pi::Pi>::NEW,
+    &Of::<stackpi::StackPi>::NEW,
 ];
 
 /// The registry's entry under an id.
