@@ -14,7 +14,7 @@ use traceback::graph::{AttackGraph, Finding};
 use traceback::invariant::Key;
 use traceback::map::{Map, MapRouter};
 use traceback::packet::Packet;
-use traceback::router::{ETHERNET, Port, Router, Verdict};
+use traceback::router::{ETHERNET, Far, Port, Router, Verdict};
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
 use traceback::slot::Slot;
@@ -105,7 +105,8 @@ fn routers(scheme: &dyn AnyScheme, map: &Map) -> Vec<Router> {
     fib.insert("2001:2::".parse().unwrap(), 48, next);
     let count = u16::try_from(map.routers().len()).unwrap();
     let make = |i: u16| {
-        let port = |n: Option<u16>| Port { neighbour: n.map(id), addresses: vec![], mtu: 1500 };
+        let far = |n: Option<u16>| Far { neighbour: n.map(id), border: false };
+        let port = |n: Option<u16>| Port { far: far(n), addresses: vec![], mtu: 1500 };
         let ports = vec![port(i.checked_sub(1)), port(Some(i + 1).filter(|n| *n < count))];
         let mut router = Router::new(map.place(id(i)).unwrap(), ports, &[], fib.clone());
         router.vantage = Some(scheme.vantage(setting(map, i)));

@@ -71,7 +71,7 @@ where
     S::Ledger: Ledger,
 {
     let me = RouterId(chance.draw());
-    let local = scheme.local(&Place { id: me, index: 0, degree: 2 });
+    let local = scheme.local(&Place { id: me, index: 0, degree: 2, asn: 0 });
     let (case, inv) = (packets::case(me), Invariant { digest: 0, flow: 7 });
     let mut evidence = Evidence::<S::Ledger>::default();
     for packet in 1..=MOST_PACKETS {

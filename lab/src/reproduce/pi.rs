@@ -55,7 +55,7 @@ impl Path {
         let (mut from, inv) = (RouterId(0), Invariant { digest: 0, flow: 0 });
         let visits = self.0.iter().zip((0..=ttl).rev());
         let mark = visits.fold(Mark(start), |mark, ((me, deployed), ttl)| {
-            let local = scheme.local(&Place { id: *me, index: 0, degree: 2 });
+            let local = scheme.local(&Place { id: *me, index: 0, degree: 2, asn: 0 });
             let hop = Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
             if *deployed { scheme.mark(&local, &hop, &inv, mark).mark } else { mark }
         });

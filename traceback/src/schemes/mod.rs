@@ -177,8 +177,7 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
         let local = self.scheme.local(place);
-        let Marked { mark, record } = self.scheme.mark(&local, hop, inv, S::Mark::unpack(before));
-        Marked { mark: mark.pack(), record }
+        self.scheme.mark(&local, hop, inv, S::Mark::unpack(before)).map(Field::pack)
     }
 
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {
