@@ -184,7 +184,7 @@ impl Pair {
     fn load(scheme: &dyn AnyScheme, hook: Hook) -> Self {
         let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 3);
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
-        let port = PortEntry { known: 1, mac: MAC, ..PortEntry::default() };
+        let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
         let place = Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None };
         Self { program, hook, vantage: scheme.vantage(place), want: Counts::default() }
@@ -240,7 +240,8 @@ impl Pair {
         } else {
             ttl = ttl.wrapping_add(1);
         }
-        let hop = Hop { at: Nanos(5), me: PLACE.id, degree: PLACE.degree, ttl, ..Hop::default() };
+        let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
+        let hop = Hop { at, me, degree, ttl, edge: 1, ..Hop::default() };
         self.vantage.forward(hop, &mut packet);
         self.want.forwarded += 1;
         (next, frame)

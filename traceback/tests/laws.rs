@@ -194,6 +194,30 @@ fn one_lossless_path_is_found_exactly() {
     }
 }
 
+/// Schemes that name less than a path name exactly what there is of it.
+#[test]
+fn one_lossless_path_has_one_ingress_or_one_class() {
+    for scheme in schemes() {
+        for hops in [1, 2, 9] {
+            let found = trace(&*scheme, &line(hops), 2_000);
+            match scheme.card().names {
+                Names::Paths | Names::Nothing => {}
+                Names::Ingress => {
+                    let routers = [id(0)].into();
+                    assert_eq!(found, Ok(Finding::Ingress { routers }), "{}", scheme.card().id);
+                }
+                Names::Classes => match found {
+                    Ok(Finding::Classes { packets }) => {
+                        let packets: Vec<u64> = packets.into_values().collect();
+                        assert_eq!(packets, [2_000], "{}", scheme.card().id);
+                    }
+                    other => panic!("{}: {other:?}", scheme.card().id),
+                },
+            }
+        }
+    }
+}
+
 #[test]
 fn no_packet_gives_a_gap_and_the_same_gap_twice() {
     for scheme in schemes() {
@@ -304,19 +328,22 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{ams1, ams2, fragments, pint};
+    use traceback::schemes::{ams1, ams2, dpm, fragments, hdpm, pi, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
             assert_eq!(M::unpack(bits).pack(), bits);
             // Bits above the field are somebody else's.
-            assert_eq!(M::unpack(bits | 0xffff << M::BITS).pack(), bits);
+            assert_eq!(M::unpack(bits | u32::MAX << M::BITS).pack(), bits);
         }
     }
     whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<ams1::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<ams2::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<dpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
+    whole::<pi::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<hdpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
 }
 
 #[test]

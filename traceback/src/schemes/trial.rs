@@ -58,7 +58,7 @@ pub(super) fn complete<S: Scheme<Ledger = Counts>>(
     for path in paths {
         let mut locals = vec![];
         for id in path {
-            locals.push(scheme.local(&Place { id: *id, index: 0, degree: 2 }));
+            locals.push(scheme.local(&Place { id: *id, index: 0, degree: 2, asn: 0 }));
         }
         for (writer, draw) in (0..path.len()).flat_map(|w| draws.clone().map(move |d| (w, d))) {
             let mut mark = S::Mark::unpack(0x1f00);
