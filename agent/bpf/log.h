@@ -94,7 +94,7 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 		base += bpf_get_smp_processor_id() * PAGES;
 	base *= (__u32)((scheme.bits + 63) / 64);
 	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
-		__u32 bit = cell(&scheme, &walk);
+		__u32 bit = cell(scheme.bits, &walk);
 
 		set_cell(base + (bit >> 6), 1ULL << (bit & 63));
 	}

@@ -36,8 +36,8 @@ static __always_inline void set_ttl(__u8 *ip, int v6, const struct hop *hop, str
 #endif
 
 #if MARK_BITS > 0
-/* The same for a mark in reserved room. */
-static __always_inline void write_room(struct view *v, struct packet *p, const struct hop *hop,
+/* The same for a mark in reserved room; returns what stands there now. */
+static __always_inline __u32 write_room(struct view *v, struct packet *p, const struct hop *hop,
 				       __u64 digest, struct counters *count)
 {
 	struct room room = find_room(v, p);
@@ -45,47 +45,47 @@ static __always_inline void write_room(struct view *v, struct packet *p, const s
 
 	if (room.records < 2 || room.used > FARTHEST * 3 || take(v, room.used + 2, &bits, 4)) {
 		count->no_slot++;
-		return;
+		return 0;
 	}
 	bits = bpf_ntohl(bits);
 	after = mark(&scheme, hop, digest, bits);
 	if (after == bits)
-		return;
+		return after;
 	set_room(v, p, &room, bits, after);
 	count->marked++;
 	if (!p->df) {
 		set_df(v->data + ETH_HLEN);
 		count->df_set++;
 	}
+	return after;
 }
 
-static __always_inline void write_mark(struct view *v, struct packet *p,
-				       const struct hop *hop, __u64 digest, struct counters *count)
+/* Returns the mark that the packet carries now. */
+static __always_inline __u32 write_mark(struct view *v, struct packet *p,
+					const struct hop *hop, __u64 digest, struct counters *count)
 {
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
 	__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1, bits, after;
 
-	if (slot == SLOT_ROOM) {
-		write_room(v, p, hop, digest, count);
-		return;
-	}
+	if (slot == SLOT_ROOM)
+		return write_room(v, p, hop, digest, count);
 	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
 		count->no_slot++;
-		return;
+		return 0;
 	}
+	bits = slot_read(slot, ip);
 	if (p->fragment && slot != SLOT_FLOW_LABEL) {
 		/* A mark would break its reassembly. */
 		count->fragments_skipped++;
-		return;
+		return bits & mask;
 	}
-	bits = slot_read(slot, ip);
 	after = mark(&scheme, hop, digest, bits & mask) & mask;
 #ifdef SETS_TTL
 	set_ttl(ip, p->v6, hop, count);
 #endif
 	if (after == (bits & mask))
-		return;
+		return after;
 	slot_write(slot, ip, (bits & ~mask) | after);
 	count->marked++;
 	if (slot != SLOT_ID_FLAGS_OFFSET && !p->df) {
@@ -93,6 +93,7 @@ static __always_inline void write_mark(struct view *v, struct packet *p,
 		set_df(ip);
 		count->df_set++;
 	}
+	return after;
 }
 #endif
 
@@ -126,14 +127,18 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 				  : draw(count);
 #endif
 #if MARK_BITS > 0
-	write_mark(v, p, hop, digest, count);
+	__u32 now = write_mark(v, p, hop, digest, count);
+#else
+	__u32 now = 0;
 #endif
 #ifdef RECORDS
 	count->no_room += !push_record(v, p, record(&scheme));
 #endif
 #ifdef LOGS
-	log_digest(count, digest);
+	if (log_key(hop, now, &digest))
+		log_digest(count, digest);
 #endif
+	(void)now;
 }
 
 /* The same, with one step in so many timed. Timing costs three looks at the clock: one more than

@@ -5,9 +5,12 @@
 //! file and one line in [`SCHEMES`].
 
 pub mod dpm;
+pub mod fit;
 pub mod fms;
 pub mod hdpm;
+pub mod hit;
 pub mod none;
+pub mod pages;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
@@ -33,7 +36,9 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<recorder::Recorder>::NEW,
     &Of::<fms::Fms>::NEW,
     &Of::<spie::Spie>::NEW,
+    &Of::<hit::Hit>::NEW,
     &Of::<pint::Pint>::NEW,
+    &Of::<fit::Fit>::NEW,
     &Of::<dpm::Dpm>::NEW,
     &Of::<hdpm::Hdpm>::NEW,
     &Of::<pi::Pi>::NEW,
@@ -102,8 +107,10 @@ pub trait AnyScheme: Send + Sync {
     fn twin(&self, place: &Place) -> Vec<u64>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::log_key`], on bits.
+    fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64>;
     /// [`Scheme::cells`].
-    fn cells(&self, salt: u64, digest: u64) -> Vec<u64>;
+    fn cells(&self, salt: u64, key: u64) -> Vec<u64>;
     /// [`Scheme::mark`] at one place, on bits: what kernel twins are compared with.
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32>;
     /// Merges two encoded ledgers.
@@ -171,8 +178,12 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
         self.scheme.log()
     }
 
-    fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
-        self.scheme.cells(salt, digest)
+    fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64> {
+        self.scheme.log_key(hop, inv, S::Mark::unpack(mark))
+    }
+
+    fn cells(&self, salt: u64, key: u64) -> Vec<u64> {
+        self.scheme.cells(salt, key)
     }
 
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
