@@ -248,7 +248,11 @@ impl<'a> Pair<'a> {
         }
         let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
         let hop = Hop { at, me, degree, ttl, edge: 1, ..Hop::default() };
+        // As on arrival: under tc the kernel has lowered the TTL by now.
+        packet.set_ttl(ttl);
         self.vantage.forward(hop, &mut packet);
+        let lowered = u8::from(self.hook == Hook::Tc);
+        packet.set_ttl(packet.ttl().wrapping_sub(lowered));
         self.want.forwarded += 1;
         self.note_log(&hop, &packet);
         (next, frame)

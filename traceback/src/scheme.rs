@@ -296,6 +296,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
         None
     }
 
+    /// Entries of the table that a kernel twin keeps, where the step asks for them ([`Marked::need`]).
+    fn entries(&self) -> Option<u32> {
+        None
+    }
+
     /// What a packet is logged under, `mark` being what it carries when it leaves; `None` where it is
     /// not logged. For schemes that have such a log.
     fn log_key(&self, _: &Hop, inv: &Invariant, _mark: Self::Mark) -> Option<u64> {

@@ -4,11 +4,14 @@
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`].
 
+mod digits;
 pub mod dpm;
 pub mod fit;
 pub mod fms;
 pub mod hdpm;
 pub mod hit;
+pub mod huffman;
+pub mod mrt;
 pub mod none;
 pub mod pages;
 pub mod pi;
@@ -16,6 +19,7 @@ pub mod pint;
 pub mod recorder;
 #[cfg(test)]
 mod rig;
+pub mod riht;
 pub mod segments;
 pub mod spie;
 pub mod stackpi;
@@ -37,6 +41,9 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fms::Fms>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
+    &Of::<riht::Riht>::NEW,
+    &Of::<mrt::Mrt>::NEW,
+    &Of::<huffman::Huffman>::NEW,
     &Of::<pint::Pint>::NEW,
     &Of::<fit::Fit>::NEW,
     &Of::<dpm::Dpm>::NEW,
@@ -107,6 +114,8 @@ pub trait AnyScheme: Send + Sync {
     fn twin(&self, place: &Place) -> Vec<u64>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::entries`].
+    fn entries(&self) -> Option<u32>;
     /// [`Scheme::log_key`], on bits.
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64>;
     /// [`Scheme::cells`].
@@ -176,6 +185,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn log(&self) -> Option<LogShape> {
         self.scheme.log()
+    }
+
+    fn entries(&self) -> Option<u32> {
+        self.scheme.entries()
     }
 
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64> {
