@@ -330,7 +330,7 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{dpm, fit, fms, hdpm, hit, pi, pint};
+    use traceback::schemes::{ams1, ams2, dpm, fit, fragments, hdpm, hit, pi, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
@@ -339,7 +339,9 @@ fn fields_fit_their_slots() {
             assert_eq!(M::unpack(bits | u32::MAX << M::BITS).pack(), bits);
         }
     }
-    whole::<fms::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams1::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams2::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<fit::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<hit::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);

@@ -56,7 +56,8 @@ impl Path {
         let visits = self.0.iter().zip((0..=ttl).rev());
         let mark = visits.fold(Mark(start), |mark, ((me, deployed), ttl)| {
             let local = scheme.local(&Place { id: *me, index: 0, degree: 2, asn: 0 });
-            let hop = Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
+            let hop =
+                Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
             if *deployed { scheme.mark(&local, &hop, &inv, mark).mark } else { mark }
         });
         mark.0
@@ -96,9 +97,8 @@ where
     S: Scheme<Params = Params, Mark = Mark>,
 {
     let runs = sampling.runs(200, 30);
-    let samples = sampling.sample(id, runs, |chance| {
-        Some(filter(&scheme::<S>(), ATTACKERS, 1.0, chance)?.gap)
-    });
+    let samples = sampling
+        .sample(id, runs, |chance| Some(filter(&scheme::<S>(), ATTACKERS, 1.0, chance)?.gap));
     let said = Said { paper: None, law: Some(disjoint_acceptance(16, ATTACKERS)) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.01), sampling)

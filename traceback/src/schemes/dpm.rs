@@ -23,9 +23,7 @@ use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
-use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
-};
+use crate::scheme::{BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme};
 use crate::slot::Slot;
 use crate::stats::whole;
 use serde::{Deserialize, Serialize};
@@ -253,8 +251,7 @@ impl Scheme for Dpm {
             }
             _ => None,
         };
-        let routers: BTreeSet<RouterId> =
-            all.flows.values().filter_map(address).collect();
+        let routers: BTreeSet<RouterId> = all.flows.values().filter_map(address).collect();
         if !routers.is_empty() {
             return Ok(Step::Done(Finding::Ingress { routers }));
         }

@@ -2,27 +2,40 @@
 //!
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
-//! file and one line in [`SCHEMES`].
+//! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
+//! [`fragments`] of names, and the [`walk`] over a map.
 
 mod digits;
 pub mod dpm;
 pub mod fit;
+pub mod ams1;
+pub mod ams2;
+pub mod dpm;
+pub mod dppm;
 pub mod fms;
+pub mod fragments;
 pub mod hdpm;
 pub mod hit;
 pub mod huffman;
 pub mod mrt;
 pub mod none;
 pub mod pages;
+pub mod npc;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
 #[cfg(test)]
 mod rig;
 pub mod riht;
+pub mod rppm;
 pub mod segments;
 pub mod spie;
 pub mod stackpi;
+pub mod tabu;
+pub mod tpm;
+#[cfg(test)]
+mod trial;
+pub mod walk;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
@@ -39,6 +52,13 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<ams1::Ams1>::NEW,
+    &Of::<ams2::Ams2>::NEW,
+    &Of::<dppm::Dppm>::NEW,
+    &Of::<tpm::Tpm>::NEW,
+    &Of::<tabu::Tabu>::NEW,
+    &Of::<npc::Npc>::NEW,
+    &Of::<rppm::Rppm>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,

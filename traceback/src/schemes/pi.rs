@@ -22,9 +22,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::{Invariant, mix2};
-use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
-};
+use crate::scheme::{BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
