@@ -39,7 +39,9 @@ int main(void)
 
 		(void)hop;
 #ifdef MARK_BITS
-		out.mark = mark(&setting.scheme, &hop, in.digest, in.before);
+		__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1;
+
+		out.mark = mark(&setting.scheme, &hop, in.digest, in.before & mask) & mask;
 #endif
 #ifdef SETS_TTL
 		out.ttl = ttl_after(&setting.scheme, &hop);

@@ -17,6 +17,7 @@ const volatile struct scheme scheme = {};
 #include "digest.h"
 #include "log.h"
 #include "room.h"
+#include "table.h"
 
 #ifdef SETS_TTL
 /* The twin says which TTL the packet shall seem to have had on arrival; by LOWERED it is lower here. */
@@ -36,8 +37,21 @@ static __always_inline void set_ttl(__u8 *ip, int v6, const struct hop *hop, str
 #endif
 
 #if MARK_BITS > 0
-/* The same for a mark in reserved room; returns what stands there now. */
-static __always_inline __u32 write_room(struct view *v, struct packet *p, const struct hop *hop,
+/* The twin's step, with the entry of the table that it needs. */
+static __always_inline __u32 next_mark(struct hop *hop, __u64 digest, __u32 before,
+				       struct counters *count)
+{
+#ifdef NEEDS
+	__u64 key;
+
+	if (need(hop, digest, before, &key))
+		hop->cell = find_cell(key, count);
+#endif
+	return mark(&scheme, hop, digest, before);
+}
+
+/* Writes a mark into reserved room; returns what stands there now. */
+static __always_inline __u32 write_room(struct view *v, struct packet *p, struct hop *hop,
 				       __u64 digest, struct counters *count)
 {
 	struct room room = find_room(v, p);
@@ -48,21 +62,22 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, const 
 		return 0;
 	}
 	bits = bpf_ntohl(bits);
-	after = mark(&scheme, hop, digest, bits);
+	after = next_mark(hop, digest, bits, count);
 	if (after == bits)
 		return after;
-	set_room(v, p, &room, bits, after);
-	count->marked++;
-	if (!p->df) {
+	/* First: repairing the transport checksum may move the packet. */
+	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
 		set_df(v->data + ETH_HLEN);
 		count->df_set++;
 	}
+	set_room(v, p, &room, bits, after);
+	count->marked++;
 	return after;
 }
 
 /* Returns the mark that the packet carries now. */
 static __always_inline __u32 write_mark(struct view *v, struct packet *p,
-					const struct hop *hop, __u64 digest, struct counters *count)
+					struct hop *hop, __u64 digest, struct counters *count)
 {
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
@@ -80,7 +95,7 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 		count->fragments_skipped++;
 		return bits & mask;
 	}
-	after = mark(&scheme, hop, digest, bits & mask) & mask;
+	after = next_mark(hop, digest, bits & mask, count) & mask;
 #ifdef SETS_TTL
 	set_ttl(ip, p->v6, hop, count);
 #endif

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use support::packets::{Random, frame};
+use traceback::case::Query;
 use traceback::invariant::{Invariant, Key, mix2};
 use traceback::packet::Packet;
 use traceback::scheme::{Hop, Marked};
@@ -82,7 +83,9 @@ struct One {
 
 impl One {
     /// Every value of a slot of 16 bits, each at 16 random hops; TTLs and draws at their edges too.
-    fn all() -> impl Iterator<Item = Self> {
+    fn all(scheme: &dyn AnyScheme) -> impl Iterator<Item = Self> + use<> {
+        let bits = scheme.card().v4.bits().max(16);
+        let mask = u32::try_from((1_u64 << bits) - 1).unwrap();
         let mut random = Random(7);
         (0..1_u32 << 20).map(move |n| {
             let word = random.next();
@@ -108,7 +111,10 @@ impl One {
                 fragment: (word >> 18 & 1) as u8,
                 ..Hop::default()
             };
-            Self { hop, digest: random.next(), salt: random.next(), before: n & 0xffff }
+            // What a slot has beyond 16 bits is chance, or all ones.
+            let high = if other >> 60 == 0 { u32::MAX } else { (other >> 41) as u32 };
+            let before = (n & 0xffff | high << 16) & mask;
+            Self { hop, digest: random.next(), salt: random.next(), before }
         })
     }
 
@@ -145,7 +151,7 @@ fn twins_on_the_host_equal_rust_for_every_mark() {
         assert!(input.len() <= 8);
         input.resize(8, 0);
         let mut input: Vec<u8> = input.iter().flat_map(|w| w.to_le_bytes()).collect();
-        One::all().for_each(|one| one.write(&mut input));
+        One::all(&*scheme).for_each(|one| one.write(&mut input));
         let mut child =
             Command::new(compile(id)).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (mut stdin, mut output) = (child.stdin.take().unwrap(), vec![]);
@@ -154,7 +160,7 @@ fn twins_on_the_host_equal_rust_for_every_mark() {
         writer.join().unwrap();
         assert!(child.wait().unwrap().success());
         assert_eq!(output.len(), 16 << 20);
-        for (one, made) in One::all().zip(output.chunks_exact(16)) {
+        for (one, made) in One::all(&*scheme).zip(output.chunks_exact(16)) {
             let inv = Invariant { digest: one.digest, flow: 0 };
             let bits = scheme.card().v4.bits();
             let Marked { mark, record, ttl, .. } = scheme.mark(&PLACE, &one.hop, &inv, one.before);
@@ -178,6 +184,7 @@ struct Pair<'a> {
     hook: Hook,
     vantage: Box<dyn Vantage>,
     want: Counts,
+    port: PortEntry,
     /// What packets were logged under.
     keys: Vec<u64>,
 }
@@ -191,9 +198,15 @@ impl<'a> Pair<'a> {
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
         let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
-        let place = Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None };
-        let vantage = scheme.vantage(place);
-        Self { scheme, program, hook, vantage, want: Counts::default(), keys: vec![] }
+        let vantage = scheme.vantage(place());
+        Self { scheme, program, hook, vantage, want: Counts::default(), port, keys: vec![] }
+    }
+
+    /// From now on packets come from a router.
+    fn turn(&mut self) {
+        let (from, index, link) = (0xc613_0005, 3, 2);
+        self.port = PortEntry { from, index, link, edge: 0, border: 1, ..self.port };
+        self.program.set_port(INTERFACE, self.port).unwrap();
     }
 
     /// Runs the program in the kernel on one frame.
@@ -247,7 +260,9 @@ impl<'a> Pair<'a> {
             ttl = ttl.wrapping_add(1);
         }
         let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
-        let hop = Hop { at, me, degree, ttl, edge: 1, ..Hop::default() };
+        let PortEntry { from, index: port, link, edge, border, .. } = self.port;
+        let from = RouterId(from);
+        let hop = Hop { at, me, degree, ttl, from, port, link, edge, border, ..Hop::default() };
         // As on arrival: under tc the kernel has lowered the TTL by now.
         packet.set_ttl(ttl);
         self.vantage.forward(hop, &mut packet);
@@ -265,6 +280,10 @@ impl<'a> Pair<'a> {
         let inv = Invariant::of(packet, KEY);
         self.keys.extend(self.scheme.log_key(&hop, &inv, slot.read(packet).unwrap_or(0)));
     }
+}
+
+fn place() -> Place {
+    Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None }
 }
 
 fn routable<T: AsRef<[u8]>>(packet: &Packet<T>) -> bool {
@@ -289,6 +308,9 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
             let log = scheme.log().map(|shape| pair.program.log(shape, 1, now).unwrap());
             let mut random = Random(11);
             for n in 0..20_000 {
+                if n == 10_000 {
+                    pair.turn();
+                }
                 let frame = frame(&mut random, MAC);
                 let (got, want) = (pair.kernel(&frame), pair.rust(&frame));
                 assert!(
@@ -302,6 +324,7 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                 );
             }
             check_counts(&pair, id);
+            check_table(&pair);
             if let Some(log) = log {
                 check_log(&pair, &log);
             }
@@ -326,6 +349,18 @@ fn check_counts(pair: &Pair<'_>, id: &str) {
     // Every processor counts to three for itself, and the test may change processors.
     let least = got.forwarded / 3;
     assert!((least..least + 64).contains(&timed), "{id} {hook:?}: {timed} not {least}");
+}
+
+/// The program's table answers as the library's does.
+fn check_table(pair: &Pair<'_>) {
+    let entries = pair.program.table().unwrap();
+    assert_eq!(entries.len() as u64, pair.program.made().unwrap());
+    assert_eq!(entries.len() > 100, pair.scheme.entries().is_some());
+    let mut adopting = pair.scheme.vantage(place());
+    adopting.adopt(&entries);
+    let keys = (0..=entries.len() as u64).chain(entries.iter().map(|(key, _)| key >> 32 << 32));
+    let query = Query { keys: keys.collect(), from: Nanos(0), to: Nanos(0) };
+    assert_eq!(adopting.answer(&query), pair.vantage.answer(&query), "{}", pair.scheme.card().id);
 }
 
 /// The open page holds exactly the cells that Rust would have set.

@@ -3,15 +3,15 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
-//! [`fragments`] of names, and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
+//! and the [`walk`] over a map.
 
-mod digits;
-pub mod dpm;
-pub mod fit;
 pub mod ams1;
 pub mod ams2;
+mod digits;
 pub mod dpm;
 pub mod dppm;
+pub mod fit;
 pub mod fms;
 pub mod fragments;
 pub mod hdpm;
@@ -19,8 +19,8 @@ pub mod hit;
 pub mod huffman;
 pub mod mrt;
 pub mod none;
-pub mod pages;
 pub mod npc;
+pub mod pages;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
