@@ -8,7 +8,7 @@
 //! Source: snoeren2001 section 4.2.
 
 use crate::case::{Answer, Query, Window};
-use crate::invariant::{mix, mix2};
+use crate::invariant::mix2;
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{BadParams, Hop, LogPage, LogShape, Nanos};
 use serde::{Deserialize, Serialize};
@@ -110,11 +110,11 @@ impl Page {
 
 /// Bits of a page that a digest sets, by double hashing: Kirsch and Mitzenmacher, ESA 2006.
 fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u64> {
-    let first = mix2(digest, salt);
-    let step = mix(first) | 1;
+    let both = mix2(digest, salt);
+    let (first, step) = (both >> 32, both | 1);
     let walk = (0..u64::from(hashes)).map(move |i| first.wrapping_add(step.wrapping_mul(i)));
-    // Uniform over 0..bits without a division; half of the hash suffices for 2^32 bits.
-    walk.map(move |hash| ((hash >> 32) * bits) >> 32)
+    // Uniform over 0..bits without a division; 32 bits of hash suffice for as many cells.
+    walk.map(move |hash| ((hash & 0xffff_ffff) * bits) >> 32)
 }
 
 /// The pages of one router, oldest first.
@@ -213,6 +213,7 @@ impl Ledger for Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invariant::mix;
     use crate::scheme::RouterId;
 
     #[test]
