@@ -181,7 +181,7 @@ fn id_of(n: u32) -> RouterId {
 fn complete(ams: &Ams2, edges: &BTreeSet<Edge>) -> Counts {
     let mut ledger = Counts::default();
     let inv = Invariant { digest: 0, flow: 0 };
-    let local = |id| ams.local(&Place { id, index: 0, degree: 2 });
+    let local = |id| ams.local(&Place { id, index: 0, degree: 2, asn: 0 });
     for edge in edges {
         for draw in 0..u32::from(ams2::FUNCTIONS) {
             let step = |id, draw, mark| {

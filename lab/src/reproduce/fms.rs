@@ -154,7 +154,7 @@ fn checksums(sampling: &Sampling) -> Vec<Row> {
 }
 
 fn many_headers(chance: &mut Chance) -> Vec<Checked> {
-    let place = Place { id: RouterId(chance.draw()), index: 0, degree: 2 };
+    let place = Place { id: RouterId(chance.draw()), index: 0, degree: 2, asn: 0 };
     let draws = Draws::Seeded(chance.word());
     let key = Key(chance.word(), chance.word());
     let setting = Setting { place, key, draws, filter: None };

@@ -41,7 +41,7 @@ impl<S: Scheme<Ledger = Counts>> Line<S> {
         // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
         let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
         ids.sort_by_key(|id| mix(id.0.into()));
-        let place = |id| Place { id, index: 0, degree: 2 };
+        let place = |id| Place { id, index: 0, degree: 2, asn: 0 };
         Self { routers: ids.into_iter().map(|id| (id, scheme.local(&place(id)))).collect() }
     }
 

@@ -1,7 +1,7 @@
 //! Rows of the summary, made from turns and the opened truth.
 
 use super::turn::Turn;
-use super::{Options, convergence, latency, scheme};
+use super::{Options, acceptance, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
 use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
 use crate::truth::Opened;
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use traceback::graph::Finding;
 use traceback::map::Map;
 use traceback::report::Counters;
-use traceback::scheme::Keeper;
+use traceback::scheme::{Keeper, Names};
 use traceback::score::{Levels, score};
 
 /// The row of one turn.
@@ -32,6 +32,9 @@ pub(super) fn row(
     };
     let tape = &turn.traffic.tape;
     let needed = convergence::packets_to_path(plan, &*scheme, &turn.case, tape, &paths, &found);
+    let acceptance = (scheme.card().names == Names::Classes)
+        .then(|| acceptance::gap(plan, &*scheme, &turn.case, tape))
+        .flatten();
     let mut harms = traceback::vantage::Harms::default();
     outcome.counters.values().for_each(|c| harms.add(&c.harms));
     Ok(SchemeRow {
@@ -40,6 +43,7 @@ pub(super) fn row(
         datapath: options.datapath.clone(),
         levels: scored.levels,
         paths: scored.paths,
+        acceptance,
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),

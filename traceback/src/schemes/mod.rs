@@ -7,15 +7,22 @@
 
 pub mod ams1;
 pub mod ams2;
+pub mod dpm;
 pub mod dppm;
 pub mod fms;
 pub mod fragments;
+pub mod hdpm;
 pub mod none;
 pub mod npc;
+pub mod pi;
 pub mod pint;
 pub mod recorder;
+#[cfg(test)]
+mod rig;
 pub mod rppm;
+pub mod segments;
 pub mod spie;
+pub mod stackpi;
 pub mod tabu;
 pub mod tpm;
 #[cfg(test)]
@@ -46,6 +53,10 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<rppm::Rppm>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
+    &Of::<dpm::Dpm>::NEW,
+    &Of::<hdpm::Hdpm>::NEW,
+    &Of::<pi::Pi>::NEW,
+    &Of::<stackpi::StackPi>::NEW,
 ];
 
 /// The registry's entry under an id.
@@ -185,8 +196,7 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
         let local = self.scheme.local(place);
-        let Marked { mark, record } = self.scheme.mark(&local, hop, inv, S::Mark::unpack(before));
-        Marked { mark: mark.pack(), record }
+        self.scheme.mark(&local, hop, inv, S::Mark::unpack(before)).map(Field::pack)
     }
 
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {
