@@ -128,12 +128,12 @@ struct Layers {
     map: Map,
 }
 
-const LAYERS: u32 = 19;
-const WIDTH: u32 = 3_000;
+const LAYERS: u16 = 19;
+const WIDTH: u16 = 3_000;
 
 impl Layers {
     fn new(chance: &mut Chance) -> Self {
-        let router = |n: u32| MapRouter {
+        let router = |n: u16| MapRouter {
             id: id_of(n),
             name: n.to_string(),
             asn: 64_512,
@@ -143,11 +143,10 @@ impl Layers {
         let mut links = vec![];
         for n in 1..=LAYERS * WIDTH {
             let layer = (n - 1) / WIDTH;
-            let below = |w: usize| if layer == 0 { 0 } else { (layer - 1) * WIDTH + 1 + w as u32 };
-            links.push((below(chance.below(WIDTH as usize)), n));
-            links.push((below(chance.below(WIDTH as usize)), n));
+            let below = |any: u16| if layer == 0 { 0 } else { (layer - 1) * WIDTH + any };
+            links.push((below(one_of_layer(chance)), n));
+            links.push((below(one_of_layer(chance)), n));
         }
-        let links = links.into_iter().map(|(a, b)| (a as _, b as _)).collect();
         let map = Map::new((0..=LAYERS * WIDTH).map(router).collect(), links)
             .expect("invariant: every link joins two routers of different layers");
         Self { map }
@@ -157,7 +156,7 @@ impl Layers {
     fn paths(&self, count: u32, chance: &mut Chance) -> Vec<Vec<RouterId>> {
         let top = (LAYERS - 1) * WIDTH;
         let walk = |_| {
-            let mut path = vec![id_of(top + 1 + chance.below(WIDTH as usize) as u32)];
+            let mut path = vec![id_of(top + one_of_layer(chance))];
             while let Some(next) = path.last().and_then(|id| self.below(*id, chance)) {
                 path.push(next);
             }
@@ -173,8 +172,13 @@ impl Layers {
 }
 
 /// The `n`-th router; higher layers have higher addresses.
-fn id_of(n: u32) -> RouterId {
-    RouterId(0x1000_0000 + n)
+fn id_of(n: u16) -> RouterId {
+    RouterId(0x1000_0000 + u32::from(n))
+}
+
+/// 1 to [`WIDTH`].
+fn one_of_layer(chance: &mut Chance) -> u16 {
+    u16::try_from(1 + chance.below(WIDTH.into())).unwrap_or(WIDTH)
 }
 
 /// What the victim holds when every function of every link was seen.

@@ -136,7 +136,7 @@ fn forged(sampling: &Sampling) -> Row {
     let Convergence { scheme, .. } = path(Tabu::new, Hops::Uniform);
     let marked = sampling.sample(FORGED, 4, |chance| {
         let line = Line::new(&scheme, D, chance);
-        let forged = |n: u32| Mark::unpack(n & 0xe0ff | (n >> 16) % 31 << 8);
+        let forged = |n: u32| Mark::unpack(n & 0xe0ff | ((n >> 16) % 31) << 8);
         let mut send = |n| line.send_from(&scheme, TTL, forged(n), chance).distance < D;
         (0..31 << 16).filter(|n| n & 0x1f00 == 0 && send(*n)).count() as u64
     });
