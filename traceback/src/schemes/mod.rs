@@ -5,6 +5,7 @@
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
 //! [`fragments`] of names, and the [`walk`] over a map.
 
+pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod dpm;
@@ -19,6 +20,7 @@ pub mod pint;
 pub mod recorder;
 #[cfg(test)]
 mod rig;
+pub mod rnl;
 pub mod rppm;
 pub mod segments;
 pub mod spie;
@@ -51,6 +53,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<tabu::Tabu>::NEW,
     &Of::<npc::Npc>::NEW,
     &Of::<rppm::Rppm>::NEW,
+    &Of::<rnl::Rnl>::NEW,
+    &Of::<algebraic::Algebraic>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
     &Of::<dpm::Dpm>::NEW,
