@@ -133,6 +133,9 @@ mod tests {
         assert_eq!(Huffman::push(1 << 29, 4, 3), Some(1 << 31 | 3));
         assert_eq!(Huffman::push(1 << 30, 4, 3), None);
         // The largest degree there is.
-        assert_eq!(Huffman::push(2, u16::MAX, 65_534).map(|n| Huffman::pop(n, u16::MAX).0), Some(65_534));
+        assert_eq!(
+            Huffman::push(2, u16::MAX, 65_534).map(|n| Huffman::pop(n, u16::MAX).0),
+            Some(65_534)
+        );
     }
 }
