@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * A packet's identity: SipHash-1-3 over what nobody on the way changes. See invariant.rs.
+ * A packet's identity: a keyed hash over what nobody on the way changes. See invariant.rs.
  */
 #pragma once
 #include "packet.h"
+#include "state.h"
 
 /* The first bytes of the payload as words, zeros behind its end. */
 static __always_inline void payload_words(const struct view *v, const struct packet *p, __u64 *to)
@@ -42,7 +43,7 @@ static __always_inline void payload_words(const struct view *v, const struct pac
 		to[2] = *(const __u64 *)last >> odd;
 }
 
-static __always_inline __u64 digest_of(const struct view *v, struct packet *p, __u64 k0, __u64 k1)
+static __always_inline __u64 digest_of(const struct view *v, struct packet *p)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
 	__u64 words[8], what;
@@ -55,12 +56,12 @@ static __always_inline __u64 digest_of(const struct view *v, struct packet *p, _
 		copy(words, ip + 8, 32);
 		words[4] = what;
 		payload_words(v, p, words + 5);
-		return siphash(k0, k1, words, 8);
+		return hash_words(setting.keys, words, 8);
 	}
 	if ((const void *)(ip + 20) > v->end)
 		return 0;
 	copy(words, ip + 12, 8);
 	words[1] = what;
 	payload_words(v, p, words + 2);
-	return siphash(k0, k1, words, 5);
+	return hash_words(setting.keys, words, 5);
 }

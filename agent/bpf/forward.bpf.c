@@ -7,7 +7,14 @@
 #define LENGTH(ctx) bpf_xdp_get_buff_len(ctx)
 #define LOAD(ctx, at, to, len) bpf_xdp_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
+#define LOWERED 0 /* by nobody yet, from the TTL on arrival */
 #include "step.h"
+
+#ifdef USES_NEXT
+#define NEEDS_ROUTE 1
+#else
+#define NEEDS_ROUTE 0
+#endif
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -96,7 +103,7 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
 
-	if (setting.forwards)
+	if (setting.forwards || NEEDS_ROUTE)
 		answer = route(v->ctx, v->data + ETH_HLEN, p, &to);
 	if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_UNREACHABLE ||
 	    answer == BPF_FIB_LKUP_RET_PROHIBIT) {
@@ -108,9 +115,10 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 		count->local++;
 		return XDP_PASS;
 	}
+	fill_hop(hop, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
 	timed_step(v, p, hop, count);
 	count->forwarded++;
-	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
+	if (!setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
 		return XDP_PASS;
 	look(v, v->ctx);
 	return send(v, p, &to);
@@ -162,7 +170,6 @@ int mark_and_forward(struct xdp_md *ctx)
 		count->expired++;
 		return XDP_PASS;
 	}
-	fill_hop(&hop, p.ttl, ctx->ingress_ifindex);
 	return forward(&v, &p, &hop, count);
 }
 

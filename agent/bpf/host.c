@@ -7,12 +7,14 @@
 
 struct one {
 	__u64 digest, salt;
-	__u32 me, from, draw, before;
-	__u16 port, degree;
-	__u8 ttl, edge, pad[2];
+	__u32 me, from, draw, to, cell, before;
+	__u16 port, degree, link;
+	__u8 ttl, edge, border, fragment;
+	__u8 pad[6];
 };
 struct made {
-	__u32 mark, record;
+	__u32 mark;
+	__u16 record, ttl; // ttl: 0 where it stays
 	__u64 cells; // a hash over all of them
 };
 
@@ -31,9 +33,16 @@ int main(void)
 	while (fread(&in, sizeof(in), 1, stdin) == 1) {
 		struct made out = { .mark = in.before };
 #ifdef MARK_BITS
-		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .port = in.port,
-				   .degree = in.degree, .ttl = in.ttl, .edge = in.edge };
+		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .to = in.to,
+				   .cell = in.cell, .port = in.port, .degree = in.degree,
+				   .link = in.link, .ttl = in.ttl, .edge = in.edge,
+				   .border = in.border, .fragment = in.fragment };
 		out.mark = mark(&setting.scheme, &hop, in.digest, in.before);
+#endif
+#ifdef SETS_TTL
+		out.ttl = ttl_after(&setting.scheme, &hop);
+		if (out.ttl == hop.ttl)
+			out.ttl = 0;
 #endif
 #ifdef RECORDS
 		out.record = record(&setting.scheme);

@@ -10,11 +10,12 @@
 #include "state.h"
 
 #define PAGES 8
+#define BATCH 16
 
 enum { PAGE_FREE = 0, PAGE_USED = 1 };
 struct page {
 	__u64 salt;
-	__u64 inserted;
+	__u64 told;   /* packets that processors told each other of, in batches */
 	__u64 limit;  /* packets after which it closes */
 	__u64 opened; /* when, CLOCK_MONOTONIC in ns, by the coarse clock; 0 while it is free */
 	__u64 state;
@@ -36,8 +37,8 @@ struct {
 	__type(value, __u64);
 } open_page SEC(".maps");
 
-/* The cells of all pages, 64 to a word; once for each processor, whose copies the agent puts together,
- * or once for all where there is not the memory. */
+/* The cells of all pages, 64 to a word, and behind those of each page the number of its packets; once for
+ * each processor, whose copies the agent puts together, or once for all where there is not the memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -75,10 +76,25 @@ static __always_inline void set_cell(__u32 at, __u64 bit)
 		__sync_fetch_and_or(word, bit);
 }
 
+/* Counts a packet. Returns how many there are if that may close the page, else 0: an atomic addition for
+ * each packet would cost as much as two cells, so processors tell each other once in a batch. */
+static __always_inline __u64 count_one(struct page *page, __u32 at)
+{
+	__u64 *packets = bpf_map_lookup_elem(&cells, &at);
+
+	if (!packets)
+		return 0;
+	if (!setting.own_cells)
+		return __sync_fetch_and_add(packets, 1) + 1;
+	if (++*packets % BATCH)
+		return 0;
+	return __sync_fetch_and_add(&page->told, BATCH) + BATCH;
+}
+
 static __always_inline void log_digest(struct counters *count, __u64 digest)
 {
-	__u32 zero = 0, number, base;
-	__u64 *open = bpf_map_lookup_elem(&open_page, &zero), before;
+	__u32 zero = 0, number, base, words = (scheme.bits + 63) / 64;
+	__u64 *open = bpf_map_lookup_elem(&open_page, &zero), packets;
 	struct page *page;
 	struct walk walk;
 
@@ -92,16 +108,16 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 	base = number;
 	if (setting.own_cells)
 		base += bpf_get_smp_processor_id() * PAGES;
-	base *= (__u32)((scheme.bits + 63) / 64);
+	base *= words + 1;
 	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
 		__u32 bit = cell(&scheme, &walk);
 
 		set_cell(base + (bit >> 6), 1ULL << (bit & 63));
 	}
-	before = __sync_fetch_and_add(&page->inserted, 1);
-	if (before >= page->limit)
-		count->overfull++;
-	if (before + 1 >= page->limit)
+	packets = count_one(page, base + words);
+	if (packets > page->limit)
+		count->overfull += setting.own_cells ? BATCH : 1;
+	if (packets >= page->limit)
 		open_next(open, number);
 }
 #endif

@@ -7,6 +7,7 @@
 #define LENGTH(ctx) ((ctx)->len)
 #define LOAD(ctx, at, to, len) bpf_skb_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_skb_store_bytes(ctx, at, from, len, 0)
+#define LOWERED 1 /* by the kernel, from the TTL on arrival */
 #include "step.h"
 
 // Headers that are looked at in place; what else there is, is loaded.
@@ -58,7 +59,7 @@ int mark_forwarded(struct __sk_buff *skb)
 		count->forwarded++;
 		return NEXT;
 	}
-	fill_hop(&hop, p.ttl + 1, skb->ingress_ifindex);
+	fill_hop(&hop, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
 	timed_step(&v, &p, &hop, count);
 	count->forwarded++;
 	return NEXT;

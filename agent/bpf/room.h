@@ -139,6 +139,22 @@ static __always_inline int patch(struct view *v, const struct packet *p, const s
 	return 0;
 }
 
+/* Writes the first two records, which are known to lie in the packet. */
+static __always_inline void set_room(struct view *v, struct packet *p, const struct room *room,
+				     __u32 old, __u32 new)
+{
+	struct change change = {};
+	__u32 at = room->used + 2;
+
+	if (patch(v, p, room, at, bpf_htons(old >> 16), bpf_htons(new >> 16), &change, 0) ||
+	    patch(v, p, room, at + 2, bpf_htons(old), bpf_htons(new), &change, 1))
+		return;
+	if (room->kind == IN_OPTION4)
+		repair_header(v, &change);
+	else if (room->kind == IN_PAYLOAD)
+		repair_udp(v, p->l4 + 6, &change);
+}
+
 /* Appends a record. Returns whether there was room; says so in the packet where there was not. */
 static __always_inline int push_record(struct view *v, struct packet *p, __u16 record)
 {

@@ -9,7 +9,8 @@
 
 /* Fixed before loading, so that the verifier drops what does not apply. */
 struct setting {
-	__u64 key0, key1;
+	__u64 keys[9];	/* of the packet's hash: invariant.rs, struct Schedule */
+	__u64 draws;	/* of keyed draws */
 	__u32 me;
 	__u32 degree;
 	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */
@@ -22,7 +23,7 @@ const volatile struct setting setting = {};
 /* Packets since loading. The first eight have the meaning of report.rs, the rest of vantage.rs. */
 struct counters {
 	__u64 received, forwarded, local, malformed, expired, unroutable;
-	__u64 marked, fragments_skipped, df_set, no_slot, no_room;
+	__u64 marked, fragments_skipped, df_set, ttl_changed, no_slot, no_room;
 	__u64 merged;	/* frames of several packets, left unmarked */
 	__u64 overfull; /* logged into a page that was full, because no other was free */
 	__u64 timer;	/* steps until the next timed one */
@@ -41,7 +42,9 @@ struct port {
 	__u16 index;
 	__u8 edge, known;
 	__u8 mac[6];
-	__u8 pad[2];
+	__u16 link;  /* rank of `from` among the neighbours */
+	__u8 border; /* 1 where `from` belongs to another autonomous system */
+	__u8 pad[3];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -16,29 +16,74 @@ const volatile struct scheme scheme = {};
 #endif
 #include "digest.h"
 #include "log.h"
-#ifdef RECORDS
 #include "room.h"
+
+#ifdef SETS_TTL
+/* The twin says which TTL the packet shall seem to have had on arrival; by LOWERED it is lower here. */
+static __always_inline void set_ttl(__u8 *ip, int v6, const struct hop *hop, struct counters *count)
+{
+	__u8 ttl = ttl_after(&scheme, hop);
+
+	if (ttl == hop->ttl)
+		return;
+	ttl = (ttl < 2 ? 2 : ttl) - LOWERED;
+	if (v6)
+		ip[7] = ttl;
+	else
+		set_word4(ip, 8, ttl << 8 | ip[9]);
+	count->ttl_changed++;
+}
 #endif
 
 #if MARK_BITS > 0
-static __always_inline void write_mark(const struct view *v, struct packet *p,
+/* The same for a mark in reserved room. */
+static __always_inline void write_room(struct view *v, struct packet *p, const struct hop *hop,
+				       __u64 digest, struct counters *count)
+{
+	struct room room = find_room(v, p);
+	__u32 bits, after;
+
+	if (room.records < 2 || room.used > FARTHEST * 3 || take(v, room.used + 2, &bits, 4)) {
+		count->no_slot++;
+		return;
+	}
+	bits = bpf_ntohl(bits);
+	after = mark(&scheme, hop, digest, bits);
+	if (after == bits)
+		return;
+	set_room(v, p, &room, bits, after);
+	count->marked++;
+	if (!p->df) {
+		set_df(v->data + ETH_HLEN);
+		count->df_set++;
+	}
+}
+
+static __always_inline void write_mark(struct view *v, struct packet *p,
 				       const struct hop *hop, __u64 digest, struct counters *count)
 {
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
 	__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1, bits, after;
 
+	if (slot == SLOT_ROOM) {
+		write_room(v, p, hop, digest, count);
+		return;
+	}
 	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
 		count->no_slot++;
 		return;
 	}
-	if (p->fragment && !p->v6) {
+	if (p->fragment && slot != SLOT_FLOW_LABEL) {
 		/* A mark would break its reassembly. */
 		count->fragments_skipped++;
 		return;
 	}
 	bits = slot_read(slot, ip);
 	after = mark(&scheme, hop, digest, bits & mask) & mask;
+#ifdef SETS_TTL
+	set_ttl(ip, p->v6, hop, count);
+#endif
 	if (after == (bits & mask))
 		return;
 	slot_write(slot, ip, (bits & ~mask) | after);
@@ -66,15 +111,18 @@ static __always_inline __u32 draw(struct counters *count)
 static __always_inline void step(struct view *v, struct packet *p, struct hop *hop,
 				 struct counters *count)
 {
+	if (!p->v6 && SLOT4 == SLOT_ID_FLAGS_OFFSET)
+		p->fragment = p->later_fragment = 0; /* they are the mark's */
+	hop->fragment = p->fragment;
 #if defined(HASHES)
-	__u64 digest = digest_of(v, p, setting.key0, setting.key1);
+	__u64 digest = digest_of(v, p);
 #elif defined(DRAWS)
-	__u64 digest = setting.keyed ? digest_of(v, p, setting.key0, setting.key1) : 0;
+	__u64 digest = setting.keyed ? digest_of(v, p) : 0;
 #elif MARK_BITS > 0
 	__u64 digest = 0;
 #endif
 #ifdef DRAWS
-	hop->draw = setting.keyed ? mix2(digest ^ setting.key1, hop->me) >> 32
+	hop->draw = setting.keyed ? mix2(digest ^ setting.draws, hop->me) >> 32
 				  : draw(count);
 #endif
 #if MARK_BITS > 0
@@ -109,18 +157,27 @@ static __always_inline void timed_step(struct view *v, struct packet *p, struct 
 	count->timer -= setting.every > 0;
 }
 
-static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 interface)
+/* `in` and `out` are interfaces; `out` is 0 where it is not known. */
+static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 in, __u32 out)
 {
 	hop->me = setting.me;
 	hop->degree = setting.degree;
 	hop->ttl = ttl;
 #ifdef USES_PORT
-	struct port *port = bpf_map_lookup_elem(&ports, &interface);
+	struct port *port = bpf_map_lookup_elem(&ports, &in);
 
 	if (port && port->known) {
 		hop->from = port->from;
 		hop->port = port->index;
 		hop->edge = port->edge;
+		hop->link = port->link;
+		hop->border = port->border;
 	}
+#endif
+#ifdef USES_NEXT
+	struct port *next = bpf_map_lookup_elem(&ports, &out);
+
+	if (next && next->known)
+		hop->to = next->from;
 #endif
 }

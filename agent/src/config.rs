@@ -12,6 +12,7 @@ use std::time::Duration;
 use traceback::case::Filter;
 use traceback::invariant::Key;
 use traceback::report::Role;
+use traceback::router::Far;
 use traceback::{Place, RouterId};
 
 /// A whole file.
@@ -51,6 +52,9 @@ pub struct Vantage {
     /// Links to other routers.
     #[serde(default)]
     pub degree: u16,
+    /// Its autonomous system.
+    #[serde(default)]
+    pub asn: u32,
     /// Network namespace to work in; the process's own where it is left out.
     pub netns: Option<PathBuf>,
     /// Certificate in PEM; its common name is the vantage's name.
@@ -95,6 +99,16 @@ pub struct Port {
     pub ifname: String,
     /// The router at the other end; left out where the link leads to hosts.
     pub neighbour: Option<RouterId>,
+    /// Whether that router belongs to another autonomous system.
+    #[serde(default)]
+    pub border: bool,
+}
+
+impl Port {
+    /// Who is at the other end.
+    pub fn far(&self) -> Far {
+        Far { neighbour: self.neighbour, border: self.border }
+    }
 }
 
 /// Where a router's chance comes from.
@@ -162,7 +176,7 @@ impl Vantage {
 
     /// Where schemes are put to work.
     pub fn place(&self) -> Place {
-        Place { id: self.router, index: self.index, degree: self.degree }
+        Place { id: self.router, index: self.index, degree: self.degree, asn: self.asn }
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -97,6 +97,9 @@ struct Mark {
     /// Links to other routers.
     #[arg(long, value_name = "N", default_value_t = 0)]
     degree: u16,
+    /// The router's autonomous system.
+    #[arg(long, default_value_t = 0)]
+    asn: u32,
     /// Capture to write, in the format of the one that is read.
     #[arg(long = "out", value_name = "FILE")]
     output: PathBuf,
@@ -195,7 +198,8 @@ fn die_with_parent() -> anyhow::Result<()> {
 
 impl Mark {
     fn run(&self) -> anyhow::Result<u8> {
-        let place = Place { id: self.router.into(), index: self.index, degree: self.degree };
+        let place =
+            Place { id: self.router.into(), index: self.index, degree: self.degree, asn: self.asn };
         let mut vantage = self.choice.vantage(place, None)?;
         let input = open(&self.choice.input)?;
         ensure!(self.choice.input != self.output, "--in and --out are the same file");
@@ -208,7 +212,7 @@ impl Mark {
 
 impl Observe {
     fn run(&self) -> anyhow::Result<u8> {
-        let place = Place { id: self.gateway.into(), index: 0, degree: 0 };
+        let place = Place { id: self.gateway.into(), index: 0, degree: 0, asn: 0 };
         let Self { protocol, port, .. } = *self;
         let filter = self.victim.map(|victim| Filter { victim, protocol, source_port: None, port });
         let mut vantage = self.choice.vantage(place, filter)?;

@@ -2,7 +2,7 @@
 //!
 //! This is the whole agent but for reporting, so that tests and benches run exactly what agents run.
 
-use crate::config::{Datapath, DrawKind, Vantage};
+use crate::config::{self, Datapath, DrawKind, Vantage};
 use crate::datapath::afpacket::Forwarder;
 use crate::datapath::desk::{self, Bell, Counter, Event, Request};
 use crate::datapath::kernel::program;
@@ -171,9 +171,9 @@ fn router(
     let ports = names.iter().map(|n| Port::open(n, channel)).collect::<Result<Vec<_>, _>>()?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
-    let neighbours = config.ports.iter().map(|p| p.neighbour).collect();
+    let far = config.ports.iter().map(config::Port::far).collect();
     let place = config.place();
-    Ok((Forwarder::new(place, ports, neighbours, vantage, config.sample_1_in), watcher, unmerged))
+    Ok((Forwarder::new(place, ports, far, vantage, config.sample_1_in), watcher, unmerged))
 }
 
 fn kernel_router(

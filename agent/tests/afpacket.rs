@@ -217,7 +217,7 @@ fn marks_are_those_of_the_library(datapath: Datapath) {
     let router = Running::start(&config).unwrap();
     assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 1), 1);
     let (out, dst) = (net.socket("src"), net.socket("dst"));
-    let port = router::Port { neighbour: None, addresses: vec![], mtu: 1500 };
+    let port = router::Port { far: Default::default(), addresses: vec![], mtu: 1500 };
     let mut fib = Fib::default();
     fib.insert("198.18.2.0".parse().unwrap(), 24, NextHop { port: 1, via: None });
     let mut pure = Router::new(config.place(), vec![port.clone(), port], &[], fib);

@@ -13,7 +13,7 @@ use traceback::scheme::Hop;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Nanos, Place, RouterId, schemes};
 
-const PLACE: Place = Place { id: RouterId(0xc613_0001), index: 0, degree: 2 };
+const PLACE: Place = Place { id: RouterId(0xc613_0001), index: 0, degree: 2, asn: 0 };
 
 fn vantage(scheme: &str, params: &serde_json::Value) -> Box<dyn Vantage> {
     let setting = Setting { place: PLACE, key: Key(1, 2), draws: Draws::Keyed, filter: None };

@@ -24,7 +24,7 @@ use traceback::{Nanos, RouterId};
 
 const KEY: Key = Key(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
 const PLACE: traceback::Place =
-    traceback::Place { id: RouterId(0xc613_0007), index: 0x0102, degree: 3 };
+    traceback::Place { id: RouterId(0xc613_0007), index: 0x0102, degree: 3, asn: 0 };
 /// The interface at which packets of a trial come in: the loopback.
 const INTERFACE: u32 = 1;
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -92,13 +92,20 @@ impl One {
             };
             let ttl = if n & 0xf == 0 { (n >> 4 & 0xff) as u8 } else { word as u8 };
             let from = RouterId(random.next() as u32);
+            let other = random.next();
             let hop = Hop {
                 me: PLACE.id,
                 from,
                 draw,
                 ttl,
+                to: RouterId(other as u32),
+                cell: if other >> 32 & 1 == 0 { 0 } else { (other >> 33) as u32 & 0xff },
                 port: (word >> 8 & 7) as u16,
                 degree: 3,
+                link: (word >> 12 & 3) as u16,
+                edge: (word >> 16 & 1) as u8,
+                border: (word >> 17 & 1) as u8,
+                fragment: (word >> 18 & 1) as u8,
                 ..Hop::default()
             };
             Self { hop, digest: random.next(), salt: random.next(), before: n & 0xffff }
@@ -109,12 +116,13 @@ impl One {
         let Self { hop, digest, salt, before } = self;
         out.extend(digest.to_le_bytes());
         out.extend(salt.to_le_bytes());
-        for word in [hop.me.0, hop.from.0, hop.draw, *before] {
+        for word in [hop.me.0, hop.from.0, hop.draw, hop.to.0, hop.cell, *before] {
             out.extend(word.to_le_bytes());
         }
-        out.extend(hop.port.to_le_bytes());
-        out.extend(hop.degree.to_le_bytes());
-        out.extend([hop.ttl, hop.edge, 0, 0]);
+        for half in [hop.port, hop.degree, hop.link] {
+            out.extend(half.to_le_bytes());
+        }
+        out.extend([hop.ttl, hop.edge, hop.border, hop.fragment, 0, 0, 0, 0, 0, 0]);
     }
 }
 
@@ -149,11 +157,12 @@ fn twins_on_the_host_equal_rust_for_every_mark() {
         for (one, made) in One::all().zip(output.chunks_exact(16)) {
             let inv = Invariant { digest: one.digest, flow: 0 };
             let bits = scheme.card().v4.bits();
-            let Marked { mark, record } = scheme.mark(&PLACE, &one.hop, &inv, one.before);
+            let Marked { mark, record, ttl, .. } = scheme.mark(&PLACE, &one.hop, &inv, one.before);
             let mark = if bits == 0 { one.before } else { mark };
             let cells = scheme.cells(one.salt, one.digest).into_iter().fold(0, mix2);
             let mut want = mark.to_le_bytes().to_vec();
-            want.extend(u32::from(record.unwrap_or(0)).to_le_bytes());
+            want.extend(record.unwrap_or(0).to_le_bytes());
+            want.extend(u16::from(ttl.filter(|t| *t != one.hop.ttl).unwrap_or(0)).to_le_bytes());
             want.extend(cells.to_le_bytes());
             assert_eq!(made, want, "{id}: {:?} before {:#x}", one.hop, one.before);
         }
@@ -175,7 +184,7 @@ impl Pair {
     fn load(scheme: &dyn AnyScheme, hook: Hook) -> Self {
         let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 3);
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
-        let port = PortEntry { known: 1, mac: MAC, ..PortEntry::default() };
+        let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
         let place = Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None };
         Self { program, hook, vantage: scheme.vantage(place), want: Counts::default() }
@@ -231,7 +240,8 @@ impl Pair {
         } else {
             ttl = ttl.wrapping_add(1);
         }
-        let hop = Hop { at: Nanos(5), me: PLACE.id, degree: PLACE.degree, ttl, ..Hop::default() };
+        let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
+        let hop = Hop { at, me, degree, ttl, edge: 1, ..Hop::default() };
         self.vantage.forward(hop, &mut packet);
         self.want.forwarded += 1;
         (next, frame)

@@ -12,7 +12,7 @@ use traceback::schemes;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Place, RouterId};
 
-const PLACE: Place = Place { id: RouterId(0xc613_0001), index: 1, degree: 2 };
+const PLACE: Place = Place { id: RouterId(0xc613_0001), index: 1, degree: 2, asn: 0 };
 const NUMBER: u16 = 7;
 
 /// A queue and the scheme that marks its packets.

@@ -27,7 +27,7 @@ pub const REPEATS: u32 = 1_000_000;
 const CHUNK: u32 = 250_000;
 /// The interface at which packets of a test run come in: the loopback.
 const INTERFACE: u32 = 1;
-const PLACE: Place = Place { id: RouterId(0xc613_0007), index: 7, degree: 3 };
+const PLACE: Place = Place { id: RouterId(0xc613_0007), index: 7, degree: 3, asn: 0 };
 
 /// One program under test.
 struct Candidate {

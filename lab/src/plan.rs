@@ -19,7 +19,7 @@ use traceback::RouterId;
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::map::{BadMap, Map, MapRouter};
-use traceback::router::Port;
+use traceback::router::{Far, Port};
 
 /// Version of the plan's JSON.
 pub const SCHEMA: &str = "ashiato.plan/1";
@@ -123,11 +123,14 @@ impl Plan {
     pub fn router_ports(&self, router: usize) -> Vec<Port> {
         let port = |link: usize| {
             let (near, far) = self.links[link].seen_from(Node::Router(router));
-            let neighbour = match far.node {
-                Node::Router(i) => Some(self.routers[i].id),
-                Node::Host(_) => None,
+            let far = match far.node {
+                Node::Router(i) => Far {
+                    neighbour: Some(self.routers[i].id),
+                    border: self.routers[i].asn != self.routers[router].asn,
+                },
+                Node::Host(_) => Far::default(),
             };
-            Port { neighbour, addresses: vec![near.address], mtu: self.links[link].mtu }
+            Port { far, addresses: vec![near.address], mtu: self.links[link].mtu }
         };
         self.ports(Node::Router(router)).into_iter().map(port).collect()
     }

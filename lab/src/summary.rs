@@ -119,6 +119,11 @@ pub struct SchemeRow {
     /// Score by whole path.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub paths: traceback::score::Paths,
+    /// What a filter by the scheme's fingerprints would let in; only where it names classes and both
+    /// kinds of packets came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, f64>>")]
+    pub acceptance: Option<traceback::score::Acceptance>,
     /// Why there is no finding, where there is none.
     pub gap: Option<Gap>,
     /// Packets of the case that the victim needed for each path, counted from the attack's start.

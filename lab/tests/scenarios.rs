@@ -73,7 +73,7 @@ fn follows(plan: &Plan, to: usize, path: &[usize]) {
     for (here, next) in path.iter().zip(path[1..].iter().map(Some).chain([None])) {
         let hop = plan.fib(*here).lookup(address).expect("a route");
         let port = &plan.router_ports(*here)[usize::from(hop.port)];
-        assert_eq!(port.neighbour, next.map(|n| plan.routers[*n].id));
+        assert_eq!(port.far.neighbour, next.map(|n| plan.routers[*n].id));
     }
 }
 

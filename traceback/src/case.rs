@@ -188,6 +188,19 @@ pub enum Gap {
         /// Candidates at that point.
         census: u64,
     },
+    /// So many routers marked at one distance that their marks match almost any other router too.
+    #[error(
+        "marks at distance {distance} say nothing: of {candidates} links that lead there, {false_ppm} in a \
+         million would match by chance"
+    )]
+    Saturated {
+        /// Hops from the victim.
+        distance: u16,
+        /// Chance that a link on no path matches, by the law, in millionths.
+        false_ppm: u32,
+        /// Links that would have been examined.
+        candidates: u64,
+    },
     /// A router's report or a needed input does not decode.
     #[error("malformed evidence from {who}")]
     Malformed {

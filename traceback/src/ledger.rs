@@ -4,6 +4,7 @@
 //! undoes encoding; decoding hostile bytes gives [`BadBytes`], never a panic or unbounded memory.
 
 use crate::case::{Answer, Query};
+use crate::scheme::Nanos;
 
 /// Evidence that can be merged, shipped and asked.
 pub trait Ledger: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static {
@@ -20,6 +21,11 @@ pub trait Ledger: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static
     fn footprint(&self) -> usize;
     /// Observations that found no room, since the ledger was made.
     fn lost(&self) -> u64 {
+        0
+    }
+    /// Finds or makes the entry under a key that a router's step needs ([`crate::scheme::Marked::need`]);
+    /// 0 where there is no room, and in ledgers that have no such entries.
+    fn cell(&mut self, _key: u64, _at: Nanos) -> u32 {
         0
     }
     /// Answers a question about what was logged; schemes that are never asked know nothing.

@@ -8,7 +8,7 @@
 //! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks.
-//! - Evidence: [`ledger`], [`counts`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Evidence: [`ledger`], [`counts`], [`marks`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod invariant;
 pub mod law;
 pub mod ledger;
 pub mod map;
+pub mod marks;
 pub mod packet;
 pub mod report;
 pub mod room;
@@ -33,6 +34,7 @@ pub mod slot;
 pub mod stats;
 pub mod vantage;
 
+pub use ledger::Ledger;
 pub use scheme::{Nanos, Place, RouterId, Scheme};
 
 /// The example scheme of `CONTRIBUTING.md`, which must compile.

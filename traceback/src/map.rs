@@ -112,7 +112,8 @@ impl Map {
     pub fn place(&self, id: RouterId) -> Option<Place> {
         let index = *self.by_id.get(&id)?;
         let degree = self.neighbours[usize::from(index)].len();
-        Some(Place { id, index, degree: u16::try_from(degree).unwrap_or(u16::MAX) })
+        let degree = u16::try_from(degree).unwrap_or(u16::MAX);
+        Some(Place { id, index, degree, asn: self.by_index(index)?.asn })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::checksum;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A lawful IPv4 or IPv6 packet over some bytes (Ethernet padding behind it is allowed).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Packet<T> {
     pub(crate) bytes: T,
     head: Head,
@@ -186,6 +186,16 @@ impl<T: AsRef<[u8]>> Packet<T> {
         let mut octets = [0; 16];
         octets.copy_from_slice(&self.bytes.as_ref()[at..at + 16]);
         Ipv6Addr::from(octets).into()
+    }
+}
+
+impl<T: AsRef<[u8]>> Packet<T> {
+    /// Takes flags and fragment offset of IPv4 for a mark ([`crate::slot::Slot::IdFlagsOffset`]) and
+    /// the packet for whole, so that its transport header is found whatever they hold.
+    pub fn own_fragment_bits(&mut self) {
+        if !self.head.v6 {
+            (self.head.fragment, self.head.later_fragment) = (false, false);
+        }
     }
 }
 

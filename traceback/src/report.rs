@@ -56,7 +56,7 @@ impl Counters {
         self.malformed + self.unroutable + self.expired + self.overrun
     }
 
-    fn fields(&mut self) -> [&mut u64; 14] {
+    fn fields(&mut self) -> [&mut u64; 15] {
         let Self {
             received,
             forwarded,
@@ -68,7 +68,8 @@ impl Counters {
             overrun,
             harms,
         } = self;
-        let Harms { marked, fragments_skipped, df_set, no_slot, no_room, merged } = harms;
+        let Harms { marked, fragments_skipped, df_set, ttl_changed, no_slot, no_room, merged } =
+            harms;
         [
             received,
             forwarded,
@@ -81,6 +82,7 @@ impl Counters {
             marked,
             fragments_skipped,
             df_set,
+            ttl_changed,
             no_slot,
             no_room,
             merged,

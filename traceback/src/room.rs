@@ -53,6 +53,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
         &self.as_bytes()[place.used + 2..place.used + 2 + 2 * used]
     }
 
+    /// The first two records as one word, written or not; `None` where there is no room for them.
+    pub fn room_word(&self) -> Option<u32> {
+        let place = find(self).filter(|p| p.records >= 2)?;
+        let at = place.used + 2;
+        Some(u32::from(self.word(at)) << 16 | u32::from(self.word(at + 2)))
+    }
+
     /// Whether a router found no room left.
     pub fn records_overflowed(&self) -> bool {
         find(self).is_some_and(|p| self.byte(p.used + 1) & FULL != 0)
@@ -74,6 +81,15 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         let count = u8::try_from(used + 1).unwrap_or(u8::MAX);
         self.patch(place.kind, counters, [count, flags]);
         self.patch(place.kind, counters + 2 + 2 * used, record.to_be_bytes());
+    }
+
+    /// Writes the first two records and repairs the checksum that covers them. Does nothing where
+    /// there is no room for them.
+    pub fn set_room_word(&mut self, value: u32) {
+        let Some(place) = find(self).filter(|p| p.records >= 2) else { return };
+        let [a, b, c, d] = value.to_be_bytes();
+        self.patch(place.kind, place.used + 2, [a, b]);
+        self.patch(place.kind, place.used + 4, [c, d]);
     }
 
     fn patch(&mut self, kind: Kind, at: usize, new: [u8; 2]) {

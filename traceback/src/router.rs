@@ -20,11 +20,27 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// limit and leaves its size open.
 const ANSWERS_PER_SECOND: u64 = 100;
 
+/// The other end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Far {
+    /// The router there; `None` where the link leads to hosts.
+    pub neighbour: Option<RouterId>,
+    /// Whether that router belongs to another autonomous system.
+    pub border: bool,
+}
+
+/// Ranks of the neighbours at some ports among all of them, ordered by identity; 0 for hosts.
+pub fn ranks(ports: &[Far]) -> Vec<u16> {
+    let known: BTreeSet<RouterId> = ports.iter().filter_map(|far| far.neighbour).collect();
+    let rank = |far: &Far| known.iter().position(|id| Some(*id) == far.neighbour).unwrap_or(0);
+    ports.iter().map(|far| u16::try_from(rank(far)).unwrap_or(u16::MAX)).collect()
+}
+
 /// One side of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// The router at the other end; `None` where the link leads to hosts.
-    pub neighbour: Option<RouterId>,
+    /// Who is at the other end.
+    pub far: Far,
     /// The router's own addresses on the link.
     pub addresses: Vec<IpAddr>,
     /// Largest IP packet that the link takes, in bytes.
@@ -73,6 +89,8 @@ pub enum Verdict<'a> {
 pub struct Router {
     place: Place,
     ports: Vec<Port>,
+    /// [`ranks`] of the ports.
+    links: Vec<u16>,
     own: BTreeSet<IpAddr>,
     /// Forwarding table; the datapath replaces it when the kernel's changes.
     pub fib: Fib,
@@ -94,8 +112,10 @@ impl Router {
     /// A router with its links and addresses of its own (loopback) beside those of the ports.
     pub fn new(place: Place, ports: Vec<Port>, own: &[IpAddr], fib: Fib) -> Self {
         let own = ports.iter().flat_map(|p| &p.addresses).chain(own).copied().collect();
+        let far: Vec<Far> = ports.iter().map(|p| p.far).collect();
         Self {
             place,
+            links: ranks(&far),
             ports,
             own,
             fib,
@@ -160,7 +180,7 @@ impl Router {
             self.counters.expired += 1;
             return self.complain(port, &packet, Problem::TooBig(mtu), at);
         }
-        let hop = self.hop(port, packet.ttl(), at);
+        let hop = self.hop((port, out), packet.ttl(), at);
         watch.start();
         if let Some(vantage) = &mut self.vantage {
             vantage.forward(hop, &mut packet);
@@ -171,17 +191,21 @@ impl Router {
         Verdict::Send { port: out, to: via.unwrap_or(to) }
     }
 
-    fn hop(&self, port: u16, ttl: u8, at: Nanos) -> Hop {
-        let neighbour = self.ports.get(usize::from(port)).and_then(|p| p.neighbour);
+    fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
+        let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
+        let before = far(port);
         Hop {
             at,
             me: self.place.id,
-            from: neighbour.unwrap_or_default(),
-            draw: 0,
+            from: before.neighbour.unwrap_or_default(),
+            to: far(out).neighbour.unwrap_or_default(),
             port,
             degree: self.place.degree,
+            link: self.links.get(usize::from(port)).copied().unwrap_or(0),
             ttl,
-            edge: u8::from(neighbour.is_none()),
+            edge: before.neighbour.is_none().into(),
+            border: before.border.into(),
+            ..Hop::default()
         }
     }
 

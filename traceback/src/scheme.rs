@@ -55,6 +55,8 @@ pub struct Place {
     pub index: u16,
     /// Number of its links to other routers.
     pub degree: u16,
+    /// Its autonomous system.
+    pub asn: u32,
 }
 
 /// One packet's visit to one router, seen on arrival, before the TTL is lowered.
@@ -69,14 +71,24 @@ pub struct Hop {
     pub from: RouterId,
     /// 32 random bits, fresh for each packet and router.
     pub draw: u32,
+    /// The router that gets the packet next; 0 where it is a host or unknown.
+    pub to: RouterId,
+    /// What the ledger had for [`Marked::need`]; 0 before it was asked, or where it has no room.
+    pub cell: u32,
     /// Index of the ingress port, 0 ..
     pub port: u16,
     /// Links to other routers.
     pub degree: u16,
+    /// Rank of `from` among the router's neighbours, ordered by identity, 0 ..; 0 for hosts.
+    pub link: u16,
     /// TTL or hop limit on arrival.
     pub ttl: u8,
     /// 1 where the ingress port faces hosts, not routers.
     pub edge: u8,
+    /// 1 where the packet comes from a router of another autonomous system.
+    pub border: u8,
+    /// 1 where the packet is a fragment, whose Identification is its own.
+    pub fragment: u8,
 }
 
 impl Hop {
@@ -125,11 +137,24 @@ pub struct Marked<M> {
     pub mark: M,
     /// A 16-bit record to append to the room that the sender reserved.
     pub record: Option<u16>,
+    /// The TTL on arrival that the packet shall seem to have had; the router still lowers it by one.
+    pub ttl: Option<u8>,
+    /// A key to look up in this router's ledger ([`Ledger::cell`]); the step is then asked again,
+    /// once, with what was found in [`Hop::cell`], and everything else said here is void.
+    pub need: Option<u64>,
+}
+
+impl<M> Marked<M> {
+    /// The same with another mark.
+    pub fn map<N>(self, mark: impl FnOnce(M) -> N) -> Marked<N> {
+        let Self { record, ttl, need, .. } = self;
+        Marked { mark: mark(self.mark), record, ttl, need }
+    }
 }
 
 impl<M> From<M> for Marked<M> {
     fn from(mark: M) -> Self {
-        Self { mark, record: None }
+        Self { mark, record: None, ttl: None, need: None }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::graph::{AttackGraph, Finding};
 use crate::map::Map;
 use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One level's comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -120,6 +120,36 @@ pub fn score(truth: &BTreeSet<Vec<RouterId>>, said: Option<&Finding>, map: &Map)
     }
 }
 
+/// Shares of packets that a filter by fingerprints lets in.
+///
+/// Source: yaar2003 section 5, which calls the difference the acceptance ratio gap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// Honest packets let in.
+    pub honest: f64,
+    /// Attack packets let in.
+    pub attack: f64,
+    /// The first less the second: 1 is a perfect filter, 0 none at all.
+    pub gap: f64,
+}
+
+/// Judges a filter that drops every packet of a class in `dropped`, over packets by class. `None` where
+/// there are no honest or no attack packets.
+pub fn acceptance(
+    dropped: &BTreeMap<u32, u64>,
+    honest: &BTreeMap<u32, u64>,
+    attack: &BTreeMap<u32, u64>,
+) -> Option<Acceptance> {
+    let share = |packets: &BTreeMap<u32, u64>| {
+        let all: u64 = packets.values().sum();
+        let passed = packets.iter().filter(|(class, _)| !dropped.contains_key(class));
+        let passed: u64 = passed.map(|(_, n)| n).sum();
+        (all > 0).then(|| passed as f64 / all as f64)
+    };
+    let (honest, attack) = (share(honest)?, share(attack)?);
+    Some(Acceptance { honest, attack, gap: honest - attack })
+}
+
 /// Everything that a finding, or the truth, says.
 #[derive(Debug, Default)]
 struct Facts {
@@ -194,6 +224,16 @@ mod tests {
             assert_eq!((level.f1, level.wrong), (Some(1.0), 0));
         }
         assert_eq!(score.paths, Paths { truth: 2, exact: 2, wrong: 0 });
+    }
+
+    #[test]
+    fn a_filter_is_judged_by_what_packets_were() {
+        let of = |packets: &[(u32, u64)]| packets.iter().copied().collect();
+        let (dropped, honest) = (of(&[(7, 100)]), of(&[(7, 1), (8, 3)]));
+        let got = acceptance(&dropped, &honest, &of(&[(7, 8), (9, 2)])).unwrap();
+        assert!((got.honest - 0.75).abs() < 1e-12 && (got.attack - 0.2).abs() < 1e-12);
+        assert!((got.gap - 0.55).abs() < 1e-12);
+        assert_eq!(acceptance(&dropped, &of(&[]), &honest), None);
     }
 
     #[test]

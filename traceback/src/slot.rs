@@ -24,6 +24,9 @@ pub enum Slot {
     IdFlagsOffset,
     /// IPv6 flow label, 20 bits. No checksum covers it.
     FlowLabel,
+    /// The first two records of the room that the sender reserved ([`crate::room`]): 32 bits, for
+    /// marks that no header field holds.
+    Room,
 }
 
 impl Slot {
@@ -36,13 +39,21 @@ impl Slot {
             Self::IdTosReserved => 25,
             Self::IdFlagsOffset => 32,
             Self::FlowLabel => 20,
+            Self::Room => 32,
         }
     }
 
-    /// Whether the slot exists in this packet's version of IP.
+    /// Whether a mark here takes the place of what tells fragments apart, or of a whole fragment's
+    /// identity: real fragments must be left alone.
+    pub const fn breaks_fragments(self) -> bool {
+        !matches!(self, Self::None | Self::FlowLabel | Self::Room)
+    }
+
+    /// Whether the slot exists in this packet.
     pub fn fits<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> bool {
         match self {
             Self::None => true,
+            Self::Room => packet.room_word().is_some(),
             Self::FlowLabel => packet.is_v6(),
             Self::Id | Self::IdReserved | Self::IdTosReserved | Self::IdFlagsOffset => {
                 !packet.is_v6()
@@ -59,6 +70,7 @@ impl Slot {
         let reserved = || u32::from(packet.word(6) >> 15) << 16;
         Some(match self {
             Self::None => 0,
+            Self::Room => packet.room_word()?,
             Self::Id => id(),
             Self::IdReserved => reserved() | id(),
             Self::IdTosReserved => u32::from(packet.byte(1)) << 17 | reserved() | id(),
@@ -76,6 +88,7 @@ impl Slot {
         let reserved = |word: u16| word & 0x7fff | ((value >> 16 & 1) as u16) << 15;
         match self {
             Self::None => {}
+            Self::Room => packet.set_room_word(value),
             Self::Id => packet.set_word4(4, low),
             Self::IdReserved => {
                 packet.set_word4(4, low);

@@ -7,9 +7,9 @@
 #pragma once
 #include <linux/types.h>
 
-#ifndef __always_inline
+/* The kernel's headers mean a mere hint by it. */
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
-#endif
 
 /* Where a mark lives (slot.rs). A header sets SLOT4 and SLOT6 to one of these. */
 #define SLOT_NONE 0
@@ -18,16 +18,22 @@
 #define SLOT_ID_TOS_RESERVED 3
 #define SLOT_ID_FLAGS_OFFSET 4
 #define SLOT_FLOW_LABEL 5
+#define SLOT_ROOM 6
 
 /* One packet's visit to one router, on arrival, before the TTL is lowered. */
 struct hop {
 	__u32 me;     /* this router's address, host order */
 	__u32 from;   /* the neighbour that sent the packet, 0 for a host */
 	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */
+	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT */
+	__u32 cell;   /* what the table holds under the key that the step needs */
 	__u16 port;   /* index of the ingress port */
 	__u16 degree; /* links to other routers */
+	__u16 link;   /* rank of `from` among the neighbours */
 	__u8 ttl;
 	__u8 edge;    /* 1 where the ingress port faces hosts */
+	__u8 border;  /* 1 where `from` belongs to another autonomous system */
+	__u8 fragment;
 };
 
 /* Finaliser of SplitMix64 (Stafford's mix 13). */
@@ -51,34 +57,25 @@ static __always_inline __u8 hop_number(const struct hop *hop)
 	return start - ttl + 1;
 }
 
-#define SIP_ROTATE(x, b) ((x) << (b) | (x) >> (64 - (b)))
-#define SIP_ROUND(a, b, c, d)                                                              \
-	do {                                                                                 \
-		a += b; b = SIP_ROTATE(b, 13); b ^= a; a = SIP_ROTATE(a, 32);                \
-		c += d; d = SIP_ROTATE(d, 16); d ^= c;                                       \
-		a += d; d = SIP_ROTATE(d, 21); d ^= a;                                       \
-		c += b; b = SIP_ROTATE(b, 17); b ^= c; c = SIP_ROTATE(c, 32);                \
-	} while (0)
+#define WORDS 8 /* of the longest invariant */
 
-/* SipHash-1-3 over `n` words; n is a constant where it is called. */
-static __always_inline __u64 siphash(__u64 k0, __u64 k1, const __u64 *words, __u32 n)
+/* One word under its key: the product of both halves. */
+static __always_inline __u64 nh(__u64 word, __u64 key)
 {
-	__u64 a = k0 ^ 0x736f6d6570736575ULL, b = k1 ^ 0x646f72616e646f6dULL;
-	__u64 c = k0 ^ 0x6c7967656e657261ULL, d = k1 ^ 0x7465646279746573ULL;
-	__u64 last = (__u64)n << 59; /* the length in bytes, in the highest byte */
+	return (__u64)(__u32)((__u32)word + (__u32)key) *
+	       (__u32)((__u32)(word >> 32) + (__u32)(key >> 32));
+}
+
+/* NH of UMAC in two lanes over `n` words, a constant where it is called: invariant.rs. */
+static __always_inline __u64 hash_words(const volatile __u64 *keys, const __u64 *words, __u32 n)
+{
+	__u64 key = keys[0], first = 0, second = 0;
 
 #pragma unroll
 	for (__u32 i = 0; i < n; i++) {
-		d ^= words[i];
-		SIP_ROUND(a, b, c, d);
-		a ^= words[i];
+		first += nh(words[i], key);
+		key = keys[i + 1];
+		second += nh(words[i], key);
 	}
-	d ^= last;
-	SIP_ROUND(a, b, c, d);
-	a ^= last;
-	c ^= 0xff;
-	SIP_ROUND(a, b, c, d);
-	SIP_ROUND(a, b, c, d);
-	SIP_ROUND(a, b, c, d);
-	return a ^ b ^ c ^ d;
+	return first + second * 0x9e3779b97f4a7c15ULL;
 }

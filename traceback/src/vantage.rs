@@ -4,10 +4,10 @@
 //! ledgers into reports, and answers questions. [`At`] makes one from any [`Scheme`].
 
 use crate::case::{Answer, Filter, Query};
-use crate::invariant::{Invariant, Key, mix, mix2};
+use crate::invariant::{Invariant, Key, Schedule, mix, mix2};
 use crate::ledger::Ledger;
 use crate::packet::Packet;
-use crate::scheme::{Field, Hop, Keeper, LogPage, Nanos, Place, Scheme};
+use crate::scheme::{Field, Hop, Keeper, LogPage, Marked, Nanos, Place, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,6 +30,9 @@ pub struct Harms {
     pub fragments_skipped: u64,
     /// Packets that got "don't fragment", so that nobody fragments them behind the mark.
     pub df_set: u64,
+    /// Packets whose TTL a mark changed beyond the router's own step.
+    #[serde(default)]
+    pub ttl_changed: u64,
     /// Packets without the slot that the scheme needs.
     pub no_slot: u64,
     /// Packets whose reserved room was full or missing.
@@ -45,6 +48,7 @@ impl Harms {
         self.marked += other.marked;
         self.fragments_skipped += other.fragments_skipped;
         self.df_set += other.df_set;
+        self.ttl_changed += other.ttl_changed;
         self.no_slot += other.no_slot;
         self.no_room += other.no_room;
         self.merged += other.merged;
@@ -90,6 +94,7 @@ pub struct At<S: Scheme> {
     scheme: Arc<S>,
     local: S::Local,
     setting: Setting,
+    schedule: Schedule,
     ledger: S::Ledger,
     harms: Harms,
     lost: u64,
@@ -105,12 +110,13 @@ impl<S: Scheme> At<S> {
             Draws::Seeded(seed) => mix2(seed, u64::from(setting.place.id.0)),
         };
         let ledger = S::Ledger::default();
-        Self { scheme, local, setting, ledger, harms: Harms::default(), lost: 0, chance }
+        let schedule = setting.key.schedule();
+        Self { scheme, local, setting, schedule, ledger, harms: Harms::default(), lost: 0, chance }
     }
 
     fn draw(&mut self, digest: u64) -> u32 {
         let word = match self.setting.draws {
-            Draws::Keyed => keyed_draw(self.setting.key, self.setting.place, digest),
+            Draws::Keyed => keyed_draw(&self.schedule, self.setting.place, digest),
             Draws::Seeded(_) => {
                 // SplitMix64: one addition and one mix for each draw.
                 self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -130,12 +136,12 @@ impl<S: Scheme> At<S> {
             self.harms.no_slot += 1;
             return;
         };
-        if slot != Slot::None && packet.is_fragment() && !packet.is_v6() {
+        if slot.breaks_fragments() && packet.is_fragment() {
             self.harms.fragments_skipped += 1;
             return;
         }
         let before = S::Mark::unpack(bits);
-        let after = self.scheme.mark(&self.local, hop, inv, before);
+        let after = self.step(hop, inv, before);
         if after.mark != before {
             slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack());
             self.harms.marked += 1;
@@ -144,17 +150,30 @@ impl<S: Scheme> At<S> {
                 self.harms.df_set += 1;
             }
         }
+        if let Some(ttl) = after.ttl.filter(|ttl| *ttl != packet.ttl()) {
+            // The router has decided that the packet lives on.
+            packet.set_ttl(ttl.max(2));
+            self.harms.ttl_changed += 1;
+        }
         if let Some(record) = after.record {
             let room = packet.records().len();
             packet.push_record(record);
             self.harms.no_room += u64::from(packet.records().len() == room);
         }
     }
+
+    /// The scheme's step, once more where it needs something from the ledger.
+    fn step(&mut self, hop: &Hop, inv: &Invariant, before: S::Mark) -> Marked<S::Mark> {
+        let first = self.scheme.mark(&self.local, hop, inv, before);
+        let Some(key) = first.need else { return first };
+        let hop = Hop { cell: self.ledger.cell(key, hop.at), ..*hop };
+        self.scheme.mark(&self.local, &hop, inv, before)
+    }
 }
 
 /// The 64 bits whose upper half is the draw of one router for one packet.
-pub const fn keyed_draw(key: Key, place: Place, digest: u64) -> u64 {
-    mix2(digest ^ key.1, place.id.0 as u64)
+pub const fn keyed_draw(schedule: &Schedule, place: Place, digest: u64) -> u64 {
+    mix2(digest ^ schedule.draws, place.id.0 as u64)
 }
 
 fn field_mask<M: Field>() -> u32 {
@@ -163,11 +182,16 @@ fn field_mask<M: Field>() -> u32 {
 
 impl<S: Scheme> Vantage for At<S> {
     fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) {
+        let slot = Self::slot(packet.is_v6());
+        if slot == Slot::IdFlagsOffset {
+            packet.own_fragment_bits();
+        }
+        hop.fragment = packet.is_fragment().into();
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
         let inv = if keyed || S::CARD.hashes {
-            Invariant::of(packet, self.setting.key)
+            Invariant::under(packet, &self.schedule)
         } else {
-            Invariant { digest: 0, flow: 0 }
+            Invariant::NONE
         };
         if S::CARD.draws {
             hop.draw = self.draw(inv.digest);
@@ -176,27 +200,32 @@ impl<S: Scheme> Vantage for At<S> {
             self.write(&hop, &inv, packet);
         }
         if S::CARD.keeper == Keeper::Routers {
-            let mark = Self::slot(packet.is_v6()).read(packet).unwrap_or(0);
+            let mark = slot.read(packet).unwrap_or(0);
             self.scheme.observe(&hop, &inv, S::Mark::unpack(mark), &[], &mut self.ledger);
         }
     }
 
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
-        let counts = self.setting.filter.is_none_or(|f| f.matches(packet));
+        let slot = Self::slot(packet.is_v6());
+        let mut packet = *packet;
+        if slot == Slot::IdFlagsOffset {
+            packet.own_fragment_bits();
+        }
+        let counts = self.setting.filter.is_none_or(|f| f.matches(&packet));
         if !counts || S::CARD.keeper != Keeper::Victim {
             return;
         }
-        let inv = Invariant::of(packet, self.setting.key);
-        let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
-        let Some(mark) = Self::slot(packet.is_v6()).read(packet) else {
+        let Some(mark) = slot.read(&packet) else {
             self.harms.no_slot += 1;
             return;
         };
         // A fragment's Identification is its own, never a mark.
-        if S::Mark::BITS > 0 && packet.is_fragment() && !packet.is_v6() {
+        if S::Mark::BITS > 0 && slot.breaks_fragments() && packet.is_fragment() {
             self.harms.fragments_skipped += 1;
             return;
         }
+        let inv = Invariant::under(&packet, &self.schedule);
+        let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
         let mark = S::Mark::unpack(mark);
         self.scheme.observe(&hop, &inv, mark, packet.records(), &mut self.ledger);
     }

@@ -14,7 +14,7 @@ use traceback::graph::{AttackGraph, Finding};
 use traceback::invariant::Key;
 use traceback::map::{Map, MapRouter};
 use traceback::packet::Packet;
-use traceback::router::{ETHERNET, Port, Router, Verdict};
+use traceback::router::{ETHERNET, Far, Port, Router, Verdict};
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
 use traceback::slot::Slot;
@@ -105,7 +105,8 @@ fn routers(scheme: &dyn AnyScheme, map: &Map) -> Vec<Router> {
     fib.insert("2001:2::".parse().unwrap(), 48, next);
     let count = u16::try_from(map.routers().len()).unwrap();
     let make = |i: u16| {
-        let port = |n: Option<u16>| Port { neighbour: n.map(id), addresses: vec![], mtu: 1500 };
+        let far = |n: Option<u16>| Far { neighbour: n.map(id), border: false };
+        let port = |n: Option<u16>| Port { far: far(n), addresses: vec![], mtu: 1500 };
         let ports = vec![port(i.checked_sub(1)), port(Some(i + 1).filter(|n| *n < count))];
         let mut router = Router::new(map.place(id(i)).unwrap(), ports, &[], fib.clone());
         router.vantage = Some(scheme.vantage(setting(map, i)));
@@ -189,6 +190,30 @@ fn one_lossless_path_is_found_exactly() {
             let found = trace(&**scheme, &map, 16_000);
             let want = AttackGraph::from_paths([path]);
             assert_eq!(found, Ok(Finding::Paths(want)), "{} at {hops} hops", scheme.card().id);
+        }
+    }
+}
+
+/// Schemes that name less than a path name exactly what there is of it.
+#[test]
+fn one_lossless_path_has_one_ingress_or_one_class() {
+    for scheme in schemes() {
+        for hops in [1, 2, 9] {
+            let found = trace(&*scheme, &line(hops), 2_000);
+            match scheme.card().names {
+                Names::Paths | Names::Nothing => {}
+                Names::Ingress => {
+                    let routers = [id(0)].into();
+                    assert_eq!(found, Ok(Finding::Ingress { routers }), "{}", scheme.card().id);
+                }
+                Names::Classes => match found {
+                    Ok(Finding::Classes { packets }) => {
+                        let packets: Vec<u64> = packets.into_values().collect();
+                        assert_eq!(packets, [2_000], "{}", scheme.card().id);
+                    }
+                    other => panic!("{}: {other:?}", scheme.card().id),
+                },
+            }
         }
     }
 }
@@ -303,17 +328,22 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{fms, pint};
+    use traceback::schemes::{ams1, ams2, dpm, fragments, hdpm, pi, pint};
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
             assert_eq!(M::unpack(bits).pack(), bits);
             // Bits above the field are somebody else's.
-            assert_eq!(M::unpack(bits | 0xffff << M::BITS).pack(), bits);
+            assert_eq!(M::unpack(bits | u32::MAX << M::BITS).pack(), bits);
         }
     }
-    whole::<fms::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams1::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<ams2::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<dpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
+    whole::<pi::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<hdpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
 }
 
 #[test]

@@ -21,9 +21,9 @@ use crate::latency::{Nanoseconds, Watch};
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
-use traceback::router::{self, ETHERNET, Router, Verdict, ethertype};
+use traceback::router::{self, ETHERNET, Far, Router, Verdict, ethertype};
 use traceback::vantage::{Harms, Vantage};
-use traceback::{Nanos, Place, RouterId};
+use traceback::{Nanos, Place};
 
 /// A router at work.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Forwarder {
 struct Rest {
     router: Router,
     place: Place,
-    neighbours: Vec<Option<RouterId>>,
+    far: Vec<Far>,
     tables: Tables,
     waiting: Waiting,
     watch: Watch,
@@ -48,12 +48,12 @@ struct Rest {
 }
 
 impl Forwarder {
-    /// A router with these ports, whose neighbours stand in the same order; it forwards nothing until
+    /// A router with these ports, whose other ends stand in the same order; it forwards nothing until
     /// it has [`Tables`].
     pub fn new(
         place: Place,
         ports: Vec<Port>,
-        neighbours: Vec<Option<RouterId>>,
+        far: Vec<Far>,
         vantage: Box<dyn Vantage>,
         sample_1_in: u32,
     ) -> Self {
@@ -62,7 +62,7 @@ impl Forwarder {
         let rest = Rest {
             router,
             place,
-            neighbours,
+            far,
             tables: Tables::default(),
             waiting: Waiting::default(),
             watch: Watch::new(sample_1_in),
@@ -153,8 +153,10 @@ impl Rest {
     }
 
     fn rebuild(&mut self, tables: Tables) {
-        let ports = tables.links.iter().zip(&self.neighbours).map(|(link, neighbour)| {
-            router::Port { neighbour: *neighbour, addresses: link.addresses.clone(), mtu: link.mtu }
+        let ports = tables.links.iter().zip(&self.far).map(|(link, far)| router::Port {
+            far: *far,
+            addresses: link.addresses.clone(),
+            mtu: link.mtu,
         });
         let fib = tables.fib.clone();
         let mut router = Router::new(self.place, ports.collect(), &tables.own, fib);
@@ -244,6 +246,7 @@ pub(super) fn since(now: Harms, base: &mut Harms) -> Harms {
         marked: now.marked - base.marked,
         fragments_skipped: now.fragments_skipped - base.fragments_skipped,
         df_set: now.df_set - base.df_set,
+        ttl_changed: now.ttl_changed - base.ttl_changed,
         no_slot: now.no_slot - base.no_slot,
         no_room: now.no_room - base.no_room,
         merged: now.merged - base.merged,

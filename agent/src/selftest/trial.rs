@@ -93,12 +93,13 @@ fn proof(counted: u64, marked: u64) -> anyhow::Result<String> {
 }
 
 fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
-    let port = |name: &str| Port { ifname: name.into(), neighbour: None };
+    let port = |name: &str| Port { ifname: name.into(), neighbour: None, border: false };
     Ok(Vantage {
         role: Role::Router,
         router: RouterId::from(Ipv4Addr::new(198, 19, 0, 1)),
         index: 0,
         degree: 2,
+        asn: 0,
         netns: Some(path(&spaces.router)),
         cert: PathBuf::new(),
         key_file: PathBuf::new(),
@@ -124,7 +125,7 @@ fn marking() -> anyhow::Result<&'static dyn schemes::Entry> {
 
 /// The library's own router at the same place.
 fn library(config: &Vantage) -> anyhow::Result<Router> {
-    let port = router::Port { neighbour: None, addresses: vec![], mtu: 1500 };
+    let port = router::Port { far: Default::default(), addresses: vec![], mtu: 1500 };
     let mut fib = Fib::default();
     let net = IpAddr::V4(Ipv4Addr::new(198, 18, 2, 0));
     fib.insert(net, 24, NextHop { port: 1, via: None });
@@ -278,7 +279,8 @@ fn pcap() -> anyhow::Result<String> {
         capture.extend([[0; 4], [0; 4], len, len].concat());
         capture.extend(frame);
     }
-    let place = traceback::Place { id: RouterId::from(Ipv4Addr::LOCALHOST), index: 0, degree: 0 };
+    let place =
+        traceback::Place { id: RouterId::from(Ipv4Addr::LOCALHOST), index: 0, degree: 0, asn: 0 };
     let scheme = marking()?.build(&serde_json::json!({}))?;
     let setting = Setting { place, key: KEY, draws: Draws::Keyed, filter: None };
     let mut output = vec![];

@@ -78,7 +78,7 @@ fn a_strangers_xdp_program_stays() {
 
 fn load(hook: Hook) -> Program {
     let scheme = schemes::find("none").unwrap().build(&serde_json::json!({})).unwrap();
-    let place = traceback::Place { id: RouterId(1), index: 0, degree: 0 };
+    let place = traceback::Place { id: RouterId(1), index: 0, degree: 0, asn: 0 };
     let setting = Setting::new(crate::support::KEY, [198, 19, 0, 9].into(), 0, true, 0);
     Program::load(hook, &*scheme, &place, &setting, &[1]).unwrap()
 }

@@ -63,7 +63,7 @@ pub(crate) fn spent_packets_are_answered_by_the_kernel(datapath: Datapath) {
 
 /// What the library alone makes of packets from `src` to `dst`.
 fn library(config: &Vantage) -> Router {
-    let port = router::Port { neighbour: None, addresses: vec![], mtu: 1500 };
+    let port = router::Port { far: Default::default(), addresses: vec![], mtu: 1500 };
     let mut fib = Fib::default();
     for (prefix, len) in [("198.18.2.0", 24), ("2001:2:0:2::", 64)] {
         fib.insert(prefix.parse().unwrap(), len, NextHop { port: 1, via: None });

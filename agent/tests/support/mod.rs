@@ -162,12 +162,13 @@ impl Net {
 
     /// A router over all three ports.
     pub(crate) fn config(&self, scheme: &str) -> Vantage {
-        let port = |n| Port { ifname: format!("p{n}"), neighbour: None };
+        let port = |n| Port { ifname: format!("p{n}"), neighbour: None, border: false };
         Vantage {
             role: Role::Router,
             router: RouterId::from(std::net::Ipv4Addr::new(198, 19, 0, 1)),
             index: 0,
             degree: 3,
+            asn: 0,
             netns: Some(self.path("rtr")),
             cert: PathBuf::new(),
             key_file: PathBuf::new(),

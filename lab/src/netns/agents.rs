@@ -18,6 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use traceback::map::Map;
 use traceback::report::Role;
+use traceback::router::Far;
 
 /// The collector's port in the control namespace.
 const PORT: u16 = 7400;
@@ -200,25 +201,28 @@ fn vantage(
 ) -> Result<Vantage> {
     let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
     let place = map.place(router.id).context("the map does not hold a router of the plan")?;
-    let (space, neighbours, filter) = match seat.role {
+    let (space, far, filter) = match seat.role {
         Role::Router => {
             let ports = plan.router_ports(seat.router);
-            let neighbours: Vec<_> = ports.iter().map(|p| p.neighbour).collect();
-            (layout.router(seat.router), neighbours, None)
+            let far: Vec<_> = ports.iter().map(|p| p.far).collect();
+            (layout.router(seat.router), far, None)
         }
         Role::Observer => {
-            (layout.host(plan.case.victim), vec![Some(router.id)], Some(plan.case.filter))
+            let far = Far { neighbour: Some(router.id), border: false };
+            (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
         }
     };
-    let node = |(port, neighbour): (&super::layout::Port, _)| config::Port {
+    let node = |(port, far): (&super::layout::Port, Far)| config::Port {
         ifname: port.name.clone(),
-        neighbour,
+        neighbour: far.neighbour,
+        border: far.border,
     };
     Ok(Vantage {
         role: seat.role,
         router: router.id,
         index: place.index,
         degree: place.degree,
+        asn: place.asn,
         netns: Some(space.path()),
         cert: seat.tls.cert.clone(),
         key_file: seat.tls.key.clone(),
@@ -233,7 +237,7 @@ fn vantage(
         sample_1_in: SAMPLED_1_IN,
         datapath: layout.datapath.agent(),
         filter,
-        ports: space.ports.iter().zip(neighbours).map(node).collect(),
+        ports: space.ports.iter().zip(far).map(node).collect(),
         hlog: None,
         zero_unix_ns,
     })

@@ -20,7 +20,8 @@ use traceback::invariant::{Invariant, Key, mix};
 use traceback::law::{self, Coupon, Hops, filter};
 use traceback::packet::Packet;
 use traceback::scheme::{Field, Hop, Place};
-use traceback::schemes::fms::{FAR, FRAGMENTS, Fms, Mark, Params};
+use traceback::schemes::fms::{Fms, Params};
+use traceback::schemes::fragments::{FAR, FRAGMENTS, Mark};
 use traceback::stats::Statistic;
 use traceback::vantage::{At, Draws, Setting, Vantage};
 use traceback::{RouterId, Scheme};
@@ -110,7 +111,7 @@ impl Path {
         // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
         let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
         ids.sort_by_key(|id| mix(id.0.into()));
-        let place = |id| Place { id, index: 0, degree: 2 };
+        let place = |id| Place { id, index: 0, degree: 2, asn: 0 };
         Self { routers: ids.into_iter().map(|id| (id, fms.local(&place(id)))).collect() }
     }
 
@@ -213,7 +214,7 @@ fn checksums(sampling: &Sampling) -> Vec<Row> {
 }
 
 fn many_headers(chance: &mut Chance) -> Vec<Checked> {
-    let place = Place { id: RouterId(chance.draw()), index: 0, degree: 2 };
+    let place = Place { id: RouterId(chance.draw()), index: 0, degree: 2, asn: 0 };
     let draws = Draws::Seeded(chance.word());
     let key = Key(chance.word(), chance.word());
     let setting = Setting { place, key, draws, filter: None };

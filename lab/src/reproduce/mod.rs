@@ -2,7 +2,7 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
-//! [`Job`]s, which share their runs; one file each: [`fms`], [`pint`], [`coding`] and [`spie`]. To
+//! [`Job`]s, which share their runs; one file for each family. To
 //! add one, write a file with a `jobs` function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
@@ -11,8 +11,10 @@
 
 pub mod chance;
 pub mod coding;
+pub mod dpm;
 pub mod fms;
 pub mod packets;
+pub mod pi;
 pub mod pint;
 pub mod print;
 pub mod row;
@@ -90,6 +92,8 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
     jobs.extend(spie::jobs());
+    jobs.extend(dpm::jobs());
+    jobs.extend(pi::jobs());
     Ok(jobs)
 }
 

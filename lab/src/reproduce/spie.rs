@@ -145,7 +145,7 @@ fn router(index: u16) -> MapRouter {
 }
 
 fn setting(map: &Map, id: RouterId, key: Key) -> Setting {
-    let place = map.place(id).unwrap_or(Place { id, index: 0, degree: 0 });
+    let place = map.place(id).unwrap_or(Place { id, index: 0, degree: 0, asn: 0 });
     Setting { place, key, draws: Draws::Keyed, filter: None }
 }
 
@@ -232,7 +232,7 @@ fn false_negatives(sampling: &Sampling) -> Row {
     let (routers, pages, each) = (sampling.runs(64, 16), 4, 4_096_u32);
     let denied = sampling.sample(name, routers, |chance| {
         let me = id(0);
-        let place = Place { id: me, index: 0, degree: 2 };
+        let place = Place { id: me, index: 0, degree: 2, asn: 0 };
         let key = Key(chance.word(), chance.word());
         let setting = Setting { place, key, draws: Draws::Keyed, filter: None };
         let mut vantage = scheme(u64::from(each) * 12, 8, each).vantage(setting);

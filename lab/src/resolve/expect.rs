@@ -2,7 +2,7 @@
 
 use crate::plan::{Flow, Plan, SchemePlan};
 use traceback::law::{Coupon, Hops};
-use traceback::schemes::fms::FRAGMENTS;
+use traceback::schemes::fragments::FRAGMENTS;
 
 /// What one scheme should need on the path of one attack.
 #[derive(Debug, Clone, PartialEq)]

@@ -124,6 +124,7 @@ impl<'a> Replay<'a> {
             id: case.gateway,
             index: 0,
             degree: 0,
+            asn: 0,
         });
         let filter = Some(case.filter);
         let setting = Setting { place, key: plan.key, draws: Draws::Keyed, filter };

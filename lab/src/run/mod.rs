@@ -4,6 +4,7 @@
 //! reconstruction; removal; opening; scores; summary. Nothing is scored before all is sealed. A run
 //! that fails or is stopped leaves out the turns that are missing, and nothing else.
 
+mod acceptance;
 pub mod case;
 pub mod convergence;
 pub mod finished;

@@ -75,6 +75,13 @@ pub fn false_match(n: u32, bits: u32, functions: u32, need: u32) -> f64 {
     tail(functions, need..functions + 1, 1.0 - miss, miss)
 }
 
+/// Share of honest packets that a filter by fingerprints of `bits` bits lets in after it learned those of
+/// `attackers` paths that share no link with theirs: `(1 - 2^-bits)^attackers`. It lets no attack packet
+/// in, so this is the acceptance gap as well.
+pub fn disjoint_acceptance(bits: u32, attackers: u32) -> f64 {
+    (f64::from(attackers) * (-(-f64::from(bits)).exp2()).ln_1p()).exp()
+}
+
 /// More hashes than this never give the smallest filter for any rate a float can hold apart from 0.
 const MOST_HASHES: u32 = 1_100;
 

@@ -3,7 +3,8 @@
 //! Nothing here is tabulated or asymptotic. [`Coupon`] is the convergence law that all marking
 //! schemes share: how many packets until the last needed mark has been seen. The functions beside
 //! it are the closed forms of single papers; [`filter`] holds those of false positives and sizes of
-//! filters. Measured counterparts of these numbers come from the lab's `reproduce`.
+//! filters, [`segments`] that of addresses put together from segments. Measured counterparts of these
+//! numbers come from the lab's `reproduce`.
 //!
 //! The bounds that papers print are here as well ([`savage_bound`]), to be shown beside the exact
 //! values: on short paths they lie below the true mean, so nothing may be judged by them.
@@ -12,6 +13,7 @@ mod contour;
 mod coupon;
 pub mod filter;
 mod quadrature;
+pub mod segments;
 
 pub use coupon::{BadLaw, Coupon, Hops};
 

@@ -2,13 +2,32 @@
 //!
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
-//! file and one line in [`SCHEMES`].
+//! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
+//! [`fragments`] of names, and the [`walk`] over a map.
 
+pub mod ams1;
+pub mod ams2;
+pub mod dpm;
+pub mod dppm;
 pub mod fms;
+pub mod fragments;
+pub mod hdpm;
 pub mod none;
+pub mod npc;
+pub mod pi;
 pub mod pint;
 pub mod recorder;
+#[cfg(test)]
+mod rig;
+pub mod rppm;
+pub mod segments;
 pub mod spie;
+pub mod stackpi;
+pub mod tabu;
+pub mod tpm;
+#[cfg(test)]
+mod trial;
+pub mod walk;
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
@@ -25,8 +44,19 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<ams1::Ams1>::NEW,
+    &Of::<ams2::Ams2>::NEW,
+    &Of::<dppm::Dppm>::NEW,
+    &Of::<tpm::Tpm>::NEW,
+    &Of::<tabu::Tabu>::NEW,
+    &Of::<npc::Npc>::NEW,
+    &Of::<rppm::Rppm>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<pint::Pint>::NEW,
+    &Of::<dpm::Dpm>::NEW,
+    &Of::<hdpm::Hdpm>::NEW,
+    &Of::<pi::Pi>::NEW,
+    &Of::<stackpi::StackPi>::NEW,
 ];
 
 /// The registry's entry under an id.
@@ -166,8 +196,7 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
         let local = self.scheme.local(place);
-        let Marked { mark, record } = self.scheme.mark(&local, hop, inv, S::Mark::unpack(before));
-        Marked { mark: mark.pack(), record }
+        self.scheme.mark(&local, hop, inv, S::Mark::unpack(before)).map(Field::pack)
     }
 
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {

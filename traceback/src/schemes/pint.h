@@ -17,23 +17,27 @@ struct scheme {
 	__u64 p;   /* draws below this take part in layer 1 */
 };
 
-static __always_inline __u32 one_digest(const volatile struct scheme *scheme,
-					const struct hop *hop, __u64 base, __u32 old)
+/* One instance takes the upper or the lower half of what is hashed for both. */
+static __always_inline __u32 one_digest(const volatile struct scheme *scheme, __u64 number,
+					__u32 layer, __u32 act, __u32 own, __u32 old)
 {
-	__u32 number = hop_number(hop), act = mix2(base, number) >> 32, own;
-	int layer0 = base >> 32 < scheme->tau;
+	int layer0 = layer < scheme->tau;
 
-	if (layer0 ? (__u64)act * number >> 32 : act >= scheme->p)
+	if (layer0 ? act * number >> 32 : act >= scheme->p)
 		return old;
-	own = mix2(base, 1ULL << 32 | hop->me) & 0xff;
-	return layer0 ? own : old ^ own;
+	return (layer0 ? own : old ^ own) & 0xff;
 }
 
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,
 				  __u64 digest, __u32 before)
 {
-	if (hop_number(hop) == 1)
+	__u64 base = mix2(digest, 0x50494e54), number = hop_number(hop);
+	__u64 act = mix2(base, number), own = mix2(base, 1ULL << 32 | hop->me);
+	__u32 first, second;
+
+	if (number == 1)
 		before = 0;
-	return one_digest(scheme, hop, mix2(digest, 0x50494e54), before >> 8 & 0xff) << 8 |
-	       one_digest(scheme, hop, mix2(digest, 0x50494e55), before & 0xff);
+	first = one_digest(scheme, number, base >> 32, act >> 32, own, before >> 8);
+	second = one_digest(scheme, number, base, act, own >> 8, before & 0xff);
+	return first << 8 | second;
 }

@@ -20,7 +20,7 @@
 //! and XORs raw names; ours allows every router of the map and hashes in both layers (schemes.md,
 //! trap 6). Hop numbers come from the TTL, which a sender can forge.
 //!
-//! Cost: four hashes of two words for each packet. The decoder is in `pint/decode.rs`.
+//! Cost: two or three hashes of two words for each packet. The decoder is in `pint/decode.rs`.
 
 mod decode;
 
@@ -165,17 +165,38 @@ enum Act {
     Pass,
 }
 
+/// What one instance draws from one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Base {
+    word: u64,
+    instance: u8,
+}
+
+impl Base {
+    /// One hash serves all instances, each of which takes its own bits of it.
+    fn of(digest: u64, instance: u8) -> Self {
+        Self { word: mix2(digest, 0x5049_4e54), instance }
+    }
+
+    /// Its 32 bits of a word: the upper ones for instance 0.
+    fn half(self, word: u64) -> u64 {
+        word >> (32 * (1 - self.instance)) & 0xffff_ffff
+    }
+
+    /// Its digest of a router's name.
+    fn hash(self, router: RouterId) -> u8 {
+        let word = mix2(self.word, 1 << 32 | u64::from(router.0));
+        (word >> (8 * self.instance) & 0xff) as u8
+    }
+}
+
 impl Pint {
-    fn base(digest: u64, instance: usize) -> u64 {
-        mix2(digest, 0x5049_4e54 + instance as u64)
+    fn layer0(&self, base: Base) -> bool {
+        base.half(base.word) < self.tau
     }
 
-    fn layer0(&self, base: u64) -> bool {
-        base >> 32 < self.tau
-    }
-
-    fn act(&self, base: u64, number: u8) -> Act {
-        let draw = mix2(base, number.into()) >> 32;
+    fn act(&self, base: Base, number: u8) -> Act {
+        let draw = base.half(mix2(base.word, number.into()));
         if self.layer0(base) {
             // 1/i: reservoir sampling leaves each hop with the same chance.
             if draw * u64::from(number) < 1 << 32 { Act::Overwrite } else { Act::Pass }
@@ -184,10 +205,6 @@ impl Pint {
         } else {
             Act::Pass
         }
-    }
-
-    fn hash(base: u64, router: RouterId) -> u8 {
-        (mix2(base, 1 << 32 | u64::from(router.0)) & 0xff) as u8
     }
 }
 
@@ -231,11 +248,11 @@ impl Scheme for Pint {
         if number == 1 {
             mark = Mark([0; INSTANCES]);
         }
-        for (instance, digest) in mark.0.iter_mut().enumerate() {
-            let base = Self::base(inv.digest, instance);
+        for (instance, digest) in (0..).zip(&mut mark.0) {
+            let base = Base::of(inv.digest, instance);
             match self.act(base, number) {
-                Act::Overwrite => *digest = Self::hash(base, *me),
-                Act::Xor => *digest ^= Self::hash(base, *me),
+                Act::Overwrite => *digest = base.hash(*me),
+                Act::Xor => *digest ^= base.hash(*me),
                 Act::Pass => {}
             }
         }

@@ -130,7 +130,7 @@ impl Scheme for Recorder {
     }
 
     fn mark(&self, index: &u16, _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
-        Marked { mark: (), record: Some(*index) }
+        Marked { record: Some(*index), ..().into() }
     }
 
     fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Paths) {

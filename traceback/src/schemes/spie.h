@@ -16,20 +16,20 @@ struct scheme {
 
 /* Double hashing: Kirsch and Mitzenmacher, ESA 2006. */
 struct walk {
-	__u64 at, step;
+	__u32 at, step;
 };
 
 static __always_inline struct walk start(__u64 salt, __u64 digest)
 {
-	__u64 first = mix2(digest, salt);
+	__u64 both = mix2(digest, salt);
 
-	return (struct walk){ first, mix(first) | 1 };
+	return (struct walk){ both >> 32, both | 1 };
 }
 
 /* The next cell of the walk: a bit of the page, uniform over 0..bits without a division. */
 static __always_inline __u32 cell(const volatile struct scheme *scheme, struct walk *walk)
 {
-	__u32 bit = (walk->at >> 32) * scheme->bits >> 32;
+	__u32 bit = walk->at * scheme->bits >> 32;
 
 	walk->at += walk->step;
 	return bit;

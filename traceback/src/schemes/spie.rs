@@ -19,7 +19,7 @@
 
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step, Window};
 use crate::graph::{AttackGraph, Edge, Finding};
-use crate::invariant::{Invariant, mix, mix2};
+use crate::invariant::{Invariant, mix2};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{
     BadParams, Card, Hop, Keeper, LogPage, LogShape, Marked, Names, Nanos, Place, RouterId, Scheme,
@@ -99,11 +99,11 @@ impl Page {
 
 /// Bits of a page that a digest sets, by double hashing: Kirsch and Mitzenmacher, ESA 2006.
 fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u64> {
-    let first = mix2(digest, salt);
-    let step = mix(first) | 1;
+    let both = mix2(digest, salt);
+    let (first, step) = (both >> 32, both | 1);
     let walk = (0..u64::from(hashes)).map(move |i| first.wrapping_add(step.wrapping_mul(i)));
-    // Uniform over 0..bits without a division; half of the hash suffices for 2^32 bits.
-    walk.map(move |hash| ((hash >> 32) * bits) >> 32)
+    // Uniform over 0..bits without a division; 32 bits of hash suffice for as many cells.
+    walk.map(move |hash| ((hash & 0xffff_ffff) * bits) >> 32)
 }
 
 /// The pages of one router, oldest first.
@@ -324,6 +324,7 @@ fn walk(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invariant::mix;
 
     #[test]
     fn pages_never_forget_what_they_keep() {

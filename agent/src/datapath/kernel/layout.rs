@@ -4,15 +4,17 @@
 
 use aya::Pod;
 use std::net::Ipv4Addr;
-use traceback::invariant::Key;
+use traceback::invariant::{Key, Schedule};
 use traceback::vantage::Harms;
 
 /// What is fixed before a program is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Setting {
-    /// The run's key.
-    pub key: [u64; 2],
+    /// The run's key, as packets are hashed.
+    pub keys: [u64; 9],
+    /// Its word for draws.
+    pub draws: u64,
     /// The router's address as a number.
     pub me: u32,
     /// Its links to other routers.
@@ -30,8 +32,10 @@ pub struct Setting {
 impl Setting {
     /// A setting for a router.
     pub fn new(key: Key, me: Ipv4Addr, degree: u16, keyed: bool, every: u32) -> Self {
+        let Schedule { words: keys, draws } = key.schedule();
         Self {
-            key: [key.0, key.1],
+            keys,
+            draws,
             me: me.into(),
             degree: degree.into(),
             keyed: keyed.into(),
@@ -64,6 +68,8 @@ pub struct Counts {
     pub fragments_skipped: u64,
     /// Packets that got "don't fragment".
     pub df_set: u64,
+    /// Packets whose TTL a mark changed.
+    pub ttl_changed: u64,
     /// Packets without the scheme's slot.
     pub no_slot: u64,
     /// Packets whose reserved room was full or missing.
@@ -95,8 +101,9 @@ impl Counts {
 
     /// What marking did.
     pub fn harms(&self) -> Harms {
-        let Self { marked, fragments_skipped, df_set, no_slot, no_room, merged, .. } = *self;
-        Harms { marked, fragments_skipped, df_set, no_slot, no_room, merged }
+        let Self { marked, fragments_skipped, df_set, .. } = *self;
+        let Self { ttl_changed, no_slot, no_room, merged, .. } = *self;
+        Harms { marked, fragments_skipped, df_set, ttl_changed, no_slot, no_room, merged }
     }
 
     fn each(&mut self, other: &Self, change: fn(u64, u64) -> u64) {
@@ -124,8 +131,12 @@ pub struct PortEntry {
     pub known: u8,
     /// Its Ethernet address.
     pub mac: [u8; 6],
+    /// Rank of that router among the neighbours.
+    pub link: u16,
+    /// 1 where it belongs to another autonomous system.
+    pub border: u8,
     /// Nothing.
-    pub pad: [u8; 2],
+    pub pad: [u8; 3],
 }
 
 /// Pages that a log has; a power of two. `PAGES` of `log.h`.
@@ -146,5 +157,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 40 && size_of::<Counts>() == 15 * 8);
-const _: () = assert!(size_of::<PortEntry>() == 16);
+const _: () = assert!(size_of::<Setting>() == 104 && size_of::<Counts>() == 16 * 8);
+const _: () = assert!(size_of::<PortEntry>() == 20);

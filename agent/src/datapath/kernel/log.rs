@@ -30,7 +30,7 @@ const USED: u64 = 1;
 /// Words of a page's head: `struct page`.
 const HEAD: usize = 5;
 const SALT: usize = 0;
-const INSERTED: usize = 1;
+const TOLD: usize = 1;
 const LIMIT: usize = 2;
 const OPENED: usize = 3;
 const STATE: usize = 4;
@@ -76,8 +76,8 @@ pub struct Log {
     open: Words,
     cells: Words,
     shape: LogShape,
-    /// Words of one page in one copy.
-    words: usize,
+    /// Words of one page in one copy: cells, and behind them the number of packets.
+    stride: usize,
     /// Copies of all pages; a packet's cells are in one of them.
     copies: usize,
     /// Pages taken into use so far: no two get the same salt.
@@ -92,7 +92,7 @@ impl Log {
     /// needs atomic operations.
     pub fn copies(shape: &LogShape) -> usize {
         let processors = aya::util::nr_cpus().unwrap_or(1);
-        let words = shape.bits.div_ceil(64).saturating_mul((PAGES * processors) as u64);
+        let words = stride(shape).saturating_mul((PAGES * processors) as u64);
         if words <= MOST_OWN_WORDS { processors } else { 1 }
     }
 
@@ -101,7 +101,7 @@ impl Log {
     /// # Errors
     /// When pages are too large for a kernel map.
     pub fn entries(shape: &LogShape) -> anyhow::Result<u32> {
-        let words = shape.bits.div_ceil(64) * PAGES as u64;
+        let words = stride(shape).saturating_mul(PAGES as u64);
         if words > MOST_WORDS {
             bail!(
                 "pages of {} bits are too large for a log in the kernel ({PAGES} pages take 1 GiB at \
@@ -123,15 +123,15 @@ impl Log {
         seed: u64,
         now: Nanos,
     ) -> anyhow::Result<Self> {
-        let words = usize::try_from(shape.bits.div_ceil(64))?;
+        let stride = usize::try_from(stride(&shape))?;
         let copies = Self::copies(&shape);
         let [heads, open, cells] = maps;
         let mut log = Self {
             heads: Words::of(heads, HEAD * PAGES)?,
             open: Words::of(open, 1)?,
-            cells: Words::of(cells, words * PAGES * copies)?,
+            cells: Words::of(cells, stride * PAGES * copies)?,
             shape,
-            words,
+            stride,
             copies,
             serial: 0,
             seed,
@@ -147,10 +147,15 @@ impl Log {
         &self.heads.all()[page * HEAD..][..HEAD]
     }
 
-    /// The cells of a page, copy by copy.
-    fn cells(&self, page: usize) -> impl Iterator<Item = &[AtomicU64]> {
-        let first = (0..self.copies).map(move |copy| (copy * PAGES + page) * self.words);
-        first.map(|at| &self.cells.all()[at..][..self.words])
+    /// The cells of a page and the number of its packets, copy by copy.
+    fn copies_of(&self, page: usize) -> impl Iterator<Item = &[AtomicU64]> {
+        let first = (0..self.copies).map(move |copy| (copy * PAGES + page) * self.stride);
+        first.map(|at| &self.cells.all()[at..][..self.stride])
+    }
+
+    /// Packets in a page.
+    fn inserted(&self, page: usize) -> u64 {
+        self.copies_of(page).filter_map(|copy| copy.last()).map(|n| n.load(Ordering::Acquire)).sum()
     }
 
     fn get(&self, page: usize, field: usize) -> u64 {
@@ -165,10 +170,10 @@ impl Log {
     fn free(&mut self, page: usize) {
         self.serial += 1;
         let salt = mix2(self.seed, self.serial);
-        self.cells(page).flatten().for_each(|word| word.store(0, Ordering::Relaxed));
+        self.copies_of(page).flatten().for_each(|word| word.store(0, Ordering::Relaxed));
         let head = self.head(page);
         for (field, value) in
-            [(SALT, salt), (INSERTED, 0), (LIMIT, self.shape.packets), (OPENED, 0)]
+            [(SALT, salt), (TOLD, 0), (LIMIT, self.shape.packets), (OPENED, 0)]
         {
             head[field].store(value, Ordering::Relaxed);
         }
@@ -204,14 +209,14 @@ impl Log {
     pub fn peek(&self, take: &mut dyn FnMut(LogPage<'_>)) {
         let page = self.open_page();
         wait_for_programs();
-        if self.get(page, STATE) == USED && self.get(page, INSERTED) > 0 {
+        if self.get(page, STATE) == USED && self.inserted(page) > 0 {
             self.hand_over(page, monotonic(), take);
         }
     }
 
     fn hand_over(&self, page: usize, closed: u64, take: &mut dyn FnMut(LogPage<'_>)) {
-        let mut words = vec![0; self.words];
-        for copy in self.cells(page) {
+        let mut words = vec![0; self.stride - 1];
+        for copy in self.copies_of(page) {
             for (word, part) in words.iter_mut().zip(copy) {
                 *word |= part.load(Ordering::Relaxed);
             }
@@ -224,7 +229,7 @@ impl Log {
         take(LogPage {
             window: (at(opened.saturating_sub(TICK)), at(closed.max(opened) + TICK)),
             salt: self.get(page, SALT),
-            inserted: self.get(page, INSERTED),
+            inserted: self.inserted(page),
             words: &words,
         });
     }
@@ -234,7 +239,7 @@ impl Log {
         let (opened, now) = (self.get(page, OPENED), monotonic());
         let next = (page + 1) % PAGES;
         let over = opened > 0 && now.saturating_sub(opened) >= self.shape.epoch_ms * 1_000_000;
-        if !over || self.get(page, INSERTED) == 0 || self.get(next, STATE) != FREE {
+        if !over || self.inserted(page) == 0 || self.get(next, STATE) != FREE {
             return;
         }
         let (from, to) = (page as u64, next as u64);
@@ -249,6 +254,11 @@ impl Log {
     pub fn footprint(&self) -> usize {
         self.cells.len * 8
     }
+}
+
+/// Words of one page in one copy.
+fn stride(shape: &LogShape) -> u64 {
+    shape.bits.div_ceil(64).saturating_add(1)
 }
 
 fn monotonic() -> u64 {

@@ -5,7 +5,7 @@ use super::log::Log;
 use super::meter::Meter;
 use super::program::{Hook, Program};
 use super::times;
-use crate::config::{Datapath, DrawKind, Vantage as Config};
+use crate::config::{self, Datapath, DrawKind, Vantage as Config};
 use crate::datapath::desk::{Counter, Share};
 use crate::datapath::serve::{Clock, Work};
 use crate::datapath::socket::interface_index;
@@ -22,6 +22,7 @@ use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
 use traceback::report::Counters;
+use traceback::router::ranks;
 use traceback::schemes;
 use traceback::vantage::Vantage;
 
@@ -141,14 +142,18 @@ impl KernelRouter {
 
 /// The router's interfaces, in the calling thread's namespace.
 fn ports(config: &Config) -> Vec<PortEntry> {
-    let ports = config.ports.iter().zip(0..).map(|(port, index)| PortEntry {
-        from: port.neighbour.map_or(0, |r| r.0),
-        index,
-        edge: u8::from(port.neighbour.is_none()),
-        known: 1,
-        mac: ethtool::address(&port.ifname).unwrap_or_default(),
-        ..PortEntry::default()
-    });
+    let far: Vec<_> = config.ports.iter().map(config::Port::far).collect();
+    let ports =
+        config.ports.iter().zip(ranks(&far)).zip(0..).map(|((port, link), index)| PortEntry {
+            from: port.neighbour.map_or(0, |r| r.0),
+            index,
+            edge: u8::from(port.neighbour.is_none()),
+            known: 1,
+            link,
+            border: port.border.into(),
+            mac: ethtool::address(&port.ifname).unwrap_or_default(),
+            ..PortEntry::default()
+        });
     ports.collect()
 }
 

@@ -1,6 +1,6 @@
 //! PINT's decoder: packets are grouped by path, and each group strikes out candidates for its hops.
 
-use super::{Act, Mark, Pint, Seen};
+use super::{Act, Base, Mark, Pint, Seen};
 use crate::case::{Gap, Step};
 use crate::graph::{AttackGraph, Finding};
 use crate::scheme::{Field, RouterId};
@@ -89,7 +89,7 @@ pub struct Decoder {
     /// Candidates left for each hop, the router nearest the sender first.
     candidates: Vec<Vec<RouterId>>,
     /// Packets of layer 1 that still mix unknown hops: base, digest, hops.
-    pending: Vec<(u64, u8, u64)>,
+    pending: Vec<(Base, u8, u64)>,
     contradicted: bool,
 }
 
@@ -102,8 +102,8 @@ impl Decoder {
 
     /// Takes one packet's evidence.
     pub fn add(&mut self, digest: u64, mark: Mark) {
-        for (instance, mark) in mark.0.into_iter().enumerate() {
-            let base = Pint::base(digest, instance);
+        for (instance, mark) in (0..).zip(mark.0) {
+            let base = Base::of(digest, instance);
             if self.pint.layer0(base) {
                 // The last hop that overwrote is the one that is read; hop 1 always did.
                 if let Some(hop) = self.acting(base, Act::Overwrite).last() {
@@ -129,16 +129,16 @@ impl Decoder {
     }
 
     /// Hops that act so on this packet, by position.
-    fn acting(&self, base: u64, act: Act) -> impl Iterator<Item = usize> + '_ {
+    fn acting(&self, base: Base, act: Act) -> impl Iterator<Item = usize> + '_ {
         let number = |hop: usize| u8::try_from(hop + 1).unwrap_or(u8::MAX);
         (0..self.candidates.len()).filter(move |hop| self.pint.act(base, number(*hop)) == act)
     }
 
     /// Keeps the candidates for a hop that hash to what was read; says whether that settled it.
-    fn strike(&mut self, hop: usize, base: u64, mark: u8) -> bool {
+    fn strike(&mut self, hop: usize, base: Base, mark: u8) -> bool {
         let candidates = &mut self.candidates[hop];
         let before = candidates.len();
-        candidates.retain(|id| Pint::hash(base, *id) == mark);
+        candidates.retain(|id| base.hash(*id) == mark);
         self.contradicted |= candidates.is_empty();
         before != 1 && candidates.len() == 1
     }
@@ -152,7 +152,7 @@ impl Decoder {
                 let (mut mark, mut left) = (mark, 0_u64);
                 for hop in (0..self.candidates.len()).filter(|hop| hops >> hop & 1 == 1) {
                     match self.candidates[hop][..] {
-                        [known] => mark ^= Pint::hash(base, known),
+                        [known] => mark ^= base.hash(known),
                         _ => left |= 1 << hop,
                     }
                 }

@@ -1,0 +1,79 @@
+//! Complete sets of marks for the tests of schemes whose marks are links: what is seen when every router
+//! of every path has been heard in full.
+
+use crate::case::{Budget, Case, Evidence, Filter, Window};
+use crate::counts::Counts;
+use crate::invariant::{Invariant, Key, mix};
+use crate::map::{Map, MapRouter};
+use crate::scheme::{Field, Hop, Place, RouterId, Scheme};
+
+/// The router at the victim.
+pub(super) const GATEWAY: RouterId = RouterId(0xc613_0001);
+
+/// A random-looking router.
+pub(super) fn router(n: u32) -> RouterId {
+    RouterId(u32::try_from(mix(n.into()) >> 32).unwrap() | 1 << 31)
+}
+
+/// Disjoint paths of so many hops, which share the gateway alone.
+pub(super) fn paths(count: u32, hops: u32) -> Vec<Vec<RouterId>> {
+    let path = |i: u32| (1..hops).map(|h| router(i * 64 + h)).chain([GATEWAY]).collect();
+    (0..count).map(path).collect()
+}
+
+/// A map of these paths' links.
+pub(super) fn map(paths: &[Vec<RouterId>]) -> Map {
+    let mut ids: Vec<RouterId> = paths.iter().flatten().copied().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let at = |id: &RouterId| ids.binary_search(id).unwrap().try_into().unwrap();
+    let links = paths.iter().flat_map(|p| p.windows(2)).map(|w| (at(&w[0]), at(&w[1]))).collect();
+    let name = |id: &RouterId| MapRouter {
+        id: *id,
+        name: id.to_string(),
+        asn: 64_512,
+        nation: "XA".into(),
+        aliases: vec![],
+    };
+    Map::new(ids.iter().map(name).collect(), links).unwrap()
+}
+
+/// A case about packets that came by these paths.
+pub(super) fn case(map: Map) -> Case {
+    let victim = "198.18.0.1".parse().unwrap();
+    let filter = Filter { victim, protocol: None, source_port: None, port: None };
+    let (window, samples, key, budget) = (Window::ALWAYS, vec![], Key(1, 2), Budget::default());
+    Case { gateway: GATEWAY, filter, window, samples, key, map, budget }
+}
+
+/// What the victim has when every router has marked once with each of `draws`, and nobody after it
+/// did: the others draw `u32::MAX`.
+pub(super) fn complete<S: Scheme<Ledger = Counts>>(
+    scheme: &S,
+    paths: &[Vec<RouterId>],
+    draws: std::ops::Range<u32>,
+) -> Evidence<Counts> {
+    let inv = Invariant { digest: 0, flow: 0 };
+    let mut ledger = Counts::default();
+    for path in paths {
+        let mut locals = vec![];
+        for id in path {
+            locals.push(scheme.local(&Place { id: *id, index: 0, degree: 2, asn: 0 }));
+        }
+        for (writer, draw) in (0..path.len()).flat_map(|w| draws.clone().map(move |d| (w, d))) {
+            let mut mark = S::Mark::unpack(0x1f00);
+            let mut ttl = 64;
+            for (i, local) in locals.iter().enumerate() {
+                let draw = if i == writer { draw } else { u32::MAX };
+                let hop = Hop { me: path[i], draw, ttl, ..Hop::default() };
+                mark = scheme.mark(local, &hop, &inv, mark).mark;
+                ttl -= 1;
+            }
+            let hop = Hop { ttl, ..Hop::default() };
+            scheme.observe(&hop, &inv, mark, &[], &mut ledger);
+        }
+    }
+    let mut evidence = Evidence::default();
+    evidence.ledgers.insert(GATEWAY, ledger);
+    evidence
+}

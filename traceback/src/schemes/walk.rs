@@ -1,0 +1,195 @@
+//! From hashed links back to paths, with a map: from the gateway outwards, one distance at a time.
+//!
+//! Advanced marking I and II, and fragment marking where a map is at hand, ask the same question: do the
+//! marks at this distance hold what the link between these two routers of the map would have left there?
+//! The work is linear in the map's links around routers that were found.
+//!
+//! A link that is on no path matches by chance with a probability that the number of different marks
+//! tells exactly. Once it passes a limit, the distance says nothing ([`Gap::Saturated`]), unless there
+//! are more different marks than the map has links to make them: then they are bits that senders chose,
+//! what lies nearer stands, and the rest is counted as set aside.
+//!
+//! Source: song2001 sections 3 and 4. Departs: the paper starts at routers next to the victim; a case
+//! names the one that delivers to it.
+
+use crate::case::{Case, Gap};
+use crate::graph::{AttackGraph, Edge};
+use crate::scheme::RouterId;
+use crate::stats::whole;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Paths listed at most; a lawful tree of routers has far fewer.
+pub const MAX_PATHS: usize = 10_000;
+/// Functions of a link that a mark can hold one of, at most.
+pub const FUNCTIONS: usize = 8;
+/// Distances of this and more are not used: marks saturate there.
+const FAR: u16 = 31;
+
+/// What a link leaves in marks, one value for each function.
+pub type Values = [u16; FUNCTIONS];
+
+/// How routers are hashed into marks.
+pub trait Hashes {
+    /// What a router writes.
+    fn alone(&self, router: RouterId) -> Values;
+    /// What it XORs into the mark of the router before it.
+    fn under(&self, router: RouterId) -> Values;
+}
+
+/// Which values were seen, by distance and function.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    functions: usize,
+    bits: u32,
+    words: Vec<u64>,
+}
+
+impl Seen {
+    /// Nothing yet, of so many functions (at most [`FUNCTIONS`]) of so many bits (6 to 16).
+    pub fn new(functions: usize, bits: u32) -> Self {
+        let functions = functions.min(FUNCTIONS);
+        let words = vec![0; usize::from(FAR) * functions << (bits - 6)];
+        Self { functions, bits, words }
+    }
+
+    /// A mark was seen; what lies beyond the last distance is ignored.
+    pub fn add(&mut self, distance: u8, function: u8, value: u16) {
+        let (distance, function) = (usize::from(distance), usize::from(function));
+        if distance < usize::from(FAR) && function < self.functions {
+            let start = self.cell(distance, function).start;
+            self.words[start + usize::from(value >> 6)] |= 1 << (value & 63);
+        }
+    }
+
+    fn cell(&self, distance: usize, function: usize) -> std::ops::Range<usize> {
+        let length = 1 << (self.bits - 6);
+        let start = (distance * self.functions + function) * length;
+        start..start + length
+    }
+
+    /// Different values of each function at one distance.
+    fn distinct(&self, distance: u16) -> Vec<u64> {
+        let ones = |f| self.words[self.cell(distance.into(), f)].iter().map(|w| w.count_ones());
+        (0..self.functions).map(|f| ones(f).map(u64::from).sum()).collect()
+    }
+
+    /// How many functions of a link match at one distance.
+    fn matches(&self, distance: u16, alone: &Values, under: &Values) -> usize {
+        let seen = |f: usize| {
+            let value = alone[f] ^ under[f];
+            let start = self.cell(distance.into(), f).start;
+            self.words[start + usize::from(value >> 6)] >> (value & 63) & 1 == 1
+        };
+        (0..self.functions).filter(|f| seen(*f)).count()
+    }
+
+    /// Probability that a link on no path matches in at least `need` functions at one distance.
+    ///
+    /// Source: the law of [`crate::law::filter::false_match`], with the share of each function's values
+    /// that were in fact seen.
+    pub fn false_match(&self, distance: u16, need: usize) -> f64 {
+        let values = f64::from(1_u32 << self.bits);
+        let mut matching = vec![1.0];
+        for seen in self.distinct(distance) {
+            let q = crate::stats::real(seen) / values;
+            let fewer = matching.iter().map(|p| p * (1.0 - q)).chain([0.0]);
+            let more = [0.0].into_iter().chain(matching.iter().map(|p| p * q));
+            matching = fewer.zip(more).map(|(a, b)| a + b).collect();
+        }
+        matching.into_iter().skip(need).sum()
+    }
+}
+
+/// A reconstruction over a map.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk<'a, H> {
+    /// What is asked.
+    pub case: &'a Case,
+    /// The marks.
+    pub seen: &'a Seen,
+    /// How marks come about.
+    pub hashes: &'a H,
+    /// Functions that must match.
+    pub need: usize,
+    /// False matches per link from which a distance says nothing.
+    pub saturated: f64,
+}
+
+/// Routers found at one distance, each with those below it.
+type Found = BTreeMap<RouterId, BTreeSet<RouterId>>;
+
+impl<H: Hashes> Walk<'_, H> {
+    /// The paths; no edges at all where even the gateway's own marks are missing.
+    ///
+    /// # Errors
+    /// [`Gap::Nothing`] where the map does not know the gateway, [`Gap::Saturated`] where marks at some
+    /// distance match almost any router, [`Gap::Budget`] where the case's budget is spent.
+    pub fn paths(&self) -> Result<AttackGraph, Gap> {
+        let gateway = self.case.gateway;
+        if self.case.map.router(gateway).is_none() {
+            return Err(Gap::Nothing { what: "a map that shows the gateway".into() });
+        }
+        let mut edges = vec![];
+        let mut found = Found::new();
+        if self.seen.matches(0, &self.hashes.alone(gateway), &[0; FUNCTIONS]) >= self.need {
+            edges.push(Edge { distance: 0, from: gateway, to: None });
+            found.insert(gateway, BTreeSet::new());
+        }
+        let (mut left, mut set_aside) = (self.case.budget.candidates, 0);
+        for distance in 1..self.case.budget.hops.min(FAR) {
+            if self.seen.distinct(distance).iter().filter(|n| **n > 0).count() < self.need {
+                break;
+            }
+            let candidates = self.candidates(&found);
+            let rate = self.seen.false_match(distance, self.need);
+            if rate > self.saturated {
+                if self.seen.distinct(distance).iter().all(|n| *n <= candidates) {
+                    let false_ppm = u32::try_from(whole(rate * 1e6)).unwrap_or(u32::MAX);
+                    return Err(Gap::Saturated { distance, false_ppm, candidates });
+                }
+                set_aside = candidates;
+                break;
+            }
+            let budget = self.case.budget.candidates;
+            let spent = Gap::Budget { budget, distance, census: candidates };
+            left = left.checked_sub(candidates).ok_or(spent)?;
+            found = self.step(distance, &found, &mut edges);
+        }
+        let graph = AttackGraph::from_edges(edges.into_iter().collect(), MAX_PATHS);
+        Ok(AttackGraph { set_aside, ..graph })
+    }
+
+    /// Links of the map that lead on from routers found.
+    fn candidates(&self, found: &Found) -> u64 {
+        found.iter().map(|(to, below)| self.beyond(*to, below).count() as u64).sum()
+    }
+
+    /// Neighbours from which a packet can have come: not where it goes to next, and not the gateway,
+    /// which it passes last.
+    fn beyond<'b>(
+        &'b self,
+        router: RouterId,
+        below: &'b BTreeSet<RouterId>,
+    ) -> impl Iterator<Item = RouterId> + 'b {
+        let neighbours = self.case.map.neighbours(router);
+        neighbours.filter(|from| !below.contains(from) && *from != self.case.gateway)
+    }
+
+    fn step(&self, distance: u16, found: &Found, edges: &mut Vec<Edge>) -> Found {
+        let mut next = Found::new();
+        for (to, below) in found {
+            let under = self.hashes.under(*to);
+            for from in self.beyond(*to, below) {
+                if self.seen.matches(distance, &self.hashes.alone(from), &under) >= self.need {
+                    edges.push(Edge { distance, from, to: Some(*to) });
+                    next.entry(from).or_default().insert(*to);
+                }
+            }
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;
