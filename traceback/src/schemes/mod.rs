@@ -12,6 +12,7 @@ pub mod ams2;
 mod digits;
 pub mod dpm;
 pub mod dppm;
+pub mod edge;
 pub mod fit;
 pub mod fms;
 pub mod fragments;
@@ -19,6 +20,7 @@ pub mod hdpm;
 pub mod hit;
 pub mod huffman;
 pub mod mrt;
+pub mod node;
 pub mod none;
 pub mod npc;
 pub mod pages;
@@ -53,6 +55,8 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<node::Node>::NEW,
+    &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
