@@ -13,6 +13,7 @@ use super::row::{Gate, Measured, Row, Said};
 use ashiato_collector::trace::{Question, trace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use traceback::RouterId;
 use traceback::case::Answer;
 use traceback::graph::Finding;
 use traceback::invariant::Key;
@@ -21,7 +22,6 @@ use traceback::packet::Packet;
 use traceback::scheme::Hop;
 use traceback::schemes::{AnyScheme, find};
 use traceback::vantage::{Draws, Setting, Vantage};
-use traceback::RouterId;
 
 /// Routers of a path; far more than a mark holds.
 const HOPS: u16 = 40;
@@ -116,10 +116,8 @@ impl Net {
             let ((link, degree), edge) = (self.links[i], u8::from(i == 0));
             let me = self.path[i];
             let ttl = packet.ttl();
-            self.vantages[i].forward(
-                Hop { me, from, link, degree, edge, ttl, ..Hop::default() },
-                &mut packet,
-            );
+            self.vantages[i]
+                .forward(Hop { me, from, link, degree, edge, ttl, ..Hop::default() }, &mut packet);
         }
         bytes
     }

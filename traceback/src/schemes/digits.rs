@@ -76,7 +76,9 @@ pub(super) trait Digits {
             return Ok(Step::Ask(ask.into_iter().collect()));
         }
         if graph.edges.is_empty() {
-            return Err(Gap::Nothing { what: "a sampled packet whose mark leads to a source".into() });
+            return Err(Gap::Nothing {
+                what: "a sampled packet whose mark leads to a source".into(),
+            });
         }
         Ok(Step::Done(Finding::Paths(graph)))
     }

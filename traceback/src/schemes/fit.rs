@@ -116,7 +116,10 @@ impl Fit {
     fn seen(&self, seen: &Marks, router: RouterId, distance: u16) -> bool {
         let hash = hash(router);
         let of = |index: &u8| {
-            seen.contains(key(distance, Mark { b: 0, index: *index, fragment: fragment(hash, *index) }))
+            seen.contains(key(
+                distance,
+                Mark { b: 0, index: *index, fragment: fragment(hash, *index) },
+            ))
         };
         (0..FRAGMENTS as u8).filter(of).count() >= self.params.need as usize
     }

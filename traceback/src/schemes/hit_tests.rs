@@ -49,7 +49,8 @@ fn a_forged_name_behind_a_legacy_router_moves_the_turns_by_one() {
 
 #[test]
 fn a_packet_without_the_gateways_mark_is_a_gap() {
-    let mut bytes = vec![0x45, 0, 0, 28, 0x1f, 0, 0x40, 0, 64, 17, 0, 0, 198, 19, 0, 1, 198, 18, 0, 2];
+    let mut bytes =
+        vec![0x45, 0, 0, 28, 0x1f, 0, 0x40, 0, 64, 17, 0, 0, 198, 19, 0, 1, 198, 18, 0, 2];
     bytes.extend([0; 8]);
     let check = crate::checksum::of(&bytes[..20]);
     bytes[10..12].copy_from_slice(&check.to_be_bytes());
