@@ -330,7 +330,9 @@ proptest! {
 #[test]
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
-    use traceback::schemes::{ams1, ams2, dpm, fdpm, fit, fragments, hdpm, hit, pi, pint};
+    use traceback::schemes::{
+        algebraic, ams1, ams2, dpm, fdpm, fit, fragments, hdpm, hit, pi, pint, rnl,
+    };
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
         for bits in 0..1_u32 << M::BITS {
@@ -340,6 +342,8 @@ fn fields_fit_their_slots() {
         }
     }
     whole::<fragments::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<algebraic::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<rnl::Mark>([Slot::IdTosReserved, Slot::FlowLabel]);
     whole::<ams1::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<ams2::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<fit::Mark>([Slot::Id, Slot::FlowLabel]);

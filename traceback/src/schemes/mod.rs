@@ -6,6 +6,7 @@
 //! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
 //! and the [`walk`] over a map.
 
+pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 mod digits;
@@ -28,6 +29,7 @@ pub mod recorder;
 #[cfg(test)]
 mod rig;
 pub mod riht;
+pub mod rnl;
 pub mod rppm;
 pub mod segments;
 pub mod spie;
@@ -60,6 +62,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<tabu::Tabu>::NEW,
     &Of::<npc::Npc>::NEW,
     &Of::<rppm::Rppm>::NEW,
+    &Of::<rnl::Rnl>::NEW,
+    &Of::<algebraic::Algebraic>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,
