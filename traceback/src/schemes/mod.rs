@@ -13,6 +13,7 @@ mod digits;
 pub mod dpm;
 pub mod dppm;
 pub mod edge;
+pub mod fdpm;
 pub mod fit;
 pub mod fms;
 pub mod fragments;
@@ -76,6 +77,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fit::Fit>::NEW,
     &Of::<dpm::Dpm>::NEW,
     &Of::<hdpm::Hdpm>::NEW,
+    &Of::<fdpm::Fdpm>::NEW,
     &Of::<pi::Pi>::NEW,
     &Of::<stackpi::StackPi>::NEW,
 ];
@@ -142,6 +144,8 @@ pub trait AnyScheme: Send + Sync {
     fn twin(&self, place: &Place) -> Vec<u64>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::userspace_only`].
+    fn userspace_only(&self) -> Option<&'static str>;
     /// [`Scheme::entries`].
     fn entries(&self) -> Option<u32>;
     /// [`Scheme::log_key`], on bits.
@@ -213,6 +217,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn log(&self) -> Option<LogShape> {
         self.scheme.log()
+    }
+
+    fn userspace_only(&self) -> Option<&'static str> {
+        self.scheme.userspace_only()
     }
 
     fn entries(&self) -> Option<u32> {
