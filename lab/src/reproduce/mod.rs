@@ -2,9 +2,7 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
-//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
-//! [`Job`]s, which share their runs; one file for each family. To
-//! add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
@@ -23,6 +21,7 @@ pub mod ppm;
 pub mod print;
 pub mod row;
 pub mod spie;
+pub mod words;
 
 use crate::exit::Exit;
 use chance::Sampling;
@@ -100,6 +99,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
         jobs.extend(ppm::converging(scheme, &lengths));
     }
     jobs.extend(ppm::jobs());
+    let words = |family| lengths(request, family, words::LENGTHS, words::MOST_HOPS);
+    jobs.extend(words::algebraic_jobs(&words("algebraic-d")?));
+    jobs.extend(words::rnl_jobs(&words("rnl-d")?));
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));

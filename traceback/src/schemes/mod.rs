@@ -8,6 +8,7 @@
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
+pub mod amswide;
 pub mod dpm;
 pub mod dppm;
 pub mod fms;
@@ -48,6 +49,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
+    &Of::<amswide::AmsWide>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
