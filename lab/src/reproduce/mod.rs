@@ -3,6 +3,9 @@
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
 //! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
+//! [`Job`]s, which share their runs; one file for each family. To
+//! add one, write a file with a `jobs` function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
@@ -12,7 +15,9 @@ pub mod ams;
 pub mod chance;
 pub mod coding;
 pub mod dpm;
+pub mod fit;
 pub mod fms;
+pub mod hybrid;
 pub mod line;
 pub mod packets;
 pub mod pi;
@@ -108,6 +113,8 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
     jobs.extend(pi::jobs());
+    jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
+    jobs.extend(hybrid::jobs());
     Ok(jobs)
 }
 
