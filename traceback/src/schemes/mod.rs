@@ -9,6 +9,7 @@
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
+pub mod amswide;
 mod digits;
 pub mod dpm;
 pub mod dppm;
@@ -61,6 +62,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
+    &Of::<amswide::AmsWide>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
