@@ -9,9 +9,11 @@
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks.
 //! - Evidence: [`ledger`], [`counts`], [`marks`], [`table`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Many packets at once: [`arrivals`] draws what comes out at the end of a path.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod case;
 pub mod checksum;
 pub mod counts;

@@ -243,6 +243,16 @@ pub fn probability(key: &'static str, p: f64) -> Result<u64, BadParams> {
     }
 }
 
+/// A question to a router's draw: is it small, which it is with probability `p`, and which of 2^`bits`
+/// equally likely values are its low bits?
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chance {
+    /// Probability of a small draw: 0 is one, unless `p` is 0, and `u32::MAX` is none, unless it is 1.
+    pub p: f64,
+    /// Low bits that count, whatever the rest.
+    pub bits: u32,
+}
+
 /// The hash log that a scheme keeps at a router, as a kernel twin fills it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogShape {
@@ -321,6 +331,12 @@ pub trait Scheme: Sized + Send + Sync + 'static {
 
     /// Takes a page of such a log into the ledger, in place of what it knew of the same page.
     fn absorb(&self, _page: LogPage<'_>, _ledger: &mut Self::Ledger) {}
+
+    /// The one question that the step at this hop asks of [`Hop::draw`], or `None` where it asks more than
+    /// one or looks at the packet. What may be drawn directly ([`crate::arrivals`]) depends on it.
+    fn chance(&self, _hop: &Hop) -> Option<Chance> {
+        (!Self::CARD.draws && !Self::CARD.hashes).then_some(Chance { p: 1.0, bits: 0 })
+    }
 
     /// The router's step on one packet.
     fn mark(

@@ -27,7 +27,8 @@ use crate::graph::{AttackGraph, Finding};
 use crate::invariant::{Invariant, mix2};
 use crate::law::{Coupon, Hops};
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::schemes::walk::{Hashes, Seen, Values, Walk};
 use crate::slot::Slot;
@@ -159,6 +160,10 @@ impl Scheme for Ams2 {
 
     fn twin(&self, pair: &Pair) -> Vec<u64> {
         vec![self.draws, pair.alone, pair.under]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 3 })
     }
 
     fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {

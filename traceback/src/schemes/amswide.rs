@@ -22,7 +22,8 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::Invariant;
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::schemes::walk::{Hashes, Seen, Values, Walk};
 use crate::slot::Slot;
@@ -132,6 +133,10 @@ impl Scheme for AmsWide {
 
     fn twin(&self, pair: &Pair) -> Vec<u64> {
         vec![self.draws, pair.alone, pair.under]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 0 })
     }
 
     fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {

@@ -23,7 +23,9 @@ use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
-use crate::scheme::{BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme};
+use crate::scheme::{
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+};
 use crate::slot::Slot;
 use crate::stats::whole;
 use serde::{Deserialize, Serialize};
@@ -229,6 +231,10 @@ impl Scheme for Dpm {
 
     fn twin(&self, me: &RouterId) -> Vec<u64> {
         vec![me.0.into()]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: 1.0, bits: 1 })
     }
 
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {

@@ -21,7 +21,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme};
 use crate::schemes::fragments::{self, Check, FAR, Mark, Name, decode};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,10 @@ impl Scheme for Dppm {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, hop: &Hop) -> Option<Chance> {
+        Some(Chance { p: f64::from(hop.number()).recip(), bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

@@ -22,7 +22,8 @@ use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops};
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::slot::Slot;
 use crate::stats::whole;
@@ -122,6 +123,10 @@ impl Scheme for Edge {
 
     fn twin(&self, name: &u16) -> Vec<u64> {
         vec![self.threshold, (*name).into()]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 0 })
     }
 
     fn mark(&self, name: &u16, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {

@@ -28,7 +28,8 @@ use crate::law::{Coupon, Hops};
 use crate::ledger::Ledger;
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::slot::Slot;
 use crate::stats::whole;
@@ -171,6 +172,10 @@ impl Scheme for Fit {
 
     fn twin(&self, hash: &u64) -> Vec<u64> {
         vec![self.threshold, self.params.c.into(), *hash]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 2 })
     }
 
     fn mark(&self, hash: &u64, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {

@@ -26,7 +26,9 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Field, Hop, Marked, Place, RouterId, Scheme, probability};
+use crate::scheme::{
+    BadParams, Card, Chance, Field, Hop, Marked, Place, RouterId, Scheme, probability,
+};
 use crate::schemes::fragments::{self, Check, FAR, FRAGMENTS, Mark, Name, decode};
 use crate::schemes::walk::{Hashes, Seen, Values, Walk};
 use serde::{Deserialize, Serialize};
@@ -80,6 +82,10 @@ impl Scheme for Fms {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![self.threshold, u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

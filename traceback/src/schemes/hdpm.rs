@@ -25,7 +25,7 @@ use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::ledger::Ledger;
 use crate::marks::Marks;
-use crate::scheme::{BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, Scheme};
+use crate::scheme::{BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,10 @@ impl Scheme for Hdpm {
     fn twin(&self, address: &u32) -> Vec<u64> {
         let Layout { a, s, d, f } = self.layout;
         [*address, a, s, d, f].map(u64::from).to_vec()
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        (self.layout.f == 1).then_some(Chance { p: 1.0, bits: self.layout.s })
     }
 
     fn mark(&self, address: &u32, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {

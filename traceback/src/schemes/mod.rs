@@ -43,6 +43,7 @@ pub mod tpm;
 mod trial;
 pub mod walk;
 
+use crate::arrivals::{Arrivals, Arrived};
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
 use crate::ledger::{BadBytes, Ledger};
@@ -156,6 +157,8 @@ pub trait AnyScheme: Send + Sync {
     fn cells(&self, salt: u64, key: u64) -> Vec<u64>;
     /// [`Scheme::mark`] at one place, on bits: what kernel twins are compared with.
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32>;
+    /// What arrives of packets sent like this over a route: [`Arrivals::of`].
+    fn arrivals(&self, route: &[(Place, Hop)], sent: Arrived) -> Option<Arrivals>;
     /// Merges two encoded ledgers.
     ///
     /// # Errors
@@ -240,6 +243,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
         let local = self.scheme.local(place);
         self.scheme.mark(&local, hop, inv, S::Mark::unpack(before)).map(Field::pack)
+    }
+
+    fn arrivals(&self, route: &[(Place, Hop)], sent: Arrived) -> Option<Arrivals> {
+        Arrivals::of(&*self.scheme, route, sent)
     }
 
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {

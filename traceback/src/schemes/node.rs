@@ -22,7 +22,8 @@ use crate::invariant::Invariant;
 use crate::law::survives;
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::slot::Slot;
 use crate::stats::whole;
@@ -104,6 +105,10 @@ impl Scheme for Node {
 
     fn twin(&self, _: &RouterId) -> Vec<u64> {
         vec![self.threshold]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 0 })
     }
 
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

@@ -24,7 +24,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme, probability};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme, probability};
 use crate::schemes::fragments::{self, Check, FAR, Mark, Name, decode};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,14 @@ impl Scheme for Npc {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![self.share, u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, hop: &Hop) -> Option<Chance> {
+        let passed = u64::from(hop.number()) - 1;
+        let unmarked = (1_u64 << 32).saturating_sub(passed * self.share);
+        // None are left on paths that are too long, and nothing is marked there.
+        let p = if unmarked == 0 { 0.0 } else { self.share as f64 / unmarked as f64 };
+        (p <= 1.0).then_some(Chance { p, bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

@@ -27,7 +27,8 @@ use crate::invariant::{Invariant, mix2};
 use crate::law::harmonic;
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    probability,
 };
 use crate::schemes::walk::MAX_PATHS;
 use crate::slot::Slot;
@@ -126,6 +127,10 @@ impl Scheme for Rnl {
 
     fn twin(&self, (cord, me): &(u16, RouterId)) -> Vec<u64> {
         vec![self.threshold, (*cord).into(), me.0.into()]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 2 })
     }
 
     fn mark(

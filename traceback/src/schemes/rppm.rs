@@ -31,7 +31,7 @@ use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops, survives};
-use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme, probability};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme, probability};
 use crate::schemes::fragments::{self, CELLS, Check, FAR, Mark, Name, decode};
 use crate::stats::real;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,10 @@ impl Scheme for Rppm {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![self.threshold, u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.params.p, bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

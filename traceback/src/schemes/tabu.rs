@@ -23,7 +23,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme, probability};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme, probability};
 use crate::schemes::fragments::{self, Check, FAR, Mark, Name, decode};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,10 @@ impl Scheme for Tabu {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![self.threshold, u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, _: &Hop) -> Option<Chance> {
+        Some(Chance { p: self.p, bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {

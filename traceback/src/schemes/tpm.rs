@@ -21,7 +21,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme, hops_before};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme, hops_before};
 use crate::schemes::dppm::one_in;
 use crate::schemes::fragments::{self, Check, FAR, Mark, Name, decode};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,10 @@ impl Scheme for Tpm {
 
     fn twin(&self, name: &Name) -> Vec<u64> {
         vec![u64::from_be_bytes(*name)]
+    }
+
+    fn chance(&self, hop: &Hop) -> Option<Chance> {
+        Some(Chance { p: f64::from(hop.number()).recip(), bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
