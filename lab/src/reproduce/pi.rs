@@ -59,8 +59,8 @@ impl Path {
         let visits = self.0.iter().zip(next).zip((0..=ttl).rev());
         let mark = visits.fold(Mark(start), |mark, (((me, deployed), (to, known)), ttl)| {
             let local = scheme.local(&Place { id: *me, index: 0, degree: 2, asn: 0 });
-            let hop =
-                Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
+            let (from, legacy) = (std::mem::replace(&mut from, *me), u8::from(!known));
+            let hop = Hop { me: *me, from, to, legacy, ttl, ..Hop::default() };
             if *deployed { scheme.mark(&local, &hop, &inv, mark).mark } else { mark }
         });
         mark.0
