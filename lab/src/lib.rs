@@ -1,6 +1,8 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
 pub mod cli;
+pub mod compare;
+pub mod csv;
 pub mod effects;
 pub mod exit;
 pub mod interrupt;
@@ -18,6 +20,7 @@ pub mod scenario;
 pub mod scope;
 pub mod sim;
 pub mod summary;
+pub mod sweep;
 pub mod traffic;
 pub mod truth;
 pub mod units;

@@ -181,6 +181,13 @@ pub struct PacketsToPath {
     pub p50: Option<f64>,
     /// 95th percentile over the found.
     pub p95: Option<f64>,
+    /// Every true path's number, in the order of the paths; `null` for one that was not found.
+    #[serde(default)]
+    pub each: Vec<Option<u64>>,
+    /// Packets of the case after which the finding was the whole truth and nothing besides; `null`
+    /// where it never was.
+    #[serde(default)]
+    pub complete: Option<u64>,
     /// Why a number is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,

@@ -4,6 +4,7 @@
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
 pub mod actor;
+pub mod compare;
 pub mod demo;
 pub mod doctor;
 pub mod down;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod schema;
 pub mod scheme;
 pub mod stop;
+pub mod sweep;
 mod tables;
 pub mod validate;
 
@@ -44,6 +46,10 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
+    /// Simulates a scenario over a grid of values and seeds, and draws curves.
+    Sweep(sweep::Args),
+    /// Shows finished runs side by side: same packets, same truth, paired differences.
+    Compare(compare::Args),
     /// Measures papers' figures and exact laws with this build, and says which are met.
     Reproduce(reproduce::Args),
     /// Writes a scenario file to start from.
@@ -75,6 +81,8 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
+            Self::Sweep(args) => sweep::run(args),
+            Self::Compare(args) => compare::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),
             Self::Validate(args) => validate::run(args),

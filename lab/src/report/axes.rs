@@ -1,9 +1,8 @@
 //! The field of a percentile drawing: what it spans, where things stand in it, and its grid.
 
+use super::chart::FIELD;
 use maud::{Markup, html};
 
-/// The field of the curves: left, top, right, bottom. Numbers stand left of it and below, names right.
-pub(super) const FIELD: (f64, f64, f64, f64) = (62.0, 10.0, 566.0, 316.0);
 /// With more powers of ten than this, 2 and 5 between them would touch.
 const ROOM: f64 = 4.5;
 

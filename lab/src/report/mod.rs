@@ -2,6 +2,7 @@
 //! summary; the page's drawings come from truth and findings.
 
 mod axes;
+pub mod chart;
 mod graph;
 mod layout;
 mod page;
@@ -9,5 +10,5 @@ mod percentiles;
 mod text;
 
 pub use graph::Drawing;
-pub use page::html;
+pub use page::{document, html};
 pub use text::{csv, ending, markdown, table};

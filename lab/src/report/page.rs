@@ -8,6 +8,29 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 /// The page of a run, with one drawing for each finished turn.
 pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
     let title = format!("{} · {}", summary.scenario, text::ending(summary));
+    let ending = text::ending(summary);
+    let body = html! {
+        h1 { (summary.scenario) " " span class=(ending) { (ending) } }
+        (facts(summary, plan))
+        h2 { "Schemes" }
+        (schemes(summary))
+        h2 { "Time of the marking step" }
+        (percentiles::html(summary, Which::Mark))
+        h2 { "Time from sender to victim" }
+        (percentiles::html(summary, Which::EndToEnd))
+        h2 { "Attack graphs" }
+        (legend())
+        @for drawing in drawings { (drawing.html(plan)) }
+        h2 { "Agreed effects" }
+        (effects(summary))
+        h2 { "Domains" }
+        (domains(summary))
+    };
+    document(&title, &body)
+}
+
+/// A whole page around its body.
+pub fn document(title: &str, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -17,23 +40,7 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                h1 { (summary.scenario) " " span class=(text::ending(summary)) { (text::ending(summary)) } }
-                (facts(summary, plan))
-                h2 { "Schemes" }
-                (schemes(summary))
-                h2 { "Time of the marking step" }
-                (percentiles::html(summary, Which::Mark))
-                h2 { "Time from sender to victim" }
-                (percentiles::html(summary, Which::EndToEnd))
-                h2 { "Attack graphs" }
-                (legend())
-                @for drawing in drawings { (drawing.html(plan)) }
-                h2 { "Agreed effects" }
-                (effects(summary))
-                h2 { "Domains" }
-                (domains(summary))
-            }
+            body { (body) }
         }
     }
     .into_string()
@@ -136,4 +143,4 @@ fn domains(summary: &Summary) -> Markup {
     }
 }
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");

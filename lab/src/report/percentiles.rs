@@ -3,16 +3,10 @@
 //! To the right every step of the same width is ten times rarer (90, 99, 99.9 %): a mean hides what
 //! happens to one packet in a thousand, and this shows it. Up goes the time, also by powers of ten.
 
-use super::axes::{Axes, FIELD, grid, height, time};
+use super::axes::{Axes, grid, height, time};
+use super::chart::{FIELD, SIZE, class, spread};
 use crate::summary::{Latency, SchemeRow, Summary};
 use maud::{Markup, html};
-
-/// Width and height of the drawing.
-const SIZE: (f64, f64) = (640.0, 360.0);
-/// Names closer than this would touch.
-const APART: f64 = 14.0;
-/// Colours in the style; with more schemes they come again, as dotted curves.
-const COLOURS: usize = 8;
 
 /// One scheme's curve.
 struct Curve<'a> {
@@ -83,8 +77,7 @@ fn curves(summary: &Summary, which: Which) -> Vec<Curve<'_>> {
                 "curve control".into()
             } else {
                 colour += 1;
-                let again = if colour > COLOURS { " again" } else { "" };
-                format!("curve c{}{again}", (colour - 1) % COLOURS)
+                class(colour - 1)
             };
             let (scheme, times) = (row.scheme.as_str(), which.of(row));
             Curve { scheme, times, class, points: points(times) }
@@ -106,6 +99,7 @@ fn svg(curves: &[Curve<'_>], which: Which, clock: Option<u64>) -> Markup {
     let points: Vec<_> = curves.iter().flat_map(|c| c.points.iter().copied()).collect();
     let axes = Axes::of(&points, clock.map(height));
     let said: Vec<_> = curves.iter().map(|c| format!("{} {}", c.scheme, middle(c.times))).collect();
+    let end = |c: &Curve<'_>| c.points.last().map_or(FIELD.3, |p| axes.y(p.1) + 4.0);
     let label = format!("{} by percentile: {}", which.name(), said.join("; "));
     let style = format!("min-width:{:.0}px;max-width:{:.0}px", SIZE.0 * 0.8, SIZE.0 * 1.3);
     html! {
@@ -120,9 +114,9 @@ fn svg(curves: &[Curve<'_>], which: Which, clock: Option<u64>) -> Markup {
                 }
             }
             @for curve in curves { (line(&axes, curve)) }
-            @for (curve, y) in spread(&axes, curves) {
-                text class=(format!("{} name", curve.class)) x=(FIELD.2 + 6.0) y=(format!("{y:.1}")) {
-                    (curve.scheme)
+            @for (i, y) in spread(curves.iter().map(end).collect()) {
+                text class=(format!("{} name", curves[i].class)) x=(FIELD.2 + 6.0) y=(format!("{y:.1}")) {
+                    (curves[i].scheme)
                 }
             }
         }
@@ -137,24 +131,6 @@ fn line(axes: &Axes, curve: &Curve<'_>) -> Markup {
             title { (curve.scheme) ": " (middle(curve.times)) }
         }
     }
-}
-
-/// Where names stand: beside the ends of their curves, but not on each other.
-fn spread<'a>(axes: &Axes, curves: &'a [Curve<'a>]) -> Vec<(&'a Curve<'a>, f64)> {
-    let end = |c: &Curve<'_>| c.points.last().map_or(FIELD.3, |p| axes.y(p.1) + 4.0);
-    let mut names: Vec<_> = curves.iter().map(|c| (c, end(c))).collect();
-    names.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut free = FIELD.1 + 4.0;
-    for (_, y) in &mut names {
-        *y = y.max(free);
-        free = *y + APART;
-    }
-    let mut limit = FIELD.3 + 4.0;
-    for (_, y) in names.iter_mut().rev() {
-        *y = y.min(limit);
-        limit = *y - APART;
-    }
-    names
 }
 
 fn legend(curves: &[Curve<'_>], clock: Option<u64>) -> Markup {
@@ -182,24 +158,4 @@ fn legend(curves: &[Curve<'_>], clock: Option<u64>) -> Markup {
 fn middle(times: &Latency) -> String {
     let show = |ns: Option<u64>| ns.map_or_else(|| "-".into(), time);
     format!("p50 {}, p99 {}", show(times.p50), show(times.p99))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_do_not_touch() {
-        let times = Latency::default();
-        let curve = |at| Curve {
-            scheme: "x",
-            times: &times,
-            class: String::new(),
-            points: vec![(3.0, at)],
-        };
-        let curves = [2.0, 2.0, 2.01, 5.0].map(curve);
-        let names = spread(&Axes::of(&[(0.0, 2.0), (3.0, 5.0)], None), &curves);
-        assert!(names.windows(2).all(|w| w[1].1 - w[0].1 >= APART - 1e-9));
-        assert!(names.iter().all(|n| (FIELD.1..=FIELD.3 + 4.0).contains(&n.1)));
-    }
 }

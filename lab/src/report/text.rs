@@ -1,5 +1,6 @@
 //! Tables as text: for terminals, for Markdown, and as CSV.
 
+use crate::csv;
 use crate::summary::{SchemeRow, Summary};
 use comfy_table::{ContentArrangement, Table, presets};
 use std::fmt::Write as _;
@@ -98,20 +99,13 @@ pub fn markdown(summary: &Summary) -> String {
 
 /// The scheme table as CSV, with the run's own columns first.
 pub fn csv(summary: &Summary) -> String {
-    let quote = |cell: &str| {
-        if cell.contains([',', '"', '\n']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.to_string()
-        }
-    };
+    let names = HEAD.map(|h| h.replace(' ', "_"));
     let mut out =
-        format!("run,scenario,world,seed,{}\n", HEAD.map(|h| h.replace(' ', "_")).join(","));
+        csv::line(["run", "scenario", "world", "seed"].map(String::from).into_iter().chain(names));
     for row in &summary.schemes {
-        let cells: Vec<String> = cells(row).iter().map(|c| quote(c)).collect();
-        let (run, scenario) = (&summary.run, quote(&summary.scenario));
-        let cells = cells.join(",");
-        let _ = writeln!(out, "{run},{scenario},{},{},{cells}", summary.world, summary.seed);
+        let seed = summary.seed.to_string();
+        let own = [summary.run.clone(), summary.scenario.clone(), summary.world.clone(), seed];
+        out += &csv::line(own.into_iter().chain(cells(row)));
     }
     out
 }

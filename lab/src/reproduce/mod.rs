@@ -26,6 +26,7 @@ pub mod ppm;
 pub mod print;
 pub mod row;
 pub mod spie;
+pub mod words;
 
 use crate::exit::Exit;
 use chance::Sampling;
@@ -103,6 +104,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
         jobs.extend(ppm::converging(scheme, &lengths));
     }
     jobs.extend(ppm::jobs());
+    let words = |family| lengths(request, family, words::LENGTHS, words::MOST_HOPS);
+    jobs.extend(words::algebraic_jobs(&words("algebraic-d")?));
+    jobs.extend(words::rnl_jobs(&words("rnl-d")?));
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));

@@ -1,51 +1,110 @@
 //! How many packets a path took: the victim's tape is replayed up to the packet where it stands.
 //!
 //! All packets of the case count, from the attack's start, whoever sent them. A path stands where the
-//! finding holds exactly that path; by bisection over the tape, so at most a few dozen
+//! finding holds exactly that path, and all is complete where the finding equals the truth; by bisection over the tape, so at most a few dozen
 //! reconstructions a turn.
 
 use crate::plan::Plan;
 use crate::summary::PacketsToPath;
+use crate::traffic;
 use crate::world::Arrival;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
 use traceback::graph::Finding;
 use traceback::packet::Packet;
-use traceback::scheme::Keeper;
+use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme};
 use traceback::stats;
 use traceback::vantage::{Draws, Setting};
 
 type Path = Vec<RouterId>;
 
-/// Packets needed for every true path.
+/// Packets needed for every true path, and for the whole truth.
 pub fn packets_to_path(
     plan: &Plan,
     scheme: &dyn AnyScheme,
     case: &Case,
     tape: &[Arrival],
     truth: &BTreeSet<Path>,
-    found: &BTreeSet<Path>,
+    finding: Option<&Finding>,
 ) -> PacketsToPath {
-    let right: Vec<&Path> = truth.intersection(found).collect();
-    let censored = (truth.len() - right.len()) as u64;
-    let needed: Vec<f64> = match scheme.card().keeper {
-        Keeper::Routers => right.iter().map(|_| 1.0).collect(),
+    let found = finding.map_or_else(Said::default, Said::of);
+    let right = |path: &&Path| found.paths.contains(*path);
+    let mut replay = Replay::new(plan, scheme, case, tape);
+    let each: Vec<Option<u64>> = match scheme.card().keeper {
+        Keeper::Routers => truth.iter().map(|p| right(&p).then_some(1)).collect(),
         Keeper::Victim | Keeper::None => {
-            let mut replay = Replay::new(plan, scheme, case, tape);
-            right.iter().map(|path| replay.needed(path) as f64).collect()
+            let needed =
+                |path| right(&path).then(|| replay.until(|said| said.paths.contains(path)));
+            truth.iter().map(needed).collect()
         }
     };
+    let complete = found.is_all(scheme.card().names, truth).then(|| match scheme.card().keeper {
+        Keeper::Routers => heard_of_all(plan, &replay.tape, truth),
+        Keeper::Victim | Keeper::None => {
+            replay.until(|said| said.is_all(scheme.card().names, truth))
+        }
+    });
+    let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();
     let at = |q| stats::quantile(&needed, q);
     let n = needed.len() as u64;
     PacketsToPath {
         n,
-        censored,
+        censored: truth.len() as u64 - n,
         mean: stats::mean(&needed),
         p50: at(0.5),
         p95: at(0.95),
+        each,
+        complete,
         why: (n == 0).then(|| "no true path was found".into()),
+    }
+}
+
+/// Packets until one of every true path had come: what routers' logs are asked about must come first.
+fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
+    let mut silent = truth.clone();
+    for (packets, arrival) in (1..).zip(tape) {
+        let packet = Packet::parse(&arrival.bytes[..]).ok();
+        if let Some(tag) = packet.and_then(|p| traffic::tag(plan.key.0, &p)) {
+            let path = plan.flows[tag.flow as usize].path.iter().map(|r| plan.routers[*r].id);
+            silent.remove(&path.collect::<Path>());
+        }
+        if silent.is_empty() {
+            return packets;
+        }
+    }
+    tape.len() as u64
+}
+
+/// What a finding says, as far as it can be right or wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Said {
+    paths: BTreeSet<Path>,
+    sources: BTreeSet<RouterId>,
+}
+
+impl Said {
+    fn of(finding: &Finding) -> Self {
+        match finding {
+            Finding::Paths(graph) => Self { paths: graph.paths.clone(), sources: BTreeSet::new() },
+            Finding::Ingress { routers } => {
+                Self { paths: BTreeSet::new(), sources: routers.clone() }
+            }
+            Finding::Classes { .. } => Self::default(),
+        }
+    }
+
+    /// Whether it is the whole truth and nothing besides, as far as a scheme of this kind can say it.
+    fn is_all(&self, names: Names, truth: &BTreeSet<Path>) -> bool {
+        match names {
+            Names::Paths => self.paths == *truth,
+            Names::Ingress => {
+                let sources = truth.iter().filter_map(|p| p.first().copied());
+                self.sources == sources.collect()
+            }
+            Names::Classes | Names::Nothing => false,
+        }
     }
 }
 
@@ -54,7 +113,7 @@ struct Replay<'a> {
     case: &'a Case,
     setting: Setting,
     tape: Vec<&'a Arrival>,
-    known: BTreeMap<usize, BTreeSet<Path>>,
+    known: BTreeMap<usize, Said>,
 }
 
 impl<'a> Replay<'a> {
@@ -73,17 +132,17 @@ impl<'a> Replay<'a> {
         Self { scheme, case, setting, tape, known: BTreeMap::new() }
     }
 
-    /// The shortest tape that holds the path, which the whole tape does.
-    fn needed(&mut self, path: &Path) -> usize {
+    /// The shortest tape that a condition holds for, which holds for the whole tape.
+    fn until(&mut self, holds: impl Fn(&Said) -> bool) -> u64 {
         let (mut low, mut high) = (0, self.tape.len());
         while low + 1 < high {
             let middle = low.midpoint(high);
-            if self.paths(middle).contains(path) { high = middle } else { low = middle }
+            if holds(self.said(middle)) { high = middle } else { low = middle }
         }
-        high
+        high as u64
     }
 
-    fn paths(&mut self, packets: usize) -> &BTreeSet<Path> {
+    fn said(&mut self, packets: usize) -> &Said {
         let (scheme, case, tape, setting) = (self.scheme, self.case, &self.tape, self.setting);
         self.known.entry(packets).or_insert_with(|| {
             let mut observer = scheme.vantage(setting);
@@ -94,8 +153,8 @@ impl<'a> Replay<'a> {
             }
             let ledger = observer.cut().unwrap_or_default();
             match scheme.reconstruct(case, &[(case.gateway, &ledger)], &Answers::new()) {
-                Ok(Step::Done(Finding::Paths(graph))) => graph.paths,
-                _ => BTreeSet::new(),
+                Ok(Step::Done(finding)) => Said::of(&finding),
+                _ => Said::default(),
             }
         })
     }

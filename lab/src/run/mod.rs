@@ -7,6 +7,7 @@
 mod acceptance;
 pub mod case;
 pub mod convergence;
+pub mod finished;
 pub mod folder;
 pub mod latency;
 mod provenance;
@@ -15,7 +16,7 @@ mod turn;
 
 use crate::exit::Exit;
 use crate::plan::Plan;
-use crate::summary::{Ending, Summary};
+use crate::summary::{Ending, SchemeRow, Summary};
 use crate::truth::Keeper;
 use crate::world::World;
 use crate::{effects, report, summary};
@@ -90,6 +91,32 @@ pub fn run(
     Ok(Ran { summary, exit })
 }
 
+/// A plan's rows without a folder, for many runs in a row.
+#[derive(Debug)]
+pub struct Measured {
+    /// One for each scheme.
+    pub rows: Vec<SchemeRow>,
+    /// Why they say nothing; empty where they do.
+    pub void: Vec<String>,
+}
+
+/// Runs a plan in a world that needs no removal, and leaves nothing on disk.
+///
+/// # Errors
+/// Where a turn fails or is interrupted.
+pub fn measure(plan: &Plan, world: &mut dyn World) -> Result<Measured> {
+    // Nobody outside learns of commitments that are opened a moment later.
+    let mut truth = Keeper::new(plan, [0; 32]);
+    let map = plan.map()?;
+    let mut measured = Measured { rows: vec![], void: vec![] };
+    for scheme in 0..plan.schemes.len() {
+        let turn = turn::one(plan, world, &mut (), &mut truth, scheme, &|_| {})?;
+        measured.void.extend(rows::void(plan, truth.open(), &turn, 0.0));
+        measured.rows.push(rows::row(plan, truth.open(), &map, &turn, "sim")?);
+    }
+    Ok(measured)
+}
+
 /// Removes what the world made unless it is to stay. Says how many objects are left, and adds to the
 /// halt where that is not known.
 fn remove(
@@ -124,7 +151,7 @@ fn summarise(
     let mut reasons = halt.map_or_else(Vec::new, |h| h.reasons.clone());
     let halted = reasons.len();
     for turn in turns {
-        let row = rows::row(plan, truth.open(), &map, turn, options)?;
+        let row = rows::row(plan, truth.open(), &map, turn, &options.datapath)?;
         packets.add(&row.packets);
         reasons.extend(rows::void(plan, truth.open(), turn, options.tolerance));
         rows.push(row);

@@ -1,13 +1,12 @@
 //! Rows of the summary, made from turns and the opened truth.
 
 use super::turn::Turn;
-use super::{Options, acceptance, convergence, latency, scheme};
+use super::{acceptance, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
 use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
 use crate::truth::Opened;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
-use traceback::graph::Finding;
 use traceback::map::Map;
 use traceback::report::Counters;
 use traceback::scheme::{Keeper, Names};
@@ -19,19 +18,22 @@ pub(super) fn row(
     truth: &Opened,
     map: &Map,
     turn: &Turn,
-    options: &Options<'_>,
+    datapath: &str,
 ) -> Result<SchemeRow> {
     let chosen = &plan.schemes[turn.scheme];
     let scheme = scheme(plan, turn.scheme)?;
     let paths = truth.paths(&chosen.id);
     let outcome = &turn.outcome;
     let scored = score(&paths, outcome.finding.as_ref().ok(), map);
-    let found = match &outcome.finding {
-        Ok(Finding::Paths(graph)) => graph.paths.clone(),
-        Ok(Finding::Ingress { .. } | Finding::Classes { .. }) | Err(_) => BTreeSet::new(),
-    };
     let tape = &turn.traffic.tape;
-    let needed = convergence::packets_to_path(plan, &*scheme, &turn.case, tape, &paths, &found);
+    let needed = convergence::packets_to_path(
+        plan,
+        &*scheme,
+        &turn.case,
+        tape,
+        &paths,
+        outcome.finding.as_ref().ok(),
+    );
     let acceptance = (scheme.card().names == Names::Classes)
         .then(|| acceptance::gap(plan, &*scheme, &turn.case, tape))
         .flatten();
@@ -40,7 +42,7 @@ pub(super) fn row(
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
-        datapath: options.datapath.clone(),
+        datapath: datapath.into(),
         levels: scored.levels,
         paths: scored.paths,
         acceptance,

@@ -1,16 +1,43 @@
 //! The turns of a run, and what ends them early.
 
-use super::{Options, case, folder::Folder, latency};
+use super::folder::Folder;
+use super::{Options, case, latency};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::plan::Plan;
 use crate::report::Drawing;
 use crate::summary::Ending;
-use crate::truth::Keeper;
+use crate::truth::{Keeper, Sealed};
 use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use traceback::case::Case;
+
+/// Where steps are noted while they happen; `()` notes nothing.
+pub(super) trait Notes {
+    /// Something happened.
+    fn event(&mut self, event: &str, fields: Value) -> Result<()>;
+    /// The commitments so far.
+    fn sealed(&mut self, sealed: &Sealed) -> Result<()>;
+}
+
+impl Notes for Folder {
+    fn event(&mut self, event: &str, fields: Value) -> Result<()> {
+        Self::event(self, event, fields)
+    }
+    fn sealed(&mut self, sealed: &Sealed) -> Result<()> {
+        self.write_json("truth.sealed", sealed)
+    }
+}
+
+impl Notes for () {
+    fn event(&mut self, _: &str, _: Value) -> Result<()> {
+        Ok(())
+    }
+    fn sealed(&mut self, _: &Sealed) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// One scheme's turn, as it came out.
 pub(super) struct Turn {
@@ -68,8 +95,8 @@ pub(super) fn take(
 ) -> (Vec<Turn>, Option<Halt>) {
     let mut turns = vec![];
     for scheme in 0..plan.schemes.len() {
-        let turn =
-            interrupt::check().and_then(|()| one(plan, world, folder, truth, scheme, options));
+        let turn = interrupt::check()
+            .and_then(|()| one(plan, world, folder, truth, scheme, options.progress));
         match turn {
             Ok(turn) => turns.push(turn),
             Err(error) => return (turns, Some(Halt::new(plan, scheme, &error))),
@@ -78,28 +105,29 @@ pub(super) fn take(
     (turns, None)
 }
 
-fn one(
+/// A scheme's turn: traffic, commitment to what was counted, reconstruction.
+pub(super) fn one(
     plan: &Plan,
     world: &mut dyn World,
-    folder: &mut Folder,
+    notes: &mut dyn Notes,
     truth: &mut Keeper,
     scheme: usize,
-    options: &Options<'_>,
+    progress: &dyn Fn(&str),
 ) -> Result<Turn> {
     let id = &plan.schemes[scheme].id;
-    (options.progress)(&format!("{id}: traffic"));
-    folder.event("turn", json!({ "scheme": id }))?;
+    progress(&format!("{id}: traffic"));
+    notes.event("turn", json!({ "scheme": id }))?;
     let traffic = world.traffic(scheme).context("traffic")?;
     truth.seal(plan, id, &traffic);
-    folder.write_json("truth.sealed", truth.sealed())?;
+    notes.sealed(truth.sealed())?;
     let sent: u64 = traffic.sent.values().sum();
     let counted = truth.sealed().counted_sha256.get(id);
-    folder.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
-    (options.progress)(&format!("{id}: {sent} packets sent; rebuilding"));
+    notes.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
+    progress(&format!("{id}: {sent} packets sent; rebuilding"));
     let case = case::build(plan, &traffic.tape)?;
     let outcome = world.reconstruct(scheme, &case).context("reconstruction")?;
     let gap = outcome.finding.as_ref().err().map(ToString::to_string);
-    folder
+    notes
         .event("rebuilt", json!({ "scheme": id, "seconds": outcome.reconstruct_s, "gap": gap }))?;
     Ok(Turn { scheme, traffic, case, outcome })
 }

@@ -5,11 +5,16 @@ use ashiato::plan::{
     CasePlan, Class, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan, RoutePlan,
     RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
+use ashiato::resolve;
+use ashiato::run::{self, Options};
+use ashiato::scenario::{self, Overrides};
+use ashiato::sim::Sim;
 use ashiato::summary::Summary;
 use ashiato::truth::Opened;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use traceback::case::Filter;
 use traceback::invariant::Key;
 use traceback::{Nanos, RouterId};
@@ -146,6 +151,29 @@ pub(crate) fn scheme(id: &str) -> SchemePlan {
     let ceiling = ashiato::plan::Ceiling { router: 1.0, r#as: 1.0, nation: 1.0 };
     let params = if id == "fms" { serde_json::json!({"p": 0.25}) } else { serde_json::json!({}) };
     SchemePlan { id: id.into(), params, ceiling, expected_false_routers: None }
+}
+
+/// Runs a scenario's text in the simulator into a folder.
+pub(crate) fn simulate(text: &str, overrides: &Overrides, folder: &Path) -> Summary {
+    let scenario = scenario::parse("x.toml", text, overrides).map_err(|r| r.to_string()).unwrap();
+    let plan = Arc::new(resolve::plan(&scenario).map_err(|r| r.to_string()).unwrap());
+    let options = Options {
+        id: run_id(),
+        scenario: text.into(),
+        world: "sim",
+        datapath: "sim".into(),
+        tolerance: 0.0,
+        keep: false,
+        progress: &|_| {},
+    };
+    let folder = run::folder(Some(folder), &options.id).unwrap();
+    run::run(&plan, &mut Sim::new(plan.clone()), folder, &options).unwrap().summary
+}
+
+/// Values that go over a scenario.
+pub(crate) fn over(set: &[&str], schemes: &[&str], seed: u64) -> Overrides {
+    let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+    Overrides { set: own(set), seed: Some(seed), schemes: own(schemes) }
 }
 
 /// The summary of a run folder, which must hold every file that a run leaves, each as its sum says.

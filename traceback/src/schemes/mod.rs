@@ -9,9 +9,11 @@
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
+pub mod amswide;
 mod digits;
 pub mod dpm;
 pub mod dppm;
+pub mod edge;
 pub mod fdpm;
 pub mod fit;
 pub mod fms;
@@ -20,6 +22,7 @@ pub mod hdpm;
 pub mod hit;
 pub mod huffman;
 pub mod mrt;
+pub mod node;
 pub mod none;
 pub mod npc;
 pub mod pages;
@@ -54,9 +57,12 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<node::Node>::NEW,
+    &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
+    &Of::<amswide::AmsWide>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,

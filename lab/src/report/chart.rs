@@ -1,0 +1,261 @@
+//! Curves over a numeric axis, each with a band for its interval: what sweeps draw.
+//!
+//! A chart is the same inside a page and as a file of its own ([`Chart::file`]), which carries the
+//! page's style along.
+
+use maud::{Markup, PreEscaped, html};
+
+/// The field of the curves: left, top, right, bottom. Numbers stand left of it and below, names right.
+pub(super) const FIELD: (f64, f64, f64, f64) = (62.0, 10.0, 566.0, 316.0);
+/// Width and height of a drawing.
+pub(super) const SIZE: (f64, f64) = (640.0, 360.0);
+/// Colours in the style; with more curves they come again, dotted.
+const COLOURS: usize = 8;
+/// Names closer than this would touch.
+pub(super) const APART: f64 = 14.0;
+/// Lines of a grid, about.
+const LINES: f64 = 6.0;
+
+/// What an axis spans, in a drawing or beside it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    low: f64,
+    high: f64,
+    log: bool,
+}
+
+impl Scale {
+    /// An even axis that holds these values.
+    pub fn linear(values: impl Iterator<Item = f64>) -> Self {
+        Self::over(values, false)
+    }
+
+    /// An axis by powers of ten where values are above 0 and span more than two of them, else an even one.
+    pub fn fitting(values: &[f64]) -> Self {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        Self::over(values.iter().copied(), low > 0.0 && high / low > 100.0)
+    }
+
+    fn over(values: impl Iterator<Item = f64>, log: bool) -> Self {
+        let ends = |(low, high): (f64, f64), v: f64| (low.min(v), high.max(v));
+        let finite = values.filter(|v| v.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), ends);
+        match (low <= high, low < high) {
+            (false, _) => Self { low: 0.0, high: 1.0, log: false },
+            (true, false) => Self { low: low - 0.5, high: high + 0.5, log: false },
+            (true, true) => Self { low, high, log },
+        }
+    }
+
+    /// Where a value lies, 0 being the low end and 1 the high one.
+    pub fn at(&self, value: f64) -> f64 {
+        if self.log {
+            (value / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        }
+    }
+
+    /// Round values for lines of a grid.
+    pub fn ticks(&self) -> Vec<f64> {
+        let (low, high) = (self.low, self.high);
+        let mut ticks = vec![];
+        if self.log {
+            let mut power = 10_f64.powf(low.log10().floor());
+            while power <= high {
+                let crowded = high / low > 1e4;
+                let leads = if crowded { &[1.0][..] } else { &[1.0, 2.0, 5.0] };
+                ticks.extend(leads.iter().map(|lead| lead * power));
+                power *= 10.0;
+            }
+        } else {
+            let rough = (high - low) / LINES;
+            let power = 10_f64.powf(rough.log10().floor());
+            let step = [1.0, 2.0, 5.0, 10.0].map(|s| s * power);
+            let step = step.into_iter().find(|s| *s >= rough * 0.999).unwrap_or(rough);
+            let mut at = (low / step - 1e-9).ceil();
+            while at * step <= high + step * 1e-9 {
+                ticks.push(at * step);
+                at += 1.0;
+            }
+        }
+        let inside = |t: &f64| (-1e-9..=1.0 + 1e-9).contains(&self.at(*t));
+        ticks.into_iter().filter(inside).collect()
+    }
+}
+
+/// A point of a curve with the ends of its interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Where.
+    pub x: f64,
+    /// How high.
+    pub y: f64,
+    /// Its interval, lower end first.
+    pub range: Option<(f64, f64)>,
+}
+
+/// A named curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// What stands at its end.
+    pub name: String,
+    /// Its points, from left to right.
+    pub points: Vec<Point>,
+}
+
+/// A drawing of curves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// What the lower axis is.
+    pub across: String,
+    /// Whether heights are shares, whose axis goes from 0 to 1.
+    pub share: bool,
+    /// The curves.
+    pub curves: Vec<Curve>,
+}
+
+impl Chart {
+    /// As a file of its own.
+    pub fn file(&self) -> String {
+        self.svg(Some(super::page::STYLE)).into_string() + "\n"
+    }
+
+    /// As part of a page.
+    pub fn html(&self) -> Markup {
+        html! {
+            figure { figcaption { b { (self.title) } } div class="wide" { (self.svg(None)) } }
+        }
+    }
+
+    fn svg(&self, style: Option<&str>) -> Markup {
+        let (left, top, right, bottom) = FIELD;
+        let points = || self.curves.iter().flat_map(|c| &c.points);
+        let across = Scale::fitting(&points().map(|p| p.x).collect::<Vec<_>>());
+        let ranges = points().filter_map(|p| p.range).flat_map(|(low, high)| [low, high]);
+        let heights: Vec<f64> = points().map(|p| p.y).chain(ranges).collect();
+        let up = if self.share {
+            Scale::linear([0.0, 1.0].into_iter())
+        } else {
+            Scale::fitting(&heights)
+        };
+        let x = |v: f64| left + (right - left) * across.at(v);
+        let y = |v: f64| bottom - (bottom - top) * up.at(v);
+        html! {
+            svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(self.title)
+                viewBox=(format!("0 0 {:.0} {:.0}", SIZE.0, SIZE.1))
+                style=(format!("min-width:{:.0}px;max-width:{:.0}px", SIZE.0 * 0.8, SIZE.0 * 1.3)) {
+                @if let Some(style) = style { style { (PreEscaped(style)) } }
+                title { (self.title) }
+                @for tick in up.ticks() {
+                    path class="link" d=(format!("M{left} {:.1}H{right}", y(tick))) {}
+                    text x=(left - 6.0) y=(format!("{:.1}", y(tick) + 4.0)) text-anchor="end" { (number(tick)) }
+                }
+                @for tick in across.ticks() {
+                    path class="link" d=(format!("M{:.1} {top}V{bottom}", x(tick))) {}
+                    text x=(format!("{:.1}", x(tick))) y=(bottom + 18.0) text-anchor="middle" { (number(tick)) }
+                }
+                text class="nation" x=(f64::midpoint(left, right)) y=(bottom + 38.0) text-anchor="middle" {
+                    (self.across)
+                }
+                @for (i, curve) in self.curves.iter().enumerate() { (line(curve, &class(i), &x, &y)) }
+                @for (i, at) in self.names(&y) {
+                    text class=(format!("{} name", class(i))) x=(right + 6.0) y=(format!("{at:.1}")) {
+                        (self.curves[i].name)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the names of curves stand.
+    fn names(&self, y: &dyn Fn(f64) -> f64) -> Vec<(usize, f64)> {
+        let end = |c: &Curve| c.points.last().map_or(FIELD.3, |p| y(p.y) + 4.0);
+        spread(self.curves.iter().map(end).collect())
+    }
+}
+
+fn line(curve: &Curve, class: &str, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) -> Markup {
+    let at = |p: &Point| format!("{:.1},{:.1}", x(p.x), y(p.y));
+    let points: Vec<_> = curve.points.iter().map(at).collect();
+    html! {
+        @for p in &curve.points {
+            @if let Some((low, high)) = p.range {
+                path class=(class) style="opacity:.45"
+                    d=(format!("M{0:.1} {1:.1}V{2:.1}", x(p.x), y(low), y(high))) {}
+            }
+        }
+        polyline class=(class) points=(points.join(" ")) {
+            title { (curve.name) }
+        }
+        @for p in &curve.points {
+            path class=(class) style="stroke-width:6;stroke-linecap:round"
+                d=(format!("M{:.1} {:.1}h0", x(p.x), y(p.y))) {
+                title { (curve.name) ": " (number(p.x)) ", " (number(p.y)) }
+            }
+        }
+    }
+}
+
+/// The style of a curve by its number.
+pub(super) fn class(number: usize) -> String {
+    let again = if number >= COLOURS { " again" } else { "" };
+    format!("curve c{}{again}", number % COLOURS)
+}
+
+/// Where names stand, from top to bottom: beside where they belong, but not on each other.
+pub(super) fn spread(wanted: Vec<f64>) -> Vec<(usize, f64)> {
+    let mut names: Vec<_> = wanted.into_iter().enumerate().collect();
+    names.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut free = FIELD.1 + 4.0;
+    for (_, y) in &mut names {
+        *y = y.max(free);
+        free = *y + APART;
+    }
+    let mut limit = FIELD.3 + 4.0;
+    for (_, y) in names.iter_mut().rev() {
+        *y = y.min(limit);
+        limit = *y - APART;
+    }
+    names
+}
+
+fn number(value: f64) -> String {
+    crate::reproduce::row::round((value * 1e9).round() / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let even = Scale::linear([0.0, 1.0].into_iter());
+        assert_eq!(even.ticks().len(), 6);
+        let wide = Scale::fitting(&[3.0, 900.0]);
+        assert_eq!(wide.ticks(), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]);
+        for bad in [vec![], vec![f64::NAN], vec![4.0]] {
+            let scale = Scale::fitting(&bad);
+            assert!(scale.at(4.0).is_finite() && scale.ticks().len() < 20, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_do_not_touch() {
+        let names = spread(vec![200.0, 200.0, 199.0, 12.0]);
+        assert!(names.windows(2).all(|w| w[1].1 - w[0].1 >= APART - 1e-9));
+        assert!(names.iter().all(|n| (FIELD.1..=FIELD.3 + 4.0).contains(&n.1)));
+    }
+
+    #[test]
+    fn a_file_stands_alone() {
+        let point = |x| Point { x, y: 0.5, range: Some((0.25, 0.75)) };
+        let curves = vec![Curve { name: "a<b".into(), points: vec![point(1.0), point(2.0)] }];
+        let chart = Chart { title: "t".into(), across: "x".into(), share: true, curves };
+        let file = chart.file();
+        assert!(file.contains("<style>") && file.contains("a&lt;b") && !file.contains("NaN"));
+    }
+}

@@ -1,0 +1,136 @@
+//! A finished run, read back from its folder.
+
+use crate::exit::Exit;
+use crate::plan::Plan;
+use crate::summary::{self, Summary};
+use crate::truth::{Opened, Sealed};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use traceback::case::Gap;
+use traceback::graph::Finding;
+
+/// A run's folder that holds a summary of this version.
+#[derive(Debug)]
+pub struct Finished {
+    path: PathBuf,
+    /// What the run says of itself.
+    pub summary: Summary,
+}
+
+/// A file under `graph/`: a finding, or why there is none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Graph {
+    Found(Finding),
+    Missed(Gap),
+}
+
+impl Finished {
+    /// Opens a folder, or the run of this id under `runs/`.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where there is no run of this version.
+    pub fn open(run: &Path) -> Result<Self> {
+        let path = if run.is_dir() { run.to_path_buf() } else { Path::new("runs").join(run) };
+        let summary: Summary = serde_json::from_slice(&read(&path, "summary.json")?)
+            .with_context(|| format!("{}/summary.json", path.display()))?;
+        if summary.schema != summary::SCHEMA {
+            let (is, want) = (&summary.schema, summary::SCHEMA);
+            let why = format!("{}: summary is {is}, this build reads {want}", path.display());
+            return Err(Exit::Usage.refuse(why));
+        }
+        Ok(Self { path, summary })
+    }
+
+    /// Opens a run, or every run in a folder of numbered runs as `run --repeat --out` leaves it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_all(run: &Path) -> Result<Vec<Self>> {
+        if !run.is_dir() || run.join("summary.json").exists() {
+            return Ok(vec![Self::open(run)?]);
+        }
+        let entries = std::fs::read_dir(run)?.filter_map(|e| e.ok().map(|e| e.path()));
+        let mut inside: Vec<_> = entries.filter(|p| p.join("summary.json").exists()).collect();
+        inside.sort();
+        if inside.is_empty() {
+            return Err(absent(run, "summary.json", "no such file"));
+        }
+        inside.iter().map(|p| Self::open(p)).collect()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was to be run.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where the file is missing; this and the next where it does not decode.
+    pub fn plan(&self) -> Result<Plan> {
+        self.json("plan.json")
+    }
+
+    /// The opened truth.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn truth(&self) -> Result<Opened> {
+        self.json("truth.json")
+    }
+
+    /// The commitments that were made before the truth was opened.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn sealed(&self) -> Result<Sealed> {
+        self.json("truth.sealed")
+    }
+
+    /// What a scheme found.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn finding(&self, scheme: &str) -> Result<Result<Finding, Gap>> {
+        Ok(match self.json(&format!("graph/{scheme}.json"))? {
+            Graph::Found(finding) => Ok(finding),
+            Graph::Missed(gap) => Err(gap),
+        })
+    }
+
+    /// Checks files of the folder against its `SHA256SUMS`.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where a file is not what the run wrote.
+    pub fn check(&self, names: &[&str]) -> Result<()> {
+        let sums = read(&self.path, "SHA256SUMS")?;
+        let sums = String::from_utf8_lossy(&sums);
+        for name in names {
+            let hash = hex::encode(Sha256::digest(read(&self.path, name)?));
+            if !sums.lines().any(|line| line == format!("{hash}  {name}")) {
+                let path = self.path.display();
+                let why = format!("{path}/{name} is not what the run wrote: its sum differs");
+                return Err(Exit::Usage.refuse(why));
+            }
+        }
+        Ok(())
+    }
+
+    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let bytes = read(&self.path, name)?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{}/{name}", self.path.display()))
+    }
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    std::fs::read(folder.join(name)).map_err(|e| absent(folder, name, &e.to_string()))
+}
+
+fn absent(folder: &Path, name: &str, why: &str) -> anyhow::Error {
+    let file = folder.join(name);
+    Exit::Usage.refuse(format!("{}: {why}: give the folder of a finished run", file.display()))
+}
