@@ -32,8 +32,8 @@ pub fn jobs() -> Vec<Job> {
     vec![
         one("pi-rotation", |id, s| same(id, s, rotated)),
         one("stackpi-ttl", |id, s| same(id, s, unturned)),
-        one("pi-gap", |id, s| disjoint::<Pi>(id, s)),
-        one("stackpi-gap", |id, s| disjoint::<StackPi>(id, s)),
+        one("pi-gap", disjoint::<Pi>),
+        one("stackpi-gap", disjoint::<StackPi>),
         one("stackpi-over-pi-half", sparse),
         one("stackpi-ahead", |id, s| same(id, s, bridged)),
     ]
