@@ -91,6 +91,7 @@ const FOUND: Counts = Counts {
         marked: 0,
         fragments_skipped: 0,
         df_set: 0,
+        ttl_changed: 0,
         no_slot: 0,
         no_room: 0,
         merged: 0,

@@ -1,7 +1,8 @@
 //! Findings: attack graphs, ingress sets, and classes.
 
 use crate::scheme::RouterId;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A directed link of an attack path.
@@ -29,8 +30,16 @@ pub enum Finding {
     /// Fingerprints that tell paths apart without naming routers, with the packets of each.
     Classes {
         /// Packets by fingerprint.
+        #[serde(deserialize_with = "by_fingerprint")]
         packets: BTreeMap<u32, u64>,
     },
+}
+
+/// JSON's keys are text, and what is read behind a tag stays text.
+fn by_fingerprint<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u32, u64>, D::Error> {
+    let packets = BTreeMap::<String, u64>::deserialize(from)?;
+    let number = |(key, n): (String, u64)| Ok((key.parse().map_err(D::Error::custom)?, n));
+    packets.into_iter().map(number).collect()
 }
 
 /// Paths that end at the victim's gateway.
@@ -134,6 +143,19 @@ mod tests {
         let again = AttackGraph::from_edges(whole.edges.clone(), 100);
         assert_eq!(again.paths, paths.into_iter().collect());
         assert!(whole.routers().contains(&(RouterId(7), 3)));
+    }
+
+    #[test]
+    fn findings_of_every_kind_survive_json() {
+        let findings = [
+            Finding::Paths(AttackGraph::from_paths([ids(&[5, 4, 1])])),
+            Finding::Ingress { routers: [RouterId(7)].into() },
+            Finding::Classes { packets: [(12_034, 5), (u32::MAX, 1)].into() },
+        ];
+        for finding in findings {
+            let text = serde_json::to_string(&finding).unwrap();
+            assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding, "{text}");
+        }
     }
 
     #[test]

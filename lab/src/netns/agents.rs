@@ -219,12 +219,6 @@ fn vantage(
             (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
         }
     };
-    let node = |(port, far): (&super::layout::Port, Far)| config::Port {
-        ifname: port.name.clone(),
-        neighbour: far.neighbour,
-        border: far.border,
-        legacy: far.legacy,
-    };
     Ok(Vantage {
         role: seat.role,
         router: router.id,
@@ -245,10 +239,16 @@ fn vantage(
         sample_1_in: SAMPLED_1_IN,
         datapath: layout.datapath.agent(),
         filter,
-        ports: space.ports.iter().zip(far).map(node).collect(),
+        ports: space.ports.iter().zip(far).map(port).collect(),
         hlog: None,
         zero_unix_ns,
     })
+}
+
+/// A port with what is at its other end, as an agent's configuration has it.
+fn port((port, far): (&super::layout::Port, Far)) -> config::Port {
+    let Far { neighbour, border, legacy } = far;
+    config::Port { ifname: port.name.clone(), neighbour, border, legacy }
 }
 
 /// Waits until processes have said so many "ready" lines, and returns these.

@@ -32,8 +32,8 @@ pub fn jobs() -> Vec<Job> {
     vec![
         one("pi-rotation", |id, s| same(id, s, rotated)),
         one("stackpi-ttl", |id, s| same(id, s, unturned)),
-        one("pi-gap", |id, s| disjoint::<Pi>(id, s)),
-        one("stackpi-gap", |id, s| disjoint::<StackPi>(id, s)),
+        one("pi-gap", disjoint::<Pi>),
+        one("stackpi-gap", disjoint::<StackPi>),
         one("stackpi-over-pi-half", sparse),
         one("stackpi-ahead", |id, s| same(id, s, bridged)),
     ]
@@ -59,8 +59,8 @@ impl Path {
         let visits = self.0.iter().zip(next).zip((0..=ttl).rev());
         let mark = visits.fold(Mark(start), |mark, (((me, deployed), (to, known)), ttl)| {
             let local = scheme.local(&Place { id: *me, index: 0, degree: 2, asn: 0 });
-            let hop =
-                Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
+            let (from, legacy) = (std::mem::replace(&mut from, *me), u8::from(!known));
+            let hop = Hop { me: *me, from, to, legacy, ttl, ..Hop::default() };
             if *deployed { scheme.mark(&local, &hop, &inv, mark).mark } else { mark }
         });
         mark.0

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use traceback::case::{Case, Filter, Step};
 use traceback::graph::Finding;
 use traceback::packet::Packet;
+use traceback::scheme::Names;
 use traceback::schemes::{Answers, AnyScheme};
 use traceback::score::{Acceptance, acceptance};
 use traceback::vantage::{Draws, Setting};
@@ -24,6 +25,9 @@ pub(super) fn gap(
     case: &Case,
     tape: &[Arrival],
 ) -> Option<Acceptance> {
+    if scheme.card().names != Names::Classes {
+        return None;
+    }
     let (learning, judged) = tape.split_at(tape.len() / 2);
     let classes = |tape: &[Arrival], filter: Option<Filter>, class: Option<Class>| {
         let wanted = |a: &&Arrival| class.is_none() || class_of(plan, a) == class;

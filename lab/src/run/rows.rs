@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::map::Map;
 use traceback::report::Counters;
-use traceback::scheme::{Keeper, Names};
+use traceback::scheme::Keeper;
 use traceback::score::{Levels, score};
 
 /// The row of one turn.
@@ -34,9 +34,6 @@ pub(super) fn row(
         &paths,
         outcome.finding.as_ref().ok(),
     );
-    let acceptance = (scheme.card().names == Names::Classes)
-        .then(|| acceptance::gap(plan, &*scheme, &turn.case, tape))
-        .flatten();
     let mut harms = traceback::vantage::Harms::default();
     outcome.counters.values().for_each(|c| harms.add(&c.harms));
     Ok(SchemeRow {
@@ -45,7 +42,7 @@ pub(super) fn row(
         datapath: datapath.into(),
         levels: scored.levels,
         paths: scored.paths,
-        acceptance,
+        acceptance: acceptance::gap(plan, &*scheme, &turn.case, tape),
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),

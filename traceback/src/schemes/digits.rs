@@ -104,19 +104,9 @@ pub(super) trait Digits {
         let mut path = vec![case.gateway];
         let end = loop {
             let here = path[path.len() - 1];
-            let Some(place) = case.map.place(here) else { break End::Lost };
-            let (link, before) = match self.back(place.degree, mark, digest) {
-                Back::Source => break End::Source,
-                Back::Lost => break End::Lost,
-                Back::By(link, mark) => (link, mark),
-                Back::Ask(key, link) => {
-                    let asked = (here, question(case, key));
-                    match evidence.answers.get(&asked).map(|a| Some(a.as_ref()?.values.first()?)) {
-                        None => break End::Ask(asked),
-                        Some(None | Some(None)) => break End::Silent,
-                        Some(Some(Some(value))) => self.told(*value, link),
-                    }
-                }
+            let (link, before) = match self.step(case, evidence, here, (digest, mark)) {
+                Ok(step) => step,
+                Err(end) => break end,
             };
             let Some(next) = neighbour(case, here, link) else { break End::Lost };
             if path.len() >= usize::from(case.budget.hops) || path.contains(&next) {
@@ -127,6 +117,27 @@ pub(super) trait Digits {
         };
         path.reverse();
         (path, end)
+    }
+
+    /// Link and mark before one router.
+    fn step(
+        &self,
+        case: &Case,
+        evidence: &Evidence<Table>,
+        here: RouterId,
+        (digest, mark): (u64, u32),
+    ) -> Result<(u16, u32), End> {
+        let place = case.map.place(here).ok_or(End::Lost)?;
+        let (key, link) = match self.back(place.degree, mark, digest) {
+            Back::Source => return Err(End::Source),
+            Back::Lost => return Err(End::Lost),
+            Back::By(link, mark) => return Ok((link, mark)),
+            Back::Ask(key, link) => (key, link),
+        };
+        let asked = (here, Query { keys: vec![key], from: case.window.from, to: case.window.to });
+        let Some(answer) = evidence.answers.get(&asked) else { return Err(End::Ask(asked)) };
+        let value = answer.as_ref().and_then(|a| a.values.first().copied().flatten());
+        Ok(self.told(value.ok_or(End::Silent)?, link))
     }
 }
 
@@ -141,10 +152,6 @@ pub(super) enum End {
     Silent,
     /// The mark makes no sense.
     Lost,
-}
-
-fn question(case: &Case, key: u64) -> Query {
-    Query { keys: vec![key], from: case.window.from, to: case.window.to }
 }
 
 /// The neighbour of this rank.

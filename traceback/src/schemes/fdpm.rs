@@ -117,7 +117,7 @@ impl Fdpm {
         if most == 0 && none == 0 {
             return Some(true);
         }
-        let Some((packets, share)) = Load::unpack(cell) else { return None };
+        let (packets, share) = Load::unpack(cell)?;
         let rate = u64::from(packets) * (1_000_000_000 / WINDOW.0);
         let over = |limit: u64| limit > 0 && rate > limit;
         Some(!over(none) && (!over(most) || share >= self.dominant))

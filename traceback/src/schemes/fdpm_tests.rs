@@ -11,7 +11,8 @@ fn bits_come_back_and_the_rest_of_tos_stays() {
         let fdpm = scheme(Params { length, ..Params::default() });
         for n in 0..1_000 {
             let word = mix(n);
-            let (before, bits) = (Mark::unpack(word as u32), (word >> 32) as u32 >> (32 - length));
+            let (before, bits) =
+                (Mark::unpack((word & 0xffff_ffff) as u32), (word >> 32) as u32 >> (32 - length));
             let mark = fdpm.place(before, bits);
             assert_eq!(fdpm.bits(mark), Some(bits));
             let spared = (1 << (24 - length)) - 1;
@@ -46,7 +47,7 @@ fn marked(params: Params, packets_a_second: u64) -> [f64; 2] {
 #[test]
 fn under_load_only_flows_that_dominate_are_marked_then_none() {
     let params = Params { most: 10_000, none: 200_000, ..Params::default() };
-    assert_eq!(marked(params, 9_000), [1.0, 1.0]);
+    assert!(marked(params, 9_000).iter().all(|share| (share - 1.0).abs() < 1e-9));
     // The first window has nothing before it.
     let [small, big] = marked(params, 100_000);
     assert!(small < 0.011 && (big - 1.0).abs() < 1e-9, "{small} {big}");

@@ -38,8 +38,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Fragments of a router's hash.
 pub const FRAGMENTS: usize = 4;
+/// Their indices.
+const INDICES: [u8; FRAGMENTS] = [0, 1, 2, 3];
 /// Distances are counted modulo this.
-const DISTANCES: u32 = 64;
+const DISTANCES: u16 = 64;
 /// Bits of a fragment.
 const WIDTH: u32 = 13;
 /// Paths listed at most; a lawful tree of routers has far fewer.
@@ -122,7 +124,7 @@ impl Fit {
                 Mark { b: 0, index: *index, fragment: fragment(hash, *index) },
             ))
         };
-        (0..FRAGMENTS as u8).filter(of).count() >= self.params.need as usize
+        INDICES.iter().filter(|index| of(index)).count() >= self.params.need as usize
     }
 }
 
@@ -219,7 +221,7 @@ impl<'a> Upstream<'a> {
     fn of(case: &'a Case) -> Self {
         let mut distance = BTreeMap::from([(case.gateway, 0)]);
         let mut front = vec![case.gateway];
-        for hops in 1..case.budget.hops.min(DISTANCES as u16 - 1) {
+        for hops in 1..case.budget.hops.min(DISTANCES - 1) {
             let mut next = vec![];
             for router in front.iter().flat_map(|r| case.map.neighbours(*r)) {
                 distance.entry(router).or_insert_with(|| {

@@ -9,7 +9,7 @@ fn fit(c: u8) -> Fit {
 fn evidence(routers: &[(u32, u16)]) -> Evidence<Marks> {
     let mut marks = Marks::default();
     for (id, distance) in routers {
-        for index in 0..FRAGMENTS as u8 {
+        for index in INDICES {
             let fragment = fragment(hash(RouterId(*id)), index);
             marks.add(key(*distance, Mark { b: 0, index, fragment }), usize::MAX);
         }

@@ -56,7 +56,7 @@ impl Code for Mrt {
 
     fn pop(number: u32, degree: u16) -> (u16, u32) {
         let base = u32::from(degree.max(2));
-        ((number % base) as u16, number / base)
+        (u16::try_from(number % base).unwrap_or(u16::MAX), number / base)
     }
 }
 

@@ -28,7 +28,7 @@ fn marks_unwind_to_their_source_over_any_degrees() {
             .map(|i| {
                 let word = mix(seed << 8 | i);
                 let degree = 1 + (word & 63) as u16;
-                ((word >> 32) as u16 % degree, degree)
+                ((word >> 32 & 0xffff) as u16 % degree, degree)
             })
             .collect();
         let mut tables = vec![Table::default(); path.len()];

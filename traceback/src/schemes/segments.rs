@@ -77,14 +77,13 @@ impl Layout {
 
     /// The mark that a draw chooses, every mark being equally likely.
     pub fn drawn(&self, address: u32, draw: u32) -> u32 {
-        let function = (draw >> 16) * self.f >> 16;
+        let function = ((draw >> 16) * self.f) >> 16;
         self.mark(address, function, draw & (self.segments() - 1))
     }
 
     /// A digest of a whole address.
     fn digest(&self, address: u32, function: u32) -> u32 {
-        let high = mix2(address.into(), function.into()) >> (64 - self.d);
-        (high & u64::from(u32::MAX)) as u32
+        (mix2(address.into(), function.into()) >> 32) as u32 >> (32 - self.d)
     }
 
     /// Addresses all of whose marks were seen.
