@@ -25,6 +25,7 @@ pub mod pint;
 pub mod ppm;
 pub mod print;
 pub mod row;
+pub mod sampling;
 pub mod spie;
 pub mod words;
 
@@ -96,6 +97,7 @@ pub fn run(
 /// Every job, in the order of the documents.
 fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(sampling::jobs());
     jobs.extend(ams::first_jobs(&lengths(request, "ams1-d", ams::LENGTHS, ams::MOST_HOPS)?));
     jobs.extend(ams::second_jobs(&lengths(request, "ams2-d", ams::LENGTHS, ams::MOST_HOPS)?));
     for scheme in ppm::CONVERGING {
