@@ -41,8 +41,8 @@ impl<S: Scheme> Line<S> {
         // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
         let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
         ids.sort_by_key(|id| mix(id.0.into()));
-        let place = |id| Place { id, index: 0, degree: 2, asn: 0 };
-        let routers = ids.into_iter().map(|id| (id, scheme.local(&place(id)))).collect();
+        let place = |(index, id)| (id, scheme.local(&Place { id, index, degree: 2, asn: 0 }));
+        let routers = (0..).zip(ids).map(place).collect();
         Self { routers, inv: Invariant { digest: 0, flow: 0 } }
     }
 

@@ -50,7 +50,7 @@ fn polynomial(id: &str, d: u8, restart: f64, sampling: &Sampling) -> Row {
         .expect("invariant: restarts are probabilities");
     let samples =
         sampling.sample(id, sampling.runs(2_000, 300), |c| packets_to_path(&scheme, d, c));
-    let points = distinct_values(257, u32::from(d) * CHUNKS as u32);
+    let points = distinct_values(257, u32::from(d) * u32::from(CHUNKS));
     let whole = if restart > 0.0 { survives(restart, d.into()) } else { 1.0 };
     let said = Said { paper: None, law: Some(points / whole) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
@@ -64,7 +64,7 @@ fn packets_to_path(scheme: &Algebraic, d: u8, chance: &mut Chance) -> Option<f64
         line.inv.digest = chance.word();
         let mark = line.send(scheme, chance);
         let new = mark.routers == d && seen.insert(algebraic::point(&line.inv));
-        let last = new && seen.len() == usize::from(d) * CHUNKS;
+        let last = new && seen.len() == usize::from(d) * usize::from(CHUNKS);
         // One point fewer must not be enough.
         if last && line.rebuilds(scheme, ledger.clone()) {
             return None;

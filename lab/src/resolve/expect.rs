@@ -52,7 +52,7 @@ fn law(scheme: &SchemePlan, hops: u32) -> Option<Coupon> {
     let need = || u32::try_from(scheme.params["threshold"].as_u64()?).ok();
     let (marks, cells, need) = match scheme.id.as_str() {
         "fms" | "tabu" => (Hops::Overwriting(number("p")?), CELLS, CELLS),
-        "ams1" => (Hops::Overwriting(number("p")?), 1, 1),
+        "ams1" | "amswide" | "edge" => (Hops::Overwriting(number("p")?), 1, 1),
         "ams2" => (Hops::Overwriting(number("p")?), ams2::FUNCTIONS.into(), need()?),
         "rnl" => (Hops::Overwriting(number("p")?), rnl::WORDS, rnl::WORDS),
         "dppm" | "tpm" => (Hops::Uniform, CELLS, CELLS),

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Coefficients of one router.
-pub const CHUNKS: usize = 4;
+pub const CHUNKS: u8 = 4;
 /// Longest path: there must be as many points as coefficients.
 pub const MOST_HOPS: u8 = 64;
 
@@ -276,7 +276,7 @@ fn solve(
     points: &BTreeMap<u16, BTreeMap<u16, u64>>,
     gateway: RouterId,
 ) -> Result<Vec<RouterId>, Gap> {
-    let want = usize::from(routers) * CHUNKS;
+    let want = usize::from(routers) * usize::from(CHUNKS);
     let mut best: Vec<(u64, u16, u16)> = vec![];
     for (x, values) in points {
         let mut often: Vec<(u64, u16)> = values.iter().map(|(y, n)| (*n, *y)).collect();
@@ -303,8 +303,11 @@ fn solve(
     let bytes: Option<Vec<u8>> =
         interpolate(&points).into_iter().rev().map(|c| u8::try_from(c).ok()).collect();
     let word = |four: &[u8]| four.iter().fold(0, |id, byte| id << 8 | u32::from(*byte));
-    let path: Vec<RouterId> =
-        bytes.ok_or(mixed.clone())?.chunks(CHUNKS).map(|four| RouterId(word(four))).collect();
+    let path: Vec<RouterId> = bytes
+        .ok_or(mixed.clone())?
+        .chunks(CHUNKS.into())
+        .map(|four| RouterId(word(four)))
+        .collect();
     let lawful = path.last() == Some(&gateway) && path.iter().all(|id| id.0 >> 24 > 0);
     if lawful { Ok(path) } else { Err(mixed) }
 }

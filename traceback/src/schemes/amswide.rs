@@ -97,7 +97,7 @@ impl Hashes for Low {
 }
 
 fn low(word: u64) -> u32 {
-    (word & u64::from(HASH)) as u32
+    (word & 0x7ff_ffff) as u32
 }
 
 impl Scheme for AmsWide {
