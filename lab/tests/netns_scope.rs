@@ -77,6 +77,7 @@ fn actors_refuse_wrong_places_and_plans() {
     let good = Config {
         plan: dir.join("plan.json"),
         host: 0,
+        scheme: 0,
         interface: "p0".into(),
         index: space.ports[0].index,
         mac: space.ports[0].mac,

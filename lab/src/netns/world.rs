@@ -58,12 +58,23 @@ pub struct NetnsWorld {
 }
 
 impl NetnsWorld {
+    /// Refuses a plan that this world cannot run as it says.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] names what only the simulator can make.
+    pub fn suits(plan: &Plan) -> Result<()> {
+        let Some(what) = plan.only_simulated() else { return Ok(()) };
+        let why = format!("world netns cannot make this yet: {what}: use --world sim");
+        Err(Exit::Usage.refuse(why))
+    }
+
     /// Makes namespaces, links, addresses and routes of a plan.
     ///
     /// # Errors
     /// When the plan is out of bounds or the host does not allow it; what was made by then is removed.
     pub fn up(plan: Plan, run: RunPaths, progress: &dyn Fn(&str)) -> Result<Self> {
         interrupt::watch()?;
+        Self::suits(&plan)?;
         Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
         let schemes: BTreeSet<&String> = plan.schemes.iter().map(|s| &s.id).collect();
         if schemes.len() < plan.schemes.len() {
@@ -136,7 +147,7 @@ impl NetnsWorld {
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
         let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
-        let mut crew = Crew::start(&plan, stage, nursery, &folder)?;
+        let mut crew = Crew::start(&plan, scheme, stage, nursery, &folder)?;
         let start = unix_ns() + nanos(LEAD_IN);
         crew.go(start);
         let sent = crew.finish(stage, limit(&plan))?;
@@ -147,7 +158,7 @@ impl NetnsWorld {
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos((zero + last).saturating_sub(start)).as_secs_f64();
         let leaked = counted.astray + astray;
-        Ok(Traffic { sent, taps: counted.flows, arrived, tape, leaked, seconds })
+        Ok(Traffic { sent, taps: counted.flows, arrived, tape, leaked, lost: 0, seconds })
     }
 }
 

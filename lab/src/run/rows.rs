@@ -3,11 +3,13 @@
 use super::turn::Turn;
 use super::{acceptance, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
-use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
+use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage};
+use crate::traffic;
 use crate::truth::Opened;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::map::Map;
+use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::{Keeper, Names};
 use traceback::score::{Levels, score};
@@ -49,6 +51,7 @@ pub(super) fn row(
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),
+        honest: honest(plan, turn),
         mark_latency_ns: latency::summarise(outcome)?,
         control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
         reconstruct_s: outcome.reconstruct_s,
@@ -100,6 +103,29 @@ fn packets(plan: &Plan, turn: &Turn) -> Packets {
         dropped: counters.map(Counters::dropped).sum(),
         leaked: turn.traffic.leaked,
     }
+}
+
+/// What honest packets lost: some their way, some what their sender had written.
+fn honest(plan: &Plan, turn: &Turn) -> Honest {
+    let mut honest = Honest::default();
+    for flow in plan.flows.iter().filter(|f| f.class == Class::Legit) {
+        let count = |of: &BTreeMap<u32, u64>| of.get(&flow.id).copied().unwrap_or(0);
+        honest.sent += count(&turn.traffic.sent);
+        honest.arrived += count(&turn.traffic.arrived);
+    }
+    let mut left = vec![];
+    for arrival in &turn.traffic.tape {
+        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+        let Some(tag) = traffic::tag(plan.key.0, &packet) else { continue };
+        let flow = &plan.flows[tag.flow as usize];
+        if flow.class == Class::Legit {
+            traffic::build(&mut left, plan, flow, tag.seq);
+            let field = if packet.is_v6() { 1..4 } else { 4..6 };
+            honest.seen += 1;
+            honest.rewritten += u64::from(left[field.clone()] != packet.as_bytes()[field]);
+        }
+    }
+    honest
 }
 
 /// Why a turn makes the run void, if it does.

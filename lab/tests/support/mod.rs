@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
 use ashiato::plan::{
-    CasePlan, Class, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan, RoutePlan,
-    RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+    CasePlan, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan,
+    RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
 use ashiato::run::{self, Options};
@@ -65,6 +65,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         b: End { node: node(i + 1), address: at(i, 2) },
         len: length(v6),
         mtu: 1500,
+        loss_ppm: 0,
     };
     let host = |name: &str, kind, link, mine, theirs, router| HostPlan {
         name: name.into(),
@@ -93,6 +94,8 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         schemes: ["none", "fms", "pint"].map(scheme).into(),
         effects: vec![],
         process_per_router: false,
+        spread: None,
+        epochs: vec![],
     }
 }
 
@@ -117,7 +120,11 @@ fn router(routers: usize, i: usize, v6: bool, deployed: bool) -> RouterPlan {
         nation: "XA".into(),
         domain: "xa".into(),
         deployed,
+        conduct: Conduct::Honest,
+        poses_as: None,
+        nat: false,
         routes: [0, routers].into_iter().map(route).collect(),
+        also: vec![],
     }
 }
 
@@ -142,7 +149,11 @@ fn flow(routers: usize, v6: bool) -> Flow {
         size: 100,
         ttl: 64,
         mark: StartMark::Clean,
+        forged: None,
+        ttl_spread: 0,
+        fragment: false,
         path: (0..routers).collect(),
+        ways: vec![],
     }
 }
 

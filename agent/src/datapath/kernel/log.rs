@@ -172,9 +172,7 @@ impl Log {
         let salt = mix2(self.seed, self.serial);
         self.copies_of(page).flatten().for_each(|word| word.store(0, Ordering::Relaxed));
         let head = self.head(page);
-        for (field, value) in
-            [(SALT, salt), (TOLD, 0), (LIMIT, self.shape.packets), (OPENED, 0)]
-        {
+        for (field, value) in [(SALT, salt), (TOLD, 0), (LIMIT, self.shape.packets), (OPENED, 0)] {
             head[field].store(value, Ordering::Relaxed);
         }
         head[STATE].store(FREE, Ordering::Release);
