@@ -32,7 +32,9 @@ fn protocol() -> Result<(), Box<dyn Error>> {
 
 /// Writes a table of scheme ids and objects for `datapath/kernel/objects.rs`.
 fn twins() -> Result<(), Box<dyn Error>> {
-    for watched in ["bpf", SCHEMES, "../traceback/src/twin.h", "build.rs"] {
+    for watched in
+        ["bpf", SCHEMES, "../traceback/src/twin.h", "../traceback/src/pages.h", "build.rs"]
+    {
         println!("cargo:rerun-if-changed={watched}");
     }
     let mut headers: Vec<PathBuf> =

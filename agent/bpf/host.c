@@ -32,12 +32,16 @@ int main(void)
 		return 2;
 	while (fread(&in, sizeof(in), 1, stdin) == 1) {
 		struct made out = { .mark = in.before };
-#ifdef MARK_BITS
 		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .to = in.to,
 				   .cell = in.cell, .port = in.port, .degree = in.degree,
 				   .link = in.link, .ttl = in.ttl, .edge = in.edge,
 				   .border = in.border, .fragment = in.fragment };
-		out.mark = mark(&setting.scheme, &hop, in.digest, in.before);
+
+		(void)hop;
+#ifdef MARK_BITS
+		__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1;
+
+		out.mark = mark(&setting.scheme, &hop, in.digest, in.before & mask) & mask;
 #endif
 #ifdef SETS_TTL
 		out.ttl = ttl_after(&setting.scheme, &hop);
@@ -48,10 +52,12 @@ int main(void)
 		out.record = record(&setting.scheme);
 #endif
 #ifdef LOGS
-		struct walk walk = start(in.salt, in.digest);
+		if (log_key(&hop, out.mark, &in.digest)) {
+			struct walk walk = start(in.salt, in.digest);
 
-		for (__u64 i = 0; i < setting.scheme.hashes; i++)
-			out.cells = mix2(out.cells, cell(&setting.scheme, &walk));
+			for (__u64 i = 0; i < setting.scheme.hashes; i++)
+				out.cells = mix2(out.cells, cell(setting.scheme.bits, &walk));
+		}
 #endif
 		if (fwrite(&out, sizeof(out), 1, stdout) != 1)
 			return 1;

@@ -110,7 +110,7 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 		base += bpf_get_smp_processor_id() * PAGES;
 	base *= words + 1;
 	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
-		__u32 bit = cell(&scheme, &walk);
+		__u32 bit = cell(scheme.bits, &walk);
 
 		set_cell(base + (bit >> 6), 1ULL << (bit & 63));
 	}

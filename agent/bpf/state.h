@@ -17,6 +17,8 @@ struct setting {
 	__u32 every;	/* one step in so many is timed; 0 times none */
 	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
 	__u32 own_cells; /* logs: 1 where each processor has its own copy of the cells, else 0 */
+	__u32 entries;	/* of the table, at most */
+	__u32 pad;
 };
 const volatile struct setting setting = {};
 
@@ -25,7 +27,7 @@ struct counters {
 	__u64 received, forwarded, local, malformed, expired, unroutable;
 	__u64 marked, fragments_skipped, df_set, ttl_changed, no_slot, no_room;
 	__u64 merged;	/* frames of several packets, left unmarked */
-	__u64 overfull; /* logged into a page that was full, because no other was free */
+	__u64 overfull; /* logged into a page that was full, or not at all into a table that was */
 	__u64 timer;	/* steps until the next timed one */
 	__u64 chance;	/* of the generator behind draws that are not keyed; 0 before the first */
 };

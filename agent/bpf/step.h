@@ -17,6 +17,7 @@ const volatile struct scheme scheme = {};
 #include "digest.h"
 #include "log.h"
 #include "room.h"
+#include "table.h"
 
 #ifdef SETS_TTL
 /* The twin says which TTL the packet shall seem to have had on arrival; by LOWERED it is lower here. */
@@ -36,8 +37,21 @@ static __always_inline void set_ttl(__u8 *ip, int v6, const struct hop *hop, str
 #endif
 
 #if MARK_BITS > 0
-/* The same for a mark in reserved room. */
-static __always_inline void write_room(struct view *v, struct packet *p, const struct hop *hop,
+/* The twin's step, with the entry of the table that it needs. */
+static __always_inline __u32 next_mark(struct hop *hop, __u64 digest, __u32 before,
+				       struct counters *count)
+{
+#ifdef NEEDS
+	__u64 key;
+
+	if (need(hop, digest, before, &key))
+		hop->cell = find_cell(key, count);
+#endif
+	return mark(&scheme, hop, digest, before);
+}
+
+/* Writes a mark into reserved room; returns what stands there now. */
+static __always_inline __u32 write_room(struct view *v, struct packet *p, struct hop *hop,
 				       __u64 digest, struct counters *count)
 {
 	struct room room = find_room(v, p);
@@ -45,47 +59,48 @@ static __always_inline void write_room(struct view *v, struct packet *p, const s
 
 	if (room.records < 2 || room.used > FARTHEST * 3 || take(v, room.used + 2, &bits, 4)) {
 		count->no_slot++;
-		return;
+		return 0;
 	}
 	bits = bpf_ntohl(bits);
-	after = mark(&scheme, hop, digest, bits);
+	after = next_mark(hop, digest, bits, count);
 	if (after == bits)
-		return;
-	set_room(v, p, &room, bits, after);
-	count->marked++;
-	if (!p->df) {
+		return after;
+	/* First: repairing the transport checksum may move the packet. */
+	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
 		set_df(v->data + ETH_HLEN);
 		count->df_set++;
 	}
+	set_room(v, p, &room, bits, after);
+	count->marked++;
+	return after;
 }
 
-static __always_inline void write_mark(struct view *v, struct packet *p,
-				       const struct hop *hop, __u64 digest, struct counters *count)
+/* Returns the mark that the packet carries now. */
+static __always_inline __u32 write_mark(struct view *v, struct packet *p,
+					struct hop *hop, __u64 digest, struct counters *count)
 {
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
 	__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1, bits, after;
 
-	if (slot == SLOT_ROOM) {
-		write_room(v, p, hop, digest, count);
-		return;
-	}
+	if (slot == SLOT_ROOM)
+		return write_room(v, p, hop, digest, count);
 	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
 		count->no_slot++;
-		return;
+		return 0;
 	}
+	bits = slot_read(slot, ip);
 	if (p->fragment && slot != SLOT_FLOW_LABEL) {
 		/* A mark would break its reassembly. */
 		count->fragments_skipped++;
-		return;
+		return bits & mask;
 	}
-	bits = slot_read(slot, ip);
-	after = mark(&scheme, hop, digest, bits & mask) & mask;
+	after = next_mark(hop, digest, bits & mask, count) & mask;
 #ifdef SETS_TTL
 	set_ttl(ip, p->v6, hop, count);
 #endif
 	if (after == (bits & mask))
-		return;
+		return after;
 	slot_write(slot, ip, (bits & ~mask) | after);
 	count->marked++;
 	if (slot != SLOT_ID_FLAGS_OFFSET && !p->df) {
@@ -93,6 +108,7 @@ static __always_inline void write_mark(struct view *v, struct packet *p,
 		set_df(ip);
 		count->df_set++;
 	}
+	return after;
 }
 #endif
 
@@ -126,14 +142,18 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 				  : draw(count);
 #endif
 #if MARK_BITS > 0
-	write_mark(v, p, hop, digest, count);
+	__u32 now = write_mark(v, p, hop, digest, count);
+#else
+	__u32 now = 0;
 #endif
 #ifdef RECORDS
 	count->no_room += !push_record(v, p, record(&scheme));
 #endif
 #ifdef LOGS
-	log_digest(count, digest);
+	if (log_key(hop, now, &digest))
+		log_digest(count, digest);
 #endif
+	(void)now;
 }
 
 /* The same, with one step in so many timed. Timing costs three looks at the clock: one more than

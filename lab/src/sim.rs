@@ -240,6 +240,7 @@ impl Network {
             observations: Observations { sent, stored: sent, lost, duplicate: 0, refused: 0 },
             latency: BTreeMap::new(),
             clock_cost_ns: 0,
+            program_ns: None,
             sampled_1_in: 0,
         })
     }

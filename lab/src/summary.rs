@@ -150,6 +150,14 @@ pub struct SchemeRow {
     pub mark_latency_ns: Latency,
     /// The same for the unmarked control of this run.
     pub control_latency_ns: Latency,
+    /// Time from the sender's call to the victim's; what a scheme adds is the difference to the row of
+    /// `none`, as far as the host was quiet from turn to turn.
+    #[serde(default)]
+    pub e2e_latency_ns: Latency,
+    /// A second opinion on the first: what the kernel itself says a whole run of the program takes on
+    /// average, parsing and forwarding included; `null` where none ran in the kernel.
+    #[serde(default)]
+    pub program_ns: Option<u64>,
     /// Wall time of the reconstruction in seconds, questions included.
     pub reconstruct_s: f64,
     /// Memory of all ledgers at their keepers, in bytes.

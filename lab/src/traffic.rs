@@ -16,6 +16,9 @@ use traceback::{Nanos, checksum, stats};
 /// The Identification of clean runs. Source: schemes.md section 18; distance 31 in FMS's layout.
 pub const CLEAN_ID: u16 = 0x1f00;
 
+/// Bytes of a UDP header.
+const UDP: usize = 8;
+
 /// What one of our packets says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag {
@@ -77,9 +80,10 @@ fn ttl(plan: &Plan, flow: &Flow, seq: u64) -> u8 {
     flow.ttl - u8::try_from(below).unwrap_or(0)
 }
 
-/// Reads back who we are from a packet, if it is one of this plan's.
+/// Reads back who we are from a packet, if it is one of this plan's: behind a UDP header, whatever a mark
+/// in the flags makes of the packet.
 pub fn tag<T: AsRef<[u8]>>(plan_key: u64, packet: &Packet<T>) -> Option<Tag> {
-    let payload = packet.payload();
+    let payload = packet.transport().get(UDP..)?;
     let (Some(fields), Some(MAGIC)) = (payload.get(4..24), payload.first_chunk().copied()) else {
         return None;
     };

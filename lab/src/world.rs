@@ -57,6 +57,8 @@ pub struct Traffic {
     pub lost: u64,
     /// From the first departure to the last arrival, in seconds of the run's clock.
     pub seconds: f64,
+    /// Times from sender to victim in nanoseconds; `None` in the simulator, which has no clock.
+    pub delays: Option<Histogram<u64>>,
 }
 
 /// What agents and collector made of it.
@@ -84,6 +86,9 @@ pub struct Outcome {
     pub clock_cost_ns: u64,
     /// One packet in this many was timed.
     pub sampled_1_in: u64,
+    /// What the kernel itself says a run of the program takes, in nanoseconds, on average; `None` where
+    /// no program ran in the kernel.
+    pub program_ns: Option<u64>,
 }
 
 /// Reports, counted on both sides.

@@ -83,6 +83,7 @@ fn actors_refuse_wrong_places_and_plans() {
         mac: space.ports[0].mac,
         namespace: inode(&space.path()),
         parent: Process::me(),
+        departures: dir.join("departures"),
     };
     let write = |plan: &Plan| fs::write(dir.join("plan.json"), plan.to_json()).unwrap();
     let refused = |config: &Config, why: &str| {

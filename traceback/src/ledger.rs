@@ -28,6 +28,9 @@ pub trait Ledger: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static
     fn cell(&mut self, _key: u64, _at: Nanos) -> u32 {
         0
     }
+    /// Takes over the entries that a kernel twin made, keys with what [`Self::cell`] gives for them, in
+    /// place of its own.
+    fn adopt(&mut self, _entries: &[(u64, u32)]) {}
     /// Answers a question about what was logged; schemes that are never asked know nothing.
     fn answer(&self, query: &Query) -> Answer {
         Answer { values: vec![None; query.keys.len()] }

@@ -8,7 +8,7 @@
 //! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks.
-//! - Evidence: [`ledger`], [`counts`], [`marks`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Evidence: [`ledger`], [`counts`], [`marks`], [`table`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ pub mod schemes;
 pub mod score;
 pub mod slot;
 pub mod stats;
+pub mod table;
 pub mod vantage;
 
 pub use ledger::Ledger;

@@ -296,8 +296,19 @@ pub trait Scheme: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Cells that a packet with this digest takes in a page with this salt.
-    fn cells(&self, _salt: u64, _digest: u64) -> Vec<u64> {
+    /// Entries of the table that a kernel twin keeps, where the step asks for them ([`Marked::need`]).
+    fn entries(&self) -> Option<u32> {
+        None
+    }
+
+    /// What a packet is logged under, `mark` being what it carries when it leaves; `None` where it is
+    /// not logged. For schemes that have such a log.
+    fn log_key(&self, _: &Hop, inv: &Invariant, _mark: Self::Mark) -> Option<u64> {
+        Some(inv.digest)
+    }
+
+    /// Cells that a packet with this key takes in a page with this salt.
+    fn cells(&self, _salt: u64, _key: u64) -> Vec<u64> {
         vec![]
     }
 

@@ -65,6 +65,8 @@ pub trait Vantage: Send {
     fn cut(&mut self) -> Option<Vec<u8>>;
     /// Takes over a page that a kernel twin filled here.
     fn absorb(&mut self, page: LogPage<'_>);
+    /// Takes over the table that a kernel twin keeps here, as it stands.
+    fn adopt(&mut self, entries: &[(u64, u32)]);
     /// Answers a question about what was logged.
     fn answer(&self, query: &Query) -> Answer;
     /// What marking did so far.
@@ -243,6 +245,10 @@ impl<S: Scheme> Vantage for At<S> {
 
     fn absorb(&mut self, page: LogPage<'_>) {
         self.scheme.absorb(page, &mut self.ledger);
+    }
+
+    fn adopt(&mut self, entries: &[(u64, u32)]) {
+        self.ledger.adopt(entries);
     }
 
     fn answer(&self, query: &Query) -> Answer {

@@ -8,6 +8,7 @@
 //! ```
 //! It answers on standard output with one JSON object a line: `ready`, then `ledger`.
 
+use super::delays::Departures;
 use super::lease::{End, Lease};
 use super::{neighbour, space};
 use crate::exit::Exit;
@@ -26,6 +27,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use traceback::Nanos;
 use traceback::router::{ETHERNET, ethertype};
 
 /// What an actor is told.
@@ -48,6 +50,8 @@ pub struct Config {
     pub namespace: u64,
     /// The process that holds the lease.
     pub parent: Process,
+    /// Where it says when each packet left.
+    pub departures: PathBuf,
 }
 
 /// What an actor says.
@@ -98,6 +102,7 @@ pub fn run(config: &Config) -> Result<Exit> {
     actor.imitator = imitator;
     let end = actor.act(&lease);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
+    actor.left.keep(&config.departures)?;
     let sent = actor.sent.into_iter().collect();
     say(&Said::Ledger { sent, end: ended, latest_ns: actor.latest_ns })?;
     Ok(if end? == End::Done { Exit::Met } else { Exit::Stopped })
@@ -112,6 +117,7 @@ struct Actor<'a> {
     /// Shortest time between two packets, so that lateness is never made up for by a burst.
     gap: Duration,
     sent: BTreeMap<u32, u64>,
+    left: Departures,
     latest_ns: u64,
     imitator: Imitator,
 }
@@ -126,8 +132,9 @@ impl<'a> Actor<'a> {
     ) -> Self {
         let frame = [to, from].concat();
         let gap = shortest_gap(plan, host);
-        let (sent, imitator) = (BTreeMap::new(), Imitator::default());
-        Self { plan, host, gate, socket, frame, gap, sent, latest_ns: 0, imitator }
+        let (sent, left) = (BTreeMap::new(), Departures::default());
+        let imitator = Imitator::default();
+        Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0, imitator }
     }
 
     /// Sends everything in time.
@@ -153,10 +160,13 @@ impl<'a> Actor<'a> {
             self.frame.truncate(12);
             self.frame.extend(ethertype(&ip));
             self.frame.extend_from_slice(&ip);
+            let leaves = Instant::now();
             if let Err(end) = self.send(lease)? {
                 return Ok(end);
             }
             *self.sent.entry(flow.id).or_default() += 1;
+            let since = leaves.saturating_duration_since(zero).as_nanos();
+            self.left.add(tag, Nanos(u64::try_from(since).unwrap_or(u64::MAX)));
             let now = Instant::now();
             next = now + self.gap;
             let late = u64::try_from(now.saturating_duration_since(due).as_nanos());

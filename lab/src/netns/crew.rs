@@ -1,6 +1,7 @@
 //! The lab's side of its actors: it starts them, renews their lease, and takes their ledgers.
 
 use super::actor::{Config, Said};
+use super::delays::Left;
 use super::lease::{BEAT, End, TERM};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
@@ -11,12 +12,15 @@ use crate::{programs, reap};
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long an actor may take to find its gateway.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Packets by flow.
+type Sent = BTreeMap<u32, u64>;
 
 /// The actors of one turn. They stop by themselves when this is no longer tended.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub(crate) struct Crew {
 #[derive(Debug)]
 struct Actor {
     worker: Worker,
+    departures: PathBuf,
     ready: bool,
     ledger: Option<Vec<(u32, u64)>>,
 }
@@ -61,6 +66,7 @@ impl Crew {
                 mac: port.mac,
                 namespace: super::space::inode(&space.name).context("the namespace is gone")?,
                 parent: Process::me(),
+                departures: work.join(format!("departures-{host}")),
             };
             let path = work.join(format!("actor-{host}.json"));
             fs::write(&path, serde_json::to_vec(&config)?).context("cannot write for an actor")?;
@@ -68,7 +74,8 @@ impl Crew {
             command.arg("actor").arg("--config").arg(path);
             let role = format!("{}-{}", reap::ACTOR, plan.hosts[host].name);
             let worker = nursery.start(stage, space.path(), folder, &role, command)?;
-            crew.actors.push(Actor { worker, ready: false, ledger: None });
+            let departures = config.departures;
+            crew.actors.push(Actor { worker, departures, ready: false, ledger: None });
             crew.tend()?;
         }
         crew.until(stage, PATIENCE, "to find their gateways", |a| a.ready)?;
@@ -82,20 +89,21 @@ impl Crew {
         }
     }
 
-    /// Tends the actors until all have sent everything, and returns how much, by flow.
+    /// Tends the actors until all have sent everything, and returns how much, by flow, and when.
     ///
     /// # Errors
     /// When an actor ended early, the run was stopped, or time is over.
-    pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<BTreeMap<u32, u64>> {
+    pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<(Sent, Left)> {
         self.until(stage, limit, "to send everything", |a| a.ledger.is_some())?;
-        let mut sent = BTreeMap::new();
+        let (mut sent, mut left) = (Sent::new(), Left::default());
         for actor in &mut self.actors {
             for (flow, count) in actor.ledger.take().unwrap_or_default() {
                 *sent.entry(flow).or_default() += count;
             }
             actor.worker.wait(Duration::from_secs(5))?;
+            left.read(&actor.departures)?;
         }
-        Ok(sent)
+        Ok((sent, left))
     }
 
     fn until(

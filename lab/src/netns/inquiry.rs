@@ -130,6 +130,7 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
         latency,
         clock_cost_ns: agents.clock_cost_ns,
         sampled_1_in: agents.sampled_1_in,
+        program_ns: None,
     })
 }
 

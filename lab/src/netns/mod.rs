@@ -8,6 +8,7 @@ pub mod actor;
 mod agents;
 mod build;
 mod crew;
+mod delays;
 mod inquiry;
 pub mod layout;
 pub mod lease;

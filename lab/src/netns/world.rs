@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use traceback::Nanos;
 use traceback::case::Case;
 
 /// Time between everybody's readiness and the first packet.
@@ -150,7 +151,7 @@ impl NetnsWorld {
         let mut crew = Crew::start(&plan, scheme, stage, nursery, &folder)?;
         let start = unix_ns() + nanos(LEAD_IN);
         crew.go(start);
-        let sent = crew.finish(stage, limit(&plan))?;
+        let (sent, left) = crew.finish(stage, limit(&plan))?;
         await_quiet(stage, &sinks, sent.values().sum())?;
         agents.check()?;
         let counted = taps.read(&plan)?;
@@ -158,7 +159,17 @@ impl NetnsWorld {
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos((zero + last).saturating_sub(start)).as_secs_f64();
         let leaked = counted.astray + astray;
-        Ok(Traffic { sent, taps: counted.flows, arrived, tape, leaked, lost: 0, seconds })
+        let delays = left.delays(&plan, &tape, Nanos(start.saturating_sub(zero)))?;
+        Ok(Traffic {
+            sent,
+            taps: counted.flows,
+            arrived,
+            tape,
+            leaked,
+            lost: 0,
+            seconds,
+            delays: Some(delays),
+        })
     }
 }
 
@@ -176,8 +187,8 @@ impl World for NetnsWorld {
         let headquarters = self.headquarters.as_ref().context("no collector runs")?;
         let outcome =
             inquiry::inquire(&self.plan, scheme, case, &self.stage, headquarters, &agents)?;
-        agents.end()?;
-        Ok(outcome)
+        let program_ns = agents.end()?;
+        Ok(Outcome { program_ns, ..outcome })
     }
 
     fn remove(&mut self) -> Result<u64> {

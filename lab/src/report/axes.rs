@@ -86,7 +86,7 @@ pub(super) fn grid(axes: &Axes) -> Markup {
             text x=(format!("{x:.1}")) y=(bottom + 18.0) text-anchor="middle" { (percent) }
         }
         text class="nation" x=(f64::midpoint(left, right)) y=(bottom + 38.0) text-anchor="middle" {
-            "share of marking steps that took no longer"
+            "share of all that took no longer"
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::{graph::Drawing, percentiles, text};
+use super::{graph::Drawing, percentiles, percentiles::Which, text};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -15,7 +15,9 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         h2 { "Schemes" }
         (schemes(summary))
         h2 { "Time of the marking step" }
-        (percentiles::html(summary))
+        (percentiles::html(summary, Which::Mark))
+        h2 { "Time from sender to victim" }
+        (percentiles::html(summary, Which::EndToEnd))
         h2 { "Attack graphs" }
         (legend())
         @for drawing in drawings { (drawing.html(plan)) }

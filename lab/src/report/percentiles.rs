@@ -1,11 +1,11 @@
-//! The time of the marking step as SVG: one curve for each scheme, over a tail axis.
+//! Times as SVG, of the marking step or of the whole way: one curve for each scheme, over a tail axis.
 //!
 //! To the right every step of the same width is ten times rarer (90, 99, 99.9 %): a mean hides what
 //! happens to one packet in a thousand, and this shows it. Up goes the time, also by powers of ten.
 
 use super::axes::{Axes, grid, height, time};
 use super::chart::{FIELD, SIZE, class, spread};
-use crate::summary::{Latency, Summary};
+use crate::summary::{Latency, SchemeRow, Summary};
 use maud::{Markup, html};
 
 /// One scheme's curve.
@@ -18,11 +18,36 @@ struct Curve<'a> {
     points: Vec<(f64, f64)>,
 }
 
+/// Which times are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// A router's marking step.
+    Mark,
+    /// From sender to victim.
+    EndToEnd,
+}
+
+impl Which {
+    fn of(self, row: &SchemeRow) -> &Latency {
+        match self {
+            Self::Mark => &row.mark_latency_ns,
+            Self::EndToEnd => &row.e2e_latency_ns,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mark => "Time of the marking step",
+            Self::EndToEnd => "Time from sender to victim",
+        }
+    }
+}
+
 /// The drawing with its legend, or why there is none.
-pub(super) fn html(summary: &Summary) -> Markup {
-    let curves = curves(summary);
+pub(super) fn html(summary: &Summary, which: Which) -> Markup {
+    let curves = curves(summary, which);
     let Some(first) = curves.first() else {
-        let why = summary.schemes.iter().find_map(|r| r.mark_latency_ns.why.as_deref());
+        let why = summary.schemes.iter().find_map(|r| which.of(r).why.as_deref());
         return html! { p class="legend" { "Nothing to draw: " (why.unwrap_or("nothing was timed")) "." } };
     };
     let sampled = first.times.sampled_1_in;
@@ -30,18 +55,21 @@ pub(super) fn html(summary: &Summary) -> Markup {
     html! {
         figure {
             figcaption {
-                @if let Some(n) = sampled { b { "Sampled 1 packet in " (n) } ", all routers together. " }
-                em { "Each curve ends at its slowest step; the farther right, the rarer." }
+                @match sampled {
+                    Some(n) => { b { "Sampled 1 packet in " (n) } ", all routers together. " }
+                    None => { b { "Every packet" } " of the plan that reached the victim. " }
+                }
+                em { "Each curve ends at its slowest packet; the farther right, the rarer." }
             }
-            div class="wide" { (svg(&curves, clock)) }
+            div class="wide" { (svg(&curves, which, clock)) }
         }
         (legend(&curves, clock))
     }
 }
 
 /// Curves of all schemes that were timed, the control first so that it lies below the others.
-fn curves(summary: &Summary) -> Vec<Curve<'_>> {
-    let timed = summary.schemes.iter().filter(|r| !r.mark_latency_ns.percentiles.is_empty());
+fn curves(summary: &Summary, which: Which) -> Vec<Curve<'_>> {
+    let timed = summary.schemes.iter().filter(|r| !which.of(r).percentiles.is_empty());
     let mut colour = 0;
     let mut curves: Vec<_> = timed
         .map(|row| {
@@ -51,7 +79,7 @@ fn curves(summary: &Summary) -> Vec<Curve<'_>> {
                 colour += 1;
                 class(colour - 1)
             };
-            let (scheme, times) = (row.scheme.as_str(), &row.mark_latency_ns);
+            let (scheme, times) = (row.scheme.as_str(), which.of(row));
             Curve { scheme, times, class, points: points(times) }
         })
         .collect();
@@ -67,12 +95,12 @@ fn points(times: &Latency) -> Vec<(f64, f64)> {
     points
 }
 
-fn svg(curves: &[Curve<'_>], clock: Option<u64>) -> Markup {
+fn svg(curves: &[Curve<'_>], which: Which, clock: Option<u64>) -> Markup {
     let points: Vec<_> = curves.iter().flat_map(|c| c.points.iter().copied()).collect();
     let axes = Axes::of(&points, clock.map(height));
     let said: Vec<_> = curves.iter().map(|c| format!("{} {}", c.scheme, middle(c.times))).collect();
     let end = |c: &Curve<'_>| c.points.last().map_or(FIELD.3, |p| axes.y(p.1) + 4.0);
-    let label = format!("Time of the marking step by percentile: {}", said.join("; "));
+    let label = format!("{} by percentile: {}", which.name(), said.join("; "));
     let style = format!("min-width:{:.0}px;max-width:{:.0}px", SIZE.0 * 0.8, SIZE.0 * 1.3);
     html! {
         svg class="plot" viewBox=(format!("0 0 {:.0} {:.0}", SIZE.0, SIZE.1)) role="img"

@@ -7,21 +7,21 @@
 //! rebuilt path is the true one; unmarked packets arrive with the Identification that clean runs
 //! use, at distance 31, which is why paths end at 31 hops.
 
+use super::Job;
 use super::chance::{Chance, Sampling};
-use super::packets::{CLEAN_ID, udp4};
+use super::line::{Convergence, Line};
+use super::packets::{self, udp4};
 use super::row::{Gate, Measured, Row, Said};
-use super::{Job, packets};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use traceback::case::{Evidence, Step};
 use traceback::counts::Counts;
 use traceback::graph::Finding;
-use traceback::invariant::{Invariant, Key, mix};
-use traceback::law::{self, Coupon, Hops, filter};
+use traceback::invariant::{Key, mix};
+use traceback::law::{self, Hops, filter};
 use traceback::packet::Packet;
 use traceback::scheme::{Field, Hop, Place};
 use traceback::schemes::fms::{Fms, Params};
-use traceback::schemes::fragments::{FAR, FRAGMENTS, Mark};
+use traceback::schemes::fragments::{CELLS, Check, FAR, FRAGMENTS, Mark};
 use traceback::stats::Statistic;
 use traceback::vantage::{At, Draws, Setting, Vantage};
 use traceback::{RouterId, Scheme};
@@ -49,11 +49,9 @@ const CONVERGENCE: [(&str, Statistic, f64); 3] = [
     ("median", Statistic::Quantile(0.5), 0.04),
     ("p95", Statistic::Quantile(0.95), 0.05),
 ];
-/// Marks that a hop must show: one for each of the [`FRAGMENTS`].
-const CELLS: u32 = 8;
-const _: () = assert!(CELLS as usize == FRAGMENTS);
-/// A run that takes longer than this many packets has failed.
-const MOST_PACKETS: u32 = 1_000_000;
+
+/// The law of false links: reduced, with the split check and with the paper's; and at full width.
+const FALSE_EDGE: [&str; 3] = ["fms-false-edge", "fms-false-edge-nonlinear", "fms-false-edge-m12"];
 
 /// Oracles of FMS.
 pub fn jobs(lengths: &[u8]) -> Vec<Job> {
@@ -68,7 +66,9 @@ pub fn jobs(lengths: &[u8]) -> Vec<Job> {
     let ids = ["fms-checksum-unchanged", "fms-checksum-valid"].map(str::to_owned).to_vec();
     let rest = [
         Job::new(ids, checksums),
-        Job::new(vec!["fms-false-edge".into()], |sampling| vec![false_edges(sampling)]),
+        Job::new(vec![FALSE_EDGE[0].into()], |s| vec![reduced(FALSE_EDGE[0], 0xff00, s)]),
+        Job::new(vec![FALSE_EDGE[1].into()], |s| vec![reduced(FALSE_EDGE[1], 0, s)]),
+        Job::new(vec![FALSE_EDGE[2].into()], |s| vec![false_edges(FALSE_EDGE[2], s)]),
     ];
     converge.chain(unmark).chain(rest).collect()
 }
@@ -77,16 +77,25 @@ fn scheme() -> Fms {
     Fms::new(&Params::default()).expect("invariant: the paper's parameters are in range")
 }
 
+/// FMS on one path.
+fn one_path() -> Convergence<Fms> {
+    Convergence {
+        scheme: scheme(),
+        cell: |mark| (mark.distance, mark.offset),
+        cells: CELLS,
+        need: CELLS,
+        hops: Hops::Overwriting(Params::default().p),
+        rebuild: true,
+    }
+}
+
 fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
-    let p = Params::default().p;
-    let law = Coupon::new(Hops::Overwriting(p), d.into(), CELLS, CELLS)
-        .expect("invariant: the paper's parameters have a law for any length");
+    let path = one_path();
+    let law = path.law(d);
     let laws = [law.mean(), law.quantile(0.5).into(), law.quantile(0.95).into()];
     let figure = FIGURE_10.iter().find(|(length, _)| *length == d);
     let name = format!("fms-d{d}");
-    let fms = scheme();
-    let samples =
-        sampling.sample(&name, sampling.runs(10_000, 2_000), |c| packets_to_path(&fms, d, c));
+    let samples = path.samples(&name, d, sampling.runs(10_000, 2_000), sampling);
     let row = |(i, (word, statistic, share)): (usize, &(&str, Statistic, f64))| {
         let id = format!("{name}-{word}");
         let said = Said { paper: figure.map(|(_, three)| three[i]), law: Some(laws[i]) };
@@ -96,82 +105,13 @@ fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
     CONVERGENCE.iter().enumerate().map(row).collect()
 }
 
-/// A path of routers at work.
-struct Path {
-    /// The router nearest the sender first.
-    routers: Vec<(RouterId, [u8; FRAGMENTS])>,
-}
-
-impl Path {
-    fn new(fms: &Fms, d: u8, chance: &mut Chance) -> Self {
-        let mut ids = BTreeSet::new();
-        while ids.len() < usize::from(d) {
-            ids.insert(chance.draw());
-        }
-        // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
-        let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
-        ids.sort_by_key(|id| mix(id.0.into()));
-        let place = |id| Place { id, index: 0, degree: 2, asn: 0 };
-        Self { routers: ids.into_iter().map(|id| (id, fms.local(&place(id)))).collect() }
-    }
-
-    /// One packet's mark at the victim.
-    fn send(&self, fms: &Fms, chance: &mut Chance) -> Mark {
-        let inv = Invariant { digest: 0, flow: 0 };
-        self.routers.iter().fold(Mark::unpack(CLEAN_ID.into()), |mark, (me, local)| {
-            let hop = Hop { me: *me, draw: chance.draw(), ..Hop::default() };
-            fms.mark(local, &hop, &inv, mark).mark
-        })
-    }
-
-    fn ids(&self) -> Vec<RouterId> {
-        self.routers.iter().map(|(id, _)| *id).collect()
-    }
-}
-
-/// Packets until all fragments of all hops were seen; `None` where the path rebuilt from them is not
-/// exactly the true one.
-fn packets_to_path(fms: &Fms, d: u8, chance: &mut Chance) -> Option<f64> {
-    let path = Path::new(fms, d, chance);
-    let inv = Invariant { digest: 0, flow: 0 };
-    let mut ledger = Counts::default();
-    let mut seen = [[false; FRAGMENTS]; FAR as usize];
-    let mut open = usize::from(d) * FRAGMENTS;
-    for packet in 1..=MOST_PACKETS {
-        let mark = path.send(fms, chance);
-        fms.observe(&Hop::default(), &inv, mark, &[], &mut ledger);
-        if mark.distance >= d {
-            continue;
-        }
-        let cell = &mut seen[usize::from(mark.distance)][usize::from(mark.offset)];
-        open -= usize::from(!std::mem::replace(cell, true));
-        if open == 0 {
-            return rebuilds(fms, &path, ledger).then_some(packet.into());
-        }
-    }
-    None
-}
-
-/// Whether reconstruction gives the true path and nothing else.
-fn rebuilds(fms: &Fms, path: &Path, ledger: Counts) -> bool {
-    let ids = path.ids();
-    let Some(gateway) = ids.last() else { return false };
-    let case = packets::case(*gateway);
-    let mut evidence = Evidence::default();
-    evidence.ledgers.insert(*gateway, ledger);
-    match fms.reconstruct(&case, &evidence) {
-        Ok(Step::Done(Finding::Paths(graph))) => graph.paths == BTreeSet::from([ids]),
-        Ok(_) | Err(_) => false,
-    }
-}
-
 /// Share of packets that pass `d` routers unmarked. They keep distance 31, which no mark has.
 fn unmarked(id: &str, d: u8, sampling: &Sampling) -> Row {
     let fms = scheme();
     let (paths, each) = (sampling.runs(100, 20), 10_000_u32);
     let hits = sampling.sample(id, paths, |chance| {
-        let path = Path::new(&fms, d, chance);
-        (0..each).filter(|_| path.send(&fms, chance).distance == FAR).count() as u64
+        let line = Line::new(&fms, d, chance);
+        (0..each).filter(|_| line.send(&fms, chance).distance == FAR).count() as u64
     });
     let trials = paths * u64::from(each);
     let law = law::unmarked(Params::default().p, d.into());
@@ -241,24 +181,71 @@ fn one_header(router: &mut dyn Vantage, chance: &mut Chance) -> Checked {
     Checked::Slow
 }
 
+/// Routers at one distance whose fragments are all combined by the scheme's own decoder.
+const ROUTERS: u32 = 12;
+
+/// How often some wrong combination of the fragments of [`ROUTERS`] routers passes the check.
+fn false_edges(id: &str, sampling: &Sampling) -> Row {
+    let hits = sampling.sample(id, sampling.runs(20_000, 1_000), |chance| {
+        let mut ids: Vec<u32> = vec![];
+        let mut seen = vec![];
+        while ids.len() < ROUTERS as usize {
+            let router = chance.draw();
+            let name = Check::default().name(RouterId(router));
+            // The law counts m^k different combinations, so no two routers share a fragment.
+            if seen
+                .iter()
+                .all(|other: &[u8; FRAGMENTS]| other.iter().zip(name).all(|(a, b)| *a != b))
+            {
+                ids.push(router);
+                seen.push(name);
+            }
+        }
+        names_found(&seen) > ids.len()
+    });
+    let count = hits.iter().filter(|hit| **hit).count() as u64;
+    let said = Said { paper: None, law: Some(filter::false_edge(ROUTERS, 32, CELLS)) };
+    Measured::share(count, hits.len() as u64).row(id, said, Gate::Law(0.15), sampling)
+}
+
+/// How many routers the decoder makes of these names at distance 0.
+fn names_found(names: &[[u8; FRAGMENTS]]) -> usize {
+    let mut ledger = Counts::default();
+    for (name, draw) in names.iter().flat_map(|name| (0..CELLS).map(move |draw| (name, draw))) {
+        Mark::written(name, draw).count(&mut ledger);
+    }
+    let mut evidence = Evidence::default();
+    evidence.ledgers.insert(RouterId(0), ledger);
+    match scheme().reconstruct(&packets::case(RouterId(0)), &evidence) {
+        Ok(Step::Done(Finding::Paths(graph))) => graph.edges.len(),
+        Ok(_) | Err(_) => 0,
+    }
+}
+
 /// Routers at one distance, fragments of a name, and bits of hash of the reduced law: the full one
 /// (10 routers, 8 fragments, 32 bits) would need ten million times as many combinations.
 const REDUCED: (u32, u32, u32) = (8, 4, 16);
 
-/// How often some wrong combination of fragments passes the check. A model of [`Fms`]'s names at half
-/// their width, interleaved and checked alike.
-fn false_edges(sampling: &Sampling) -> Row {
+/// How often some wrong combination of fragments passes the check, of whose hash the bits `linear` are
+/// linear. A model of [`Fms`]'s names at half their width, interleaved and checked alike.
+fn reduced(id: &str, linear: u16, sampling: &Sampling) -> Row {
     let (m, k, h) = REDUCED;
     let trials = 20_000;
-    let hits = sampling.sample("fms-false-edge", trials, some_false_edge);
+    let hits = sampling.sample(id, trials, |chance| some_false_edge(linear, chance));
     let count = hits.into_iter().filter(|hit| *hit).count() as u64;
     let said = Said { paper: None, law: Some(filter::false_edge(m, h, k)) };
-    Measured::share(count, trials).row("fms-false-edge", said, Gate::Law(0.15), sampling)
+    Measured::share(count, trials).row(id, said, Gate::Law(0.15), sampling)
 }
 
-fn some_false_edge(chance: &mut Chance) -> bool {
+fn some_false_edge(linear: u16, chance: &mut Chance) -> bool {
     let seed = chance.word();
-    let hash = |address: u16| (mix(seed ^ u64::from(address)) >> 48) as u16;
+    // A random linear map: the XOR of one word for each bit that is set.
+    let words: [u16; 16] = std::array::from_fn(|_| (chance.word() >> 48) as u16);
+    let xor =
+        |address: u16| (0..16).filter(|i| address >> i & 1 == 1).fold(0, |sum, i| sum ^ words[i]);
+    let hash = |address: u16| {
+        xor(address) & linear | (mix(seed ^ u64::from(address)) >> 48) as u16 & !linear
+    };
     let mut names: Vec<[u8; 4]> = vec![];
     while names.len() < REDUCED.0 as usize {
         let address = (chance.word() >> 48) as u16;

@@ -2,6 +2,8 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
 //! [`Job`]s, which share their runs; one file for each family. To
 //! add one, write a file with a `jobs` function and name it in [`all`].
 //!
@@ -9,13 +11,18 @@
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
 //! the seven traps in each file) are shown beside ours, never tuned to.
 
+pub mod ams;
 pub mod chance;
 pub mod coding;
 pub mod dpm;
+pub mod fit;
 pub mod fms;
+pub mod hybrid;
+pub mod line;
 pub mod packets;
 pub mod pi;
 pub mod pint;
+pub mod ppm;
 pub mod print;
 pub mod row;
 pub mod spie;
@@ -88,12 +95,22 @@ pub fn run(
 /// Every job, in the order of the documents.
 fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(ams::first_jobs(&lengths(request, "ams1-d", ams::LENGTHS, ams::MOST_HOPS)?));
+    jobs.extend(ams::second_jobs(&lengths(request, "ams2-d", ams::LENGTHS, ams::MOST_HOPS)?));
+    for scheme in ppm::CONVERGING {
+        let family = format!("{scheme}-d");
+        let lengths = lengths(request, &family, ppm::LENGTHS, ppm::MOST_HOPS)?;
+        jobs.extend(ppm::converging(scheme, &lengths));
+    }
+    jobs.extend(ppm::jobs());
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
     jobs.extend(pi::jobs());
+    jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
+    jobs.extend(hybrid::jobs());
     Ok(jobs)
 }
 

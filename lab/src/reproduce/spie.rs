@@ -19,7 +19,7 @@ use traceback::law::filter;
 use traceback::map::{Map, MapRouter};
 use traceback::packet::Packet;
 use traceback::scheme::Hop;
-use traceback::schemes::{AnyScheme, find, spie::Page};
+use traceback::schemes::{AnyScheme, find, pages::Page};
 use traceback::stats::Statistic;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Nanos, Place, RouterId};

@@ -14,7 +14,7 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         let entry = schemes::find(&scheme.id).expect("invariant: the check knows every scheme");
         let card = entry.card();
         let mut params = scheme.params.clone();
-        let logs = card.id == "spie";
+        let logs = matches!(card.id, "spie" | "hit");
         if logs {
             pages::size(&mut params, plan);
         }

@@ -24,7 +24,9 @@ use traceback::invariant::{Key, mix2};
 use traceback::packet::proto;
 use traceback::room::MAX_OPTION4;
 use traceback::router::Spread;
+use traceback::scheme::Card;
 use traceback::schemes;
+use traceback::slot::Slot;
 
 /// Makes every choice that a scenario leaves open.
 ///
@@ -175,12 +177,15 @@ fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
     epochs
 }
 
-/// Room for records, where a scheme of the scenario writes them.
+/// Room for records and for marks that no header field holds, where a scheme of the scenario writes them.
 fn room(spec: &Spec, longest: usize) -> Option<Room> {
-    let cards = spec.scheme.iter().filter_map(|s| schemes::find(&s.id)).map(|s| s.card());
-    if !cards.into_iter().any(|c| c.records) {
+    let cards = || spec.scheme.iter().filter_map(|s| schemes::find(&s.id)).map(|s| s.card());
+    let slot = |c: &Card| if spec.ip == Ip::V6 { c.v6 } else { c.v4 };
+    let marks = cards().any(|c| slot(&c) == Slot::Room);
+    if !marks && !cards().any(|c| c.records) {
         return None;
     }
+    let longest = longest.max(if marks { 2 } else { 0 });
     let option = spec.ip == Ip::V6 || longest <= MAX_OPTION4;
     let kind = if option { RoomKind::Option } else { RoomKind::Payload };
     Some(Room { kind, records: longest })

@@ -4,7 +4,7 @@ use crate::plan::{Class, Flow, Node, Plan};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use traceback::law::filter;
-use traceback::schemes::spie;
+use traceback::schemes::pages;
 
 /// Expected number of false routers that sized log pages stay below, in a whole run.
 pub const WANTED_FALSE_ROUTERS: f64 = 1e-4;
@@ -45,7 +45,7 @@ impl Load {
     }
 
     /// Pages that one question is put to.
-    fn pages(&self, params: &spie::Params) -> u64 {
+    fn pages(&self, params: &pages::Params) -> u64 {
         let closed = self.packets.div_ceil(params.packets.max(1));
         let aged = self.ms / params.epoch_ms.max(1);
         (closed + aged).clamp(1, params.pages.max(1) as u64)
@@ -71,9 +71,9 @@ pub fn beside(plan: &Plan, flow: &Flow) -> usize {
 /// Fills in what the scenario leaves open.
 pub(super) fn size(params: &mut Map<String, Value>, plan: &Plan) {
     let load = Load::of(plan);
-    let usual = spie::Params::default();
+    let usual = pages::Params::default();
     let given = |key: &str, usual: u64| params.get(key).and_then(Value::as_u64).unwrap_or(usual);
-    let mut sized = spie::Params {
+    let mut sized = pages::Params {
         packets: given("packets", load.packets.min(FULLEST)),
         epoch_ms: given("epoch_ms", usual.epoch_ms),
         pages: usize::MAX,
@@ -99,7 +99,7 @@ pub(super) fn size(params: &mut Map<String, Value>, plan: &Plan) {
 /// by mistake leads to questions to its own neighbours: the law of `n P / (1 - P)` extra nodes.
 /// Source: snoeren2001 section 5.
 pub(super) fn false_routers(params: &Value, plan: &Plan) -> Option<f64> {
-    let params: spie::Params = serde_json::from_value(params.clone()).ok()?;
+    let params: pages::Params = serde_json::from_value(params.clone()).ok()?;
     let load = Load::of(plan);
     let held = params.packets.min(load.packets);
     let page = filter::bloom(params.bits, params.hashes, held);

@@ -21,7 +21,9 @@ const SLACK: u64 = 1_000_000_000;
 pub fn build(plan: &Plan, tape: &[Arrival]) -> Result<Case> {
     let mut matching: Vec<(u64, &Arrival)> = vec![];
     for arrival in tape {
-        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+        let Ok(mut packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+        // A mark may stand in the flags; no flow of a plan is in fragments.
+        packet.own_fragment_bits();
         if plan.case.filter.matches(&packet) {
             let tag = traffic::tag(plan.key.0, &packet);
             let lot = tag.map_or(u64::MAX, |t| mix2(plan.key.1 ^ u64::from(t.flow), t.seq));

@@ -1,7 +1,8 @@
-//! Histograms of the marking step, from agents' reports to the summary and to `.hlog` files.
+//! Histograms of the marking step and of the whole way, from agents' reports and senders' notes to the
+//! summary and to `.hlog` files.
 
 use crate::summary::Latency;
-use crate::world::Outcome;
+use crate::world::{Outcome, Traffic};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2Serializer;
@@ -20,19 +21,31 @@ pub fn summarise(outcome: &Outcome) -> Result<Latency> {
     if all.is_empty() {
         return Ok(Latency::absent("this world does not time the marking step"));
     }
-    let at = |q: f64| Some(all.value_at_quantile(q));
-    Ok(Latency {
-        count: all.len(),
+    let (clock_cost, every) = (outcome.clock_cost_ns, outcome.sampled_1_in);
+    Ok(Latency { clock_cost: Some(clock_cost), sampled_1_in: Some(every), ..distribution(&all) })
+}
+
+/// Times from sender to victim as a line of the summary.
+pub fn end_to_end(traffic: &Traffic) -> Latency {
+    match &traffic.delays {
+        Some(delays) if !delays.is_empty() => distribution(delays),
+        Some(_) => Latency::absent("no packet of the plan reached the victim"),
+        None => Latency::absent("this world has no clock"),
+    }
+}
+
+fn distribution(times: &Histogram<u64>) -> Latency {
+    let at = |q: f64| Some(times.value_at_quantile(q));
+    Latency {
+        count: times.len(),
         p50: at(0.5),
         p90: at(0.9),
         p99: at(0.99),
         p99_9: at(0.999),
-        max: Some(all.max()),
-        percentiles: percentiles(&all),
-        clock_cost: Some(outcome.clock_cost_ns),
-        sampled_1_in: Some(outcome.sampled_1_in),
-        why: None,
-    })
+        max: Some(times.max()),
+        percentiles: percentiles(times),
+        ..Latency::default()
+    }
 }
 
 /// Quantiles in steps that look even on a tail axis, up to the last that a timed step lies above.
@@ -51,23 +64,41 @@ fn percentiles(times: &Histogram<u64>) -> Vec<(f64, u64)> {
         .collect()
 }
 
-/// An HdrHistogram V2 log with one tagged line for each router, or `None` where nothing was timed.
+/// An HdrHistogram V2 log of the marking step with one tagged line for each router, or `None` where
+/// nothing was timed.
 ///
 /// # Errors
 /// Where a histogram cannot be written.
 pub fn log(outcome: &Outcome, seconds: f64) -> Result<Option<Vec<u8>>> {
-    if outcome.latency.is_empty() {
+    let times = outcome.latency.iter().map(|(router, times)| (router.to_string(), times));
+    write("time of the marking step, in nanoseconds, by router", times.collect(), seconds)
+}
+
+/// The same of the times from sender to victim, with one line.
+///
+/// # Errors
+/// As above.
+pub fn end_to_end_log(traffic: &Traffic) -> Result<Option<Vec<u8>>> {
+    let times = traffic.delays.iter().filter(|d| !d.is_empty()).map(|d| ("victim".into(), d));
+    write("time from sender to victim, in nanoseconds", times.collect(), traffic.seconds)
+}
+
+fn write(
+    what: &str,
+    lines: Vec<(String, &Histogram<u64>)>,
+    seconds: f64,
+) -> Result<Option<Vec<u8>>> {
+    if lines.is_empty() {
         return Ok(None);
     }
     let mut out = vec![];
     let mut serializer = V2Serializer::new();
     let mut writer = IntervalLogWriterBuilder::new()
-        .add_comment("Ashiato: time of the marking step, in nanoseconds, by router")
+        .add_comment(&format!("Ashiato: {what}"))
         .begin_log_with(&mut out, &mut serializer)?;
     let length = Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
-    for (router, times) in &outcome.latency {
-        let name = router.to_string();
-        let tag = Tag::new(&name).context("a router's name is a lawful tag")?;
+    for (name, times) in &lines {
+        let tag = Tag::new(name).context("a router's name is a lawful tag")?;
         writer
             .write_histogram(times, Duration::ZERO, length, Some(tag))
             .map_err(|e| anyhow::anyhow!("cannot write a histogram log: {e:?}"))?;

@@ -54,6 +54,8 @@ pub(super) fn row(
         honest: honest(plan, turn),
         mark_latency_ns: latency::summarise(outcome)?,
         control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
+        e2e_latency_ns: latency::end_to_end(&turn.traffic),
+        program_ns: outcome.program_ns,
         reconstruct_s: outcome.reconstruct_s,
         ledger_bytes: outcome.ledger_bytes,
         report_bytes: outcome.reports.iter().map(|r| r.len() as u64).sum(),

@@ -155,6 +155,9 @@ pub(super) fn keep(plan: &Plan, folder: &Folder, turn: &Turn, options: &Options<
     if let Some(log) = latency::log(&turn.outcome, turn.traffic.seconds)? {
         folder.write(&format!("hdr/{id}.{}.hlog", options.datapath), log)?;
     }
+    if let Some(log) = latency::end_to_end_log(&turn.traffic)? {
+        folder.write(&format!("hdr/{id}.{}.e2e.hlog", options.datapath), log)?;
+    }
     for (i, report) in turn.outcome.reports.iter().enumerate() {
         folder.write(&format!("reports/{id}/{i:05}.report"), report)?;
     }

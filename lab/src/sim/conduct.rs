@@ -35,13 +35,16 @@ struct Erases {
 impl Vantage for Erases {
     fn forward(&mut self, _: Hop, packet: &mut Packet<&mut [u8]>) {
         let slot = if packet.is_v6() { self.v6 } else { self.v4 };
-        slot.write(packet, CLEAN_ID.into());
+        // Where the mark lies over flags and offset, anything but 0 would make a fragment of the packet.
+        let clean = if slot == Slot::IdFlagsOffset { 0 } else { CLEAN_ID.into() };
+        slot.write(packet, clean);
     }
     fn see(&mut self, _: Nanos, _: &Packet<&[u8]>) {}
     fn cut(&mut self) -> Option<Vec<u8>> {
         self.inner.cut()
     }
     fn absorb(&mut self, _: LogPage<'_>) {}
+    fn adopt(&mut self, _: &[(u64, u32)]) {}
     fn answer(&self, query: &Query) -> Answer {
         self.inner.answer(query)
     }
@@ -71,6 +74,9 @@ impl Vantage for Denies {
     }
     fn absorb(&mut self, page: LogPage<'_>) {
         self.0.absorb(page);
+    }
+    fn adopt(&mut self, entries: &[(u64, u32)]) {
+        self.0.adopt(entries);
     }
     fn answer(&self, query: &Query) -> Answer {
         Answer { values: vec![None; query.keys.len()] }

@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 /// Distances are counted up to this one, which means "this or more".
 pub const FAR: u8 = 31;
-const HASH: u16 = 0x7ff;
 
 /// AMS I at work.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +89,7 @@ impl Hashes for Low {
 }
 
 fn low(word: u64) -> u16 {
-    (word & u64::from(HASH)) as u16
+    (word & 0x7ff) as u16
 }
 
 fn only(value: u16) -> Values {

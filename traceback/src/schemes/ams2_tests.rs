@@ -1,5 +1,5 @@
 use super::*;
-use crate::map::{Map, MapRouter};
+use crate::schemes::rig;
 use crate::schemes::trial::{GATEWAY, case, complete, map, paths, router};
 
 fn ams(threshold: u8, saturated: f64) -> Ams2 {
@@ -75,21 +75,14 @@ fn false_routers_follow_the_binomial_law() {
     // So many true neighbours of the gateway, and 20,000 that carried nothing.
     for (links, threshold) in [(100, 6), (200, 7), (500, 8)] {
         let truth = paths(links, 2);
-        let name = |id: RouterId| MapRouter {
-            id,
-            name: id.to_string(),
-            asn: 64_512,
-            nation: "XA".into(),
-            aliases: vec![],
-        };
         let others = (0..20_000).map(|n| router(1_000_000 + n));
-        let ids: Vec<RouterId> =
-            [GATEWAY].into_iter().chain(truth.iter().map(|p| p[0])).chain(others).collect();
+        let near = truth.iter().map(|p| p[0]);
+        let ids: Vec<u32> =
+            [GATEWAY].into_iter().chain(near).chain(others).map(|id| id.0).collect();
         let count = u16::try_from(ids.len()).unwrap();
-        let map =
-            Map::new(ids.into_iter().map(name).collect(), (1..count).map(|i| (0, i)).collect());
+        let map = rig::map(&ids, &(1..count).map(|i| (0, i)).collect::<Vec<_>>());
         let evidence = complete(&ams(threshold, 1.0), &truth, 0..8);
-        let found = ams(threshold, 1.0).reconstruct(&case(map.unwrap()), &evidence);
+        let found = ams(threshold, 1.0).reconstruct(&case(map), &evidence);
         let Ok(Step::Done(Finding::Paths(graph))) = found else { panic!("{found:?}") };
         let wrong = graph.edges.len() as f64 - 1.0 - f64::from(links);
         let law = 20_000.0 * crate::law::filter::false_match(links, 8, 8, threshold.into());

@@ -3,22 +3,32 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
-//! [`fragments`] of names, and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
+//! and the [`walk`] over a map.
 
+pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
+mod digits;
 pub mod dpm;
 pub mod dppm;
+pub mod fit;
 pub mod fms;
 pub mod fragments;
 pub mod hdpm;
+pub mod hit;
+pub mod huffman;
+pub mod mrt;
 pub mod none;
 pub mod npc;
+pub mod pages;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
 #[cfg(test)]
 mod rig;
+pub mod riht;
+pub mod rnl;
 pub mod rppm;
 pub mod segments;
 pub mod spie;
@@ -51,8 +61,15 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<tabu::Tabu>::NEW,
     &Of::<npc::Npc>::NEW,
     &Of::<rppm::Rppm>::NEW,
+    &Of::<rnl::Rnl>::NEW,
+    &Of::<algebraic::Algebraic>::NEW,
     &Of::<spie::Spie>::NEW,
+    &Of::<hit::Hit>::NEW,
+    &Of::<riht::Riht>::NEW,
+    &Of::<mrt::Mrt>::NEW,
+    &Of::<huffman::Huffman>::NEW,
     &Of::<pint::Pint>::NEW,
+    &Of::<fit::Fit>::NEW,
     &Of::<dpm::Dpm>::NEW,
     &Of::<hdpm::Hdpm>::NEW,
     &Of::<pi::Pi>::NEW,
@@ -121,8 +138,12 @@ pub trait AnyScheme: Send + Sync {
     fn twin(&self, place: &Place) -> Vec<u64>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::entries`].
+    fn entries(&self) -> Option<u32>;
+    /// [`Scheme::log_key`], on bits.
+    fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64>;
     /// [`Scheme::cells`].
-    fn cells(&self, salt: u64, digest: u64) -> Vec<u64>;
+    fn cells(&self, salt: u64, key: u64) -> Vec<u64>;
     /// [`Scheme::mark`] at one place, on bits: what kernel twins are compared with.
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32>;
     /// Merges two encoded ledgers.
@@ -190,8 +211,16 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
         self.scheme.log()
     }
 
-    fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
-        self.scheme.cells(salt, digest)
+    fn entries(&self) -> Option<u32> {
+        self.scheme.entries()
+    }
+
+    fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64> {
+        self.scheme.log_key(hop, inv, S::Mark::unpack(mark))
+    }
+
+    fn cells(&self, salt: u64, key: u64) -> Vec<u64> {
+        self.scheme.cells(salt, key)
     }
 
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {

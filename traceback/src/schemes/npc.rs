@@ -85,7 +85,7 @@ impl Scheme for Npc {
         // Of 2^32 packets, those that no router before this one has marked. None are left on paths that
         // are too long, and nothing is marked there.
         let unmarked = (1_u64 << 32).saturating_sub(passed * self.share);
-        let chosen = unmarked > 0 && u64::from(hop.draw) * unmarked >> 32 < self.share;
+        let chosen = unmarked > 0 && (u64::from(hop.draw) * unmarked) >> 32 < self.share;
         if mark.distance == FAR && chosen {
             return Mark::written(name, hop.draw).into();
         }

@@ -17,15 +17,16 @@ struct scheme {
 	__u64 p;   /* draws below this take part in layer 1 */
 };
 
-/* One instance takes the upper or the lower half of what is hashed for both. */
+/* One instance takes the upper or the lower half of what is hashed for both. Without branches: they
+ * would follow chance, and a processor that guesses wrong every other time loses more than it computes. */
 static __always_inline __u32 one_digest(const volatile struct scheme *scheme, __u64 number,
 					__u32 layer, __u32 act, __u32 own, __u32 old)
 {
-	int layer0 = layer < scheme->tau;
+	__u64 layer0 = (layer - scheme->tau) >> 63; /* 1 where layer < tau */
+	__u64 overwrites = ((act * number >> 32) - 1) >> 63, xors = (act - scheme->p) >> 63;
+	__u64 acts = (layer0 & overwrites) | (~layer0 & xors);
 
-	if (layer0 ? act * number >> 32 : act >= scheme->p)
-		return old;
-	return (layer0 ? own : old ^ own) & 0xff;
+	return old ^ (-acts & (own ^ (-layer0 & old)) & 0xff);
 }
 
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,

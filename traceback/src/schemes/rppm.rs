@@ -32,7 +32,7 @@ use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops, survives};
 use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme, probability};
-use crate::schemes::fragments::{self, Check, FAR, FRAGMENTS, Mark, Name, decode};
+use crate::schemes::fragments::{self, CELLS, Check, FAR, Mark, Name, decode};
 use crate::stats::real;
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +123,7 @@ impl Rppm {
         let q = survives(self.params.p, u32::from(depth) + 1) / leaves;
         let stages = f64::from(FAR) * leaves;
         let sure = 1.0 - (1.0 - self.params.confidence) / stages;
-        let fragments = FRAGMENTS as u32;
-        let law = Coupon::new(Hops::Constant(q), 1, fragments, fragments);
+        let law = Coupon::new(Hops::Constant(q), 1, CELLS, CELLS);
         law.map_or(u64::MAX, |law| law.quantile(sure).into())
     }
 }

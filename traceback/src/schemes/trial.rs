@@ -1,10 +1,11 @@
 //! Complete sets of marks for the tests of schemes whose marks are links: what is seen when every router
 //! of every path has been heard in full.
 
-use crate::case::{Budget, Case, Evidence, Filter, Window};
+use super::rig;
+use crate::case::{Case, Evidence};
 use crate::counts::Counts;
-use crate::invariant::{Invariant, Key, mix};
-use crate::map::{Map, MapRouter};
+use crate::invariant::{Invariant, mix};
+use crate::map::Map;
 use crate::scheme::{Field, Hop, Place, RouterId, Scheme};
 
 /// The router at the victim.
@@ -23,27 +24,18 @@ pub(super) fn paths(count: u32, hops: u32) -> Vec<Vec<RouterId>> {
 
 /// A map of these paths' links.
 pub(super) fn map(paths: &[Vec<RouterId>]) -> Map {
-    let mut ids: Vec<RouterId> = paths.iter().flatten().copied().collect();
+    let mut ids: Vec<u32> = paths.iter().flatten().map(|id| id.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let at = |id: &RouterId| ids.binary_search(id).unwrap().try_into().unwrap();
-    let links = paths.iter().flat_map(|p| p.windows(2)).map(|w| (at(&w[0]), at(&w[1]))).collect();
-    let name = |id: &RouterId| MapRouter {
-        id: *id,
-        name: id.to_string(),
-        asn: 64_512,
-        nation: "XA".into(),
-        aliases: vec![],
-    };
-    Map::new(ids.iter().map(name).collect(), links).unwrap()
+    let at = |id: &RouterId| ids.binary_search(&id.0).unwrap().try_into().unwrap();
+    let links: Vec<_> =
+        paths.iter().flat_map(|p| p.windows(2)).map(|w| (at(&w[0]), at(&w[1]))).collect();
+    rig::map(&ids, &links)
 }
 
 /// A case about packets that came by these paths.
 pub(super) fn case(map: Map) -> Case {
-    let victim = "198.18.0.1".parse().unwrap();
-    let filter = Filter { victim, protocol: None, source_port: None, port: None };
-    let (window, samples, key, budget) = (Window::ALWAYS, vec![], Key(1, 2), Budget::default());
-    Case { gateway: GATEWAY, filter, window, samples, key, map, budget }
+    Case { gateway: GATEWAY, ..rig::case(map, vec![]) }
 }
 
 /// What the victim has when every router has marked once with each of `draws`, and nobody after it

@@ -48,7 +48,7 @@ impl Seen {
     /// Nothing yet, of so many functions (at most [`FUNCTIONS`]) of so many bits (6 to 16).
     pub fn new(functions: usize, bits: u32) -> Self {
         let functions = functions.min(FUNCTIONS);
-        let words = vec![0; usize::from(FAR) * functions << (bits - 6)];
+        let words = vec![0; (usize::from(FAR) * functions) << (bits - 6)];
         Self { functions, bits, words }
     }
 

@@ -16,14 +16,13 @@ fn the_law_on_what_was_seen_is_the_binomial_law() {
 
 #[test]
 fn values_lie_where_they_were_put() {
-    for (functions, bits) in [(1, 11), (8, 8)] {
-        let mut seen = Seen::new(functions, bits);
-        let last = (1_u32 << bits) - 1;
-        seen.add(30, (functions - 1) as u8, last as u16);
+    for (functions, bits, last) in [(1_u8, 11, 0x7ff_u16), (8, 8, 0xff)] {
+        let mut seen = Seen::new(functions.into(), bits);
+        seen.add(30, functions - 1, last);
         seen.add(31, 0, 1); // saturated: ignored
-        seen.add(4, functions as u8, 1); // no such function: ignored
+        seen.add(4, functions, 1); // no such function: ignored
         let mut alone = [0; FUNCTIONS];
-        alone[functions - 1] = last as u16;
+        alone[usize::from(functions) - 1] = last;
         assert_eq!(seen.matches(30, &alone, &[0; FUNCTIONS]), 1);
         assert_eq!(seen.words.iter().map(|w| w.count_ones()).sum::<u32>(), 1);
     }

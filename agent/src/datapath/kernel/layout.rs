@@ -27,6 +27,10 @@ pub struct Setting {
     pub forwards: u32,
     /// Logs: 1 where each processor has its own copy of the cells. [`super::program`] decides.
     pub own_cells: u32,
+    /// Entries that a table of the scheme holds at most. [`super::program`] decides.
+    pub entries: u32,
+    /// Nothing.
+    pub pad: u32,
 }
 
 impl Setting {
@@ -42,6 +46,8 @@ impl Setting {
             every,
             forwards: 0,
             own_cells: 0,
+            entries: 0,
+            pad: 0,
         }
     }
 }
@@ -76,7 +82,7 @@ pub struct Counts {
     pub no_room: u64,
     /// Frames of several packets, left unmarked.
     pub merged: u64,
-    /// Packets logged into a page that was full.
+    /// Packets logged into a page that was full, or not into a table that was.
     pub overfull: u64,
     /// Steps until the next timed one.
     pub timer: u64,
@@ -157,5 +163,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 104 && size_of::<Counts>() == 16 * 8);
+const _: () = assert!(size_of::<Setting>() == 112 && size_of::<Counts>() == 16 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 20);

@@ -5,7 +5,7 @@ use super::log::Log;
 use super::objects;
 use crate::datapath::socket::interface_index;
 use anyhow::{Context, anyhow, bail};
-use aya::maps::{Array, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, tc};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
@@ -67,7 +67,8 @@ impl Program {
             bail!("interface index {} is above {MOST_PORTS}: restart the host", ports - 1);
         }
         let copies = scheme.log().map_or(1, |shape| Log::copies(&shape));
-        let setting = Setting { own_cells: u32::from(copies > 1), ..*setting };
+        let entries = scheme.entries().unwrap_or(0);
+        let setting = Setting { own_cells: u32::from(copies > 1), entries, ..*setting };
         let mut loader = EbpfLoader::new();
         loader.override_global("setting", &setting, true).map_max_entries("ports", ports);
         if !twin.is_empty() {
@@ -75,6 +76,9 @@ impl Program {
         }
         if let Some(shape) = scheme.log() {
             loader.map_max_entries("cells", Log::entries(&shape)?);
+        }
+        if entries > 0 {
+            loader.map_max_entries("table", entries);
         }
         let ebpf = loader.load(object).map_err(|e| explain(id, hook, &e.into()))?;
         let mut loaded = Self { links: vec![], ebpf, hook };
@@ -209,6 +213,25 @@ impl Program {
     pub fn mean_run(&self) -> Option<u64> {
         let info = self.ebpf.program(self.hook.program())?.info().ok()?;
         u64::try_from(info.run_time().as_nanos()).ok()?.checked_div(info.run_count())
+    }
+
+    /// The entries that the program made in its table; none where the scheme has no table.
+    ///
+    /// # Errors
+    /// When the kernel does not give them.
+    pub fn table(&self) -> anyhow::Result<Vec<(u64, u32)>> {
+        let Some(map) = self.ebpf.map("table") else { return Ok(vec![]) };
+        let table = HashMap::<_, u64, u32>::try_from(map)?;
+        Ok(table.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// How many entries it made.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn made(&self) -> anyhow::Result<u64> {
+        let Some(map) = self.ebpf.map("made") else { return Ok(0) };
+        Ok(Array::<_, u64>::try_from(map)?.get(&0, 0)?)
     }
 
     /// The log that the program keeps, its first page open.

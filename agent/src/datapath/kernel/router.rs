@@ -31,6 +31,8 @@ pub struct KernelRouter {
     program: Program,
     vantage: Box<dyn Vantage>,
     log: Option<Log>,
+    /// Whether the program keeps a table.
+    table: bool,
     ports: Vec<PortEntry>,
     /// Interface indices, by port.
     pub interfaces: Vec<u32>,
@@ -73,6 +75,7 @@ impl KernelRouter {
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
+        let table = scheme.entries().is_some();
         let ports = ports(config);
         // Before it is attached: what the program does not know, it leaves to the kernel, unmarked.
         for (port, index) in ports.iter().zip(&interfaces) {
@@ -86,6 +89,7 @@ impl KernelRouter {
             program,
             vantage,
             log,
+            table,
             ports,
             interfaces,
             names,
@@ -195,7 +199,8 @@ impl Work for KernelRouter {
             tracing::error!("cannot read the kernel program's counters: {e:#}");
             Counts::default()
         });
-        if grown.overfull > 0 {
+        let lost = if self.table { grown.overfull } else { 0 };
+        if grown.overfull > lost {
             tracing::warn!(
                 "{}: {} packets were logged into pages that were full: the agent is late, and its \
                  answers hold more false ones than planned",
@@ -214,8 +219,9 @@ impl Work for KernelRouter {
             ..Counters::default()
         };
         let pages = self.log.as_ref().map_or(0, Log::footprint);
-        let footprint = (self.vantage.footprint() + pages) as u64;
-        Share { counters, lost: 0, footprint, ledger: None, latency: fresh }
+        let made = self.program.made().unwrap_or(0);
+        let footprint = (self.vantage.footprint() + pages) as u64 + made * ENTRY;
+        Share { counters, lost, footprint, ledger: None, latency: fresh }
     }
 
     fn answer(&mut self, query: &Query) -> Answer {
@@ -224,9 +230,22 @@ impl Work for KernelRouter {
             log.peek(&mut |page| self.vantage.absorb(page));
         }
         self.harvest();
-        self.vantage.answer(query)
+        if !self.table {
+            return self.vantage.answer(query);
+        }
+        match self.program.table() {
+            Ok(entries) => self.vantage.adopt(&entries),
+            Err(e) => tracing::error!("cannot read the kernel program's table: {e:#}"),
+        }
+        let answer = self.vantage.answer(query);
+        // What the kernel holds is not held twice.
+        self.vantage.adopt(&[]);
+        answer
     }
 }
+
+/// Bytes of an entry of a table: key and number.
+const ENTRY: u64 = 12;
 
 /// What two looks at the kernel's clock cost, in nanoseconds; at this process's own where the kernel
 /// takes no trial. Measured once for all vantages of this process.

@@ -11,7 +11,7 @@
 //! again and again, senders' bits look random. In the second case what lies nearer stands, and the rest
 //! is counted as set aside.
 
-use super::{Check, FAR, FRAGMENTS, Mark, Name};
+use super::{CELLS, Check, FAR, FRAGMENTS, Mark, Name};
 use crate::case::{Case, Evidence, Gap};
 use crate::counts::Counts;
 use crate::graph::{AttackGraph, Edge};
@@ -74,7 +74,7 @@ pub fn paths(
 
 /// Too few packets for the gateway's name; wanted is the exact mean for that, eight equal coupons.
 pub fn too_few(have: u64, q: f64) -> Gap {
-    Gap::TooFew { have, want: whole((FRAGMENTS as f64 * harmonic(FRAGMENTS as u32) / q).ceil()) }
+    Gap::TooFew { have, want: whole((f64::from(CELLS) * harmonic(CELLS) / q).ceil()) }
 }
 
 fn unravel(cells: &Cells, case: &Case, check: Check) -> Result<AttackGraph, Gap> {

@@ -20,7 +20,9 @@ use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 /// Fragments of a name.
-pub const FRAGMENTS: usize = 8;
+pub const FRAGMENTS: usize = CELLS as usize;
+/// The same, as laws count what a router must show.
+pub const CELLS: u32 = 8;
 /// Distances are counted up to this one, which means "this or more" and is not used.
 pub const FAR: u8 = 31;
 /// A router's name: address and hash interleaved.
