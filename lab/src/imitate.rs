@@ -18,8 +18,11 @@ use traceback::vantage::{Draws, Setting, Vantage};
 /// Routers played by attackers, by flow.
 #[derive(Default)]
 pub struct Imitator {
-    flows: BTreeMap<u32, Vec<(Place, Box<dyn Vantage>)>>,
+    flows: BTreeMap<u32, Vec<Played>>,
 }
+
+/// A router that is played, and its steps.
+type Played = (Place, Box<dyn Vantage>);
 
 impl Imitator {
     /// All imitations of a plan in the turn of a scheme.

@@ -1,4 +1,5 @@
 //! Comparisons: what may be compared, what is refused and why, and what the numbers say.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod support;
 

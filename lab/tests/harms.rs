@@ -1,4 +1,5 @@
 //! The table of harms: what each adversary gains is measured, and as the schemes' designs foretell.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 use ashiato::cli::new::SHIPPED;
 use ashiato::compare::pairs::Estimate;

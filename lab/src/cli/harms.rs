@@ -76,13 +76,14 @@ pub fn run(args: &Args) -> Result<Exit> {
 pub const HOSTILE: &str = "x-";
 
 /// Columns that compare a calm side with a hostile one.
-const SIDES: [(&str, &str); 6] = [
+const SIDES: [(&str, &str); 7] = [
     ("complete", "complete"),
     ("routers found", "router.recall"),
     ("false routers", "router.wrong"),
     ("sources found", "source.recall"),
     ("false sources", "source.wrong"),
     ("packets to complete", "packets_to_complete"),
+    ("filter's gap", "acceptance.gap"),
 ];
 
 fn head() -> Vec<String> {

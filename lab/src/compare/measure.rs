@@ -151,6 +151,15 @@ pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
             readings.insert(false_ones, wrong(level));
         }
     }
+    readings.extend(costs(row, card));
+    let p50 = row.mark_latency_ns.p50.map(|ns| ns as f64);
+    readings.insert("mark_latency_ns.p50", Reading::some(p50));
+    readings
+}
+
+/// What marking costs, whatever it finds.
+fn costs(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Reading> {
+    let mut readings = BTreeMap::new();
     readings.insert("acceptance.gap", Reading::some(row.acceptance.map(|a| a.gap)));
     let share = |part: u64, of: u64| Reading::some((of > 0).then(|| part as f64 / of as f64));
     let honest = &row.honest;
@@ -163,8 +172,6 @@ pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
         readings.insert("packets.marked", Reading::Is(row.harms.marked as f64));
         readings.insert("reconstruct_s", Reading::Is(row.reconstruct_s));
     }
-    let p50 = row.mark_latency_ns.p50.map(|ns| ns as f64);
-    readings.insert("mark_latency_ns.p50", Reading::some(p50));
     readings
 }
 

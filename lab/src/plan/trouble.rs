@@ -1,6 +1,6 @@
 //! What a plan holds against its schemes: adversaries, faults of the network, missing deployment.
 
-use super::{Class, Conduct, Forged, Plan, StartMark};
+use super::{Conduct, Epoch, Flow, Forged, LinkPlan, Plan, RouterPlan, StartMark};
 use traceback::router::Spread;
 
 /// One trouble of a plan, in words.
@@ -12,69 +12,22 @@ pub struct Trouble {
     pub simulated: bool,
 }
 
+impl Trouble {
+    fn new(simulated: bool, what: String) -> Self {
+        Self { what, simulated }
+    }
+}
+
 impl Plan {
     /// All of them; none in a calm plan.
     pub fn troubles(&self) -> Vec<Trouble> {
-        let mut troubles = vec![];
-        let mut add = |simulated, what: String| troubles.push(Trouble { what, simulated });
-        for flow in &self.flows {
-            let name = &flow.traffic;
-            match &flow.forged {
-                Some(Forged::Value(value)) => {
-                    add(false, format!("{name}: mark {value:#06x} forged"))
-                }
-                Some(Forged::Imitated(routers)) => {
-                    let names: Vec<_> =
-                        routers.iter().map(|r| self.routers[*r].name.as_str()).collect();
-                    add(false, format!("{name}: marks of {} forged", names.join(", ")));
-                }
-                None if flow.mark == StartMark::Random && flow.class == Class::Attack => {
-                    add(false, format!("{name}: random marks forged"));
-                }
-                None if flow.mark == StartMark::Every => {
-                    add(false, format!("{name}: all 65536 marks forged"));
-                }
-                None => {}
-            }
-            if flow.ttl_spread > 0 {
-                let low = flow.ttl - flow.ttl_spread;
-                add(false, format!("{name}: TTLs from {low} to {}", flow.ttl));
-            }
-            if flow.fragment {
-                add(false, format!("{name}: fragments"));
-            }
-        }
-        for router in &self.routers {
-            let name = &router.name;
-            match router.conduct {
-                Conduct::Honest => {}
-                Conduct::Silent => add(false, format!("{name} keeps silent")),
-                Conduct::Erases => add(true, format!("{name} erases marks")),
-                Conduct::Denies => add(true, format!("{name} denies what it saw")),
-            }
-            if let Some(other) = router.poses_as {
-                add(true, format!("{name} poses as {}", self.routers[other].name));
-            }
-            if router.nat {
-                add(true, format!("{name} translates addresses"));
-            }
-        }
-        for link in self.links.iter().filter(|l| l.loss_ppm > 0) {
-            let ends = [link.a, link.b].map(|e| self.node_name(e.node));
-            let share = f64::from(link.loss_ppm) / 1e4;
-            add(true, format!("{} - {} loses {share} %", ends[0], ends[1]));
-        }
-        for epoch in &self.epochs {
-            add(true, format!("routes change after {} s", epoch.at.0 as f64 / 1e9));
-        }
-        match self.spread {
-            None => {}
-            Some(Spread::Flow) => add(true, "equal ways take turns by flow".into()),
-            Some(Spread::Packet) => add(true, "equal ways take turns by packet".into()),
-        }
+        let senders = self.flows.iter().flat_map(|f| self.forged(f));
+        let routers = self.routers.iter().flat_map(|r| self.crooked(r));
+        let mut troubles: Vec<_> = senders.chain(routers).chain(self.faults()).collect();
         let without = self.routers.iter().filter(|r| !r.deployed).count();
         if without > 0 {
-            add(false, format!("{without} of {} routers take no part", self.routers.len()));
+            let what = format!("{without} of {} routers take no part", self.routers.len());
+            troubles.push(Trouble::new(false, what));
         }
         troubles.dedup();
         troubles
@@ -83,5 +36,58 @@ impl Plan {
     /// What keeps a plan out of worlds other than the simulator.
     pub fn only_simulated(&self) -> Option<String> {
         self.troubles().into_iter().find(|t| t.simulated).map(|t| t.what)
+    }
+
+    /// What a sender forges.
+    fn forged(&self, flow: &Flow) -> Vec<Trouble> {
+        let name = |r: &usize| self.routers[*r].name.as_str();
+        let mark = match (&flow.forged, flow.mark) {
+            (Some(Forged::Value(value)), _) => Some(format!("mark {value:#06x} forged")),
+            (Some(Forged::Imitated(routers)), _) => {
+                let names: Vec<_> = routers.iter().map(name).collect();
+                Some(format!("marks of {} forged", names.join(", ")))
+            }
+            (None, StartMark::Random) => Some("random marks forged".into()),
+            (None, StartMark::Every) => Some("all 65536 marks forged".into()),
+            (None, StartMark::Clean | StartMark::Stock) => None,
+        };
+        let low = flow.ttl - flow.ttl_spread;
+        let ttl = (flow.ttl_spread > 0).then(|| format!("TTLs from {low} to {}", flow.ttl));
+        let fragment = flow.fragment.then(|| "fragments".to_owned());
+        let all = [mark, ttl, fragment].into_iter().flatten();
+        all.map(|what| Trouble::new(false, format!("{}: {what}", flow.traffic))).collect()
+    }
+
+    /// What a router does that its scheme does not say.
+    fn crooked(&self, router: &RouterPlan) -> Vec<Trouble> {
+        let conduct = match router.conduct {
+            Conduct::Honest => None,
+            // It is the same as having no agent, which every world can do.
+            Conduct::Silent => Some((false, "keeps silent".to_owned())),
+            Conduct::Erases => Some((true, "erases marks".to_owned())),
+            Conduct::Denies => Some((true, "denies what it saw".to_owned())),
+        };
+        let other = router.poses_as.map(|other| &self.routers[other].name);
+        let poses = other.map(|other| (true, format!("poses as {other}")));
+        let nat = router.nat.then(|| (true, "translates addresses".to_owned()));
+        let all = [conduct, poses, nat].into_iter().flatten();
+        all.map(|(simulated, what)| Trouble::new(simulated, format!("{} {what}", router.name)))
+            .collect()
+    }
+
+    /// What the network does.
+    fn faults(&self) -> Vec<Trouble> {
+        let loses = |l: &LinkPlan| {
+            let [a, b] = [l.a, l.b].map(|e| self.node_name(e.node));
+            format!("{a} - {b} loses {} %", f64::from(l.loss_ppm) / 1e4)
+        };
+        let changes = |e: &Epoch| format!("routes change after {} s", e.at.0 as f64 / 1e9);
+        let spread = self.spread.map(|spread| match spread {
+            Spread::Flow => "equal ways take turns by flow".to_owned(),
+            Spread::Packet => "equal ways take turns by packet".to_owned(),
+        });
+        let lossy = self.links.iter().filter(|l| l.loss_ppm > 0).map(loses);
+        let all = lossy.chain(self.epochs.iter().map(changes)).chain(spread);
+        all.map(|what| Trouble::new(true, what)).collect()
     }
 }

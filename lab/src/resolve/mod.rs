@@ -67,11 +67,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         schemes: vec![],
         effects: effects(spec),
         process_per_router: spec.agents.process_per_router,
-        spread: match spec.routing.multipath {
-            Multipath::First => None,
-            Multipath::Flow => Some(Spread::Flow),
-            Multipath::Packet => Some(Spread::Packet),
-        },
+        spread: spread(spec),
         epochs,
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
@@ -153,6 +149,14 @@ fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {
             }
         };
     all.map(router).collect()
+}
+
+fn spread(spec: &Spec) -> Option<Spread> {
+    match spec.routing.multipath {
+        Multipath::First => None,
+        Multipath::Flow => Some(Spread::Flow),
+        Multipath::Packet => Some(Spread::Packet),
+    }
 }
 
 /// Routes after each change of the scenario.

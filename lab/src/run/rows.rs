@@ -6,6 +6,7 @@ use crate::plan::{Class, Plan};
 use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage};
 use crate::traffic;
 use crate::truth::Opened;
+use crate::world::Outcome;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::map::Map;
@@ -13,6 +14,7 @@ use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::{Keeper, Names};
 use traceback::score::{Levels, score};
+use traceback::vantage::Harms;
 
 /// The row of one turn.
 pub(super) fn row(
@@ -39,8 +41,6 @@ pub(super) fn row(
     let acceptance = (scheme.card().names == Names::Classes)
         .then(|| acceptance::gap(plan, &*scheme, &turn.case, tape))
         .flatten();
-    let mut harms = traceback::vantage::Harms::default();
-    outcome.counters.values().for_each(|c| harms.add(&c.harms));
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
@@ -60,7 +60,7 @@ pub(super) fn row(
         ledger_bytes: outcome.ledger_bytes,
         report_bytes: outcome.reports.iter().map(|r| r.len() as u64).sum(),
         observations: outcome.observations,
-        harms,
+        harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages: stages(scheme.card().keeper, scored.levels, &paths, map, chosen.ceiling),
     })
@@ -84,6 +84,12 @@ fn stages(
         Stage { stage: "marks-only".into(), levels: first, ceiling: bound },
         Stage { stage: "with-answers".into(), levels, ceiling },
     ]
+}
+
+fn harms(outcome: &Outcome) -> Harms {
+    let mut harms = Harms::default();
+    outcome.counters.values().for_each(|c| harms.add(&c.harms));
+    harms
 }
 
 fn gap(gap: &traceback::case::Gap) -> Gap {
