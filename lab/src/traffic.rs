@@ -77,7 +77,7 @@ fn ttl(plan: &Plan, flow: &Flow, seq: u64) -> u8 {
     }
     let draw = mix2(mix(plan.key.0), u64::from(flow.id) << 40 | seq);
     let below = stats::below(draw, usize::from(flow.ttl_spread) + 1);
-    flow.ttl - u8::try_from(below).unwrap_or(0)
+    flow.ttl.saturating_sub(u8::try_from(below).unwrap_or(0))
 }
 
 /// Reads back who we are from a packet, if it is one of this plan's: behind a UDP header, whatever a mark

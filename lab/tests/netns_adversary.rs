@@ -7,6 +7,7 @@ use ashiato::cli::new::SHIPPED;
 use ashiato::netns::{NetnsWorld, RunPaths};
 use ashiato::plan::Plan;
 use ashiato::resolve;
+use ashiato::run::case;
 use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
 use ashiato::sim::Sim;
@@ -51,9 +52,13 @@ fn forged_packets_are_marked_alike_in_both_worlds() {
         for turn in 0..plan.schemes.len() {
             let (ours, theirs) = (netns.traffic(turn).unwrap(), sim.traffic(turn).unwrap());
             assert_eq!((&ours.sent, &ours.arrived), (&theirs.sent, &theirs.arrived), "{name}");
-            let (ours, theirs) = (seen(&plan, &ours), seen(&plan, &theirs));
-            assert_eq!(ours.len(), 1600, "{name}");
-            assert!(ours == theirs, "{name}: {} marks otherwise", plan.schemes[turn].id);
+            let (mine, other) = (seen(&plan, &ours), seen(&plan, &theirs));
+            assert_eq!(mine.len(), 1600, "{name}");
+            assert!(mine == other, "{name}: {} marks otherwise", plan.schemes[turn].id);
+            // It also ends the turn's agents.
+            let [ours, theirs] = [ours, theirs].map(|t| case::build(&plan, &t.tape).unwrap());
+            let ours = netns.reconstruct(turn, &ours).unwrap();
+            assert_eq!(ours.finding, sim.reconstruct(turn, &theirs).unwrap().finding, "{name}");
         }
         assert_eq!(netns.remove().unwrap(), 0);
         std::fs::remove_dir_all(dir).unwrap();

@@ -255,6 +255,7 @@ fn impossible_adversaries_are_refused() {
         (&["change=[{ at = \"0 s\", a = \"a\", b = \"b\" }]"], "a change after 0 ns"),
         (&["change=[{ at = \"1 s\", a = \"a\", b = \"b\" }]"], "cannot be reached"),
         (&["routing.multipath=flow", "topology.routers.c.nat=true"], "do not go with"),
+        (&["routing.multipath=flow", "traffic.flood.packets=1000001"], "too many to plan"),
     ] {
         let said = said(sets);
         assert!(said.contains(why), "{sets:?}: {said}");

@@ -51,7 +51,7 @@ impl Plan {
             (None, StartMark::Every) => Some("all 65536 marks forged".into()),
             (None, StartMark::Clean | StartMark::Stock) => None,
         };
-        let low = flow.ttl - flow.ttl_spread;
+        let low = flow.ttl.saturating_sub(flow.ttl_spread);
         let ttl = (flow.ttl_spread > 0).then(|| format!("TTLs from {low} to {}", flow.ttl));
         let fragment = flow.fragment.then(|| "fragments".to_owned());
         let all = [mark, ttl, fragment].into_iter().flatten();

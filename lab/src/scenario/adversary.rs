@@ -7,6 +7,11 @@ use super::streams::LONGEST_STREAM;
 use crate::plan::{Class, StartMark};
 use crate::units::Quantity;
 
+/// Changes of routes in one scenario, at most.
+const MOST_CHANGES: usize = 16;
+/// Packets of one sender whose ways are found one by one, at most.
+const MOST_SPREAD: u64 = 1_000_000;
+
 /// Everything about them that needs no routes.
 pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
     let routers: Vec<_> = spec.topology.routers.iter().map(|r| r.id.as_str()).collect();
@@ -96,9 +101,20 @@ fn changes(spec: &Spec, problems: &mut Problems<'_>) {
             problems.add(format!("{path}.at"), what, "put the earliest first");
         }
     }
+    if spec.change.len() > MOST_CHANGES {
+        let what = format!("{} changes of routes", spec.change.len());
+        problems.add("change", what, format!("{MOST_CHANGES} at most: each has tables of its own"));
+    }
     let nat = spec.topology.routers.iter().any(|r| r.nat);
     if spec.routing.multipath != Multipath::First && (nat || !spec.change.is_empty()) {
         let what = "several ways at once do not go with address translation or changes of routes";
         problems.add("routing.multipath", what, "make two scenarios: their truths would mix");
+    }
+    for (i, traffic) in spec.traffic.iter().enumerate() {
+        if spec.routing.multipath != Multipath::First && traffic.packets > MOST_SPREAD {
+            let what = format!("the ways of {} packets are too many to plan", traffic.packets);
+            let mend = format!("send {MOST_SPREAD} at most, or leave out multipath");
+            problems.add(format!("traffic.{i}.packets"), what, mend);
+        }
     }
 }
