@@ -105,6 +105,12 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 
 	if (setting.forwards || NEEDS_ROUTE)
 		answer = route(v->ctx, v->data + ETH_HLEN, p, &to);
+	if (!setting.forwards && answer != BPF_FIB_LKUP_RET_SUCCESS &&
+	    answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
+		// The kernel decides, and the next router stays unknown.
+		answer = BPF_FIB_LKUP_RET_NO_NEIGH;
+		to.ifindex = 0;
+	}
 	if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_UNREACHABLE ||
 	    answer == BPF_FIB_LKUP_RET_PROHIBIT) {
 		count->unroutable++;

@@ -9,8 +9,8 @@ struct one {
 	__u64 digest, salt;
 	__u32 me, from, draw, to, cell, before;
 	__u16 port, degree, link;
-	__u8 ttl, edge, border, fragment;
-	__u8 pad[6];
+	__u8 ttl, edge, border, fragment, legacy;
+	__u8 pad[5];
 };
 struct made {
 	__u32 mark;
@@ -35,7 +35,8 @@ int main(void)
 		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .to = in.to,
 				   .cell = in.cell, .port = in.port, .degree = in.degree,
 				   .link = in.link, .ttl = in.ttl, .edge = in.edge,
-				   .border = in.border, .fragment = in.fragment };
+				   .border = in.border, .fragment = in.fragment,
+				   .legacy = in.legacy };
 
 		(void)hop;
 #ifdef MARK_BITS

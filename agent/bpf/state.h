@@ -46,7 +46,8 @@ struct port {
 	__u8 mac[6];
 	__u16 link;  /* rank of `from` among the neighbours */
 	__u8 border; /* 1 where `from` belongs to another autonomous system */
-	__u8 pad[3];
+	__u8 legacy; /* 1 where `from` takes no part */
+	__u8 pad[2];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

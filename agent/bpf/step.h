@@ -37,6 +37,9 @@ static __always_inline void set_ttl(__u8 *ip, int v6, const struct hop *hop, str
 #endif
 
 #if MARK_BITS > 0
+/* The bits of a slot that are the mark's. */
+static const __u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1;
+
 /* The twin's step, with the entry of the table that it needs. */
 static __always_inline __u32 next_mark(struct hop *hop, __u64 digest, __u32 before,
 				       struct counters *count)
@@ -44,7 +47,7 @@ static __always_inline __u32 next_mark(struct hop *hop, __u64 digest, __u32 befo
 #ifdef NEEDS
 	__u64 key;
 
-	if (need(hop, digest, before, &key))
+	if (need(&scheme, hop, digest, before, &key))
 		hop->cell = find_cell(key, count);
 #endif
 	return mark(&scheme, hop, digest, before);
@@ -62,15 +65,15 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 		return 0;
 	}
 	bits = bpf_ntohl(bits);
-	after = next_mark(hop, digest, bits, count);
-	if (after == bits)
+	after = next_mark(hop, digest, bits & mask, count) & mask;
+	if (after == (bits & mask))
 		return after;
 	/* First: repairing the transport checksum may move the packet. */
 	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
 		set_df(v->data + ETH_HLEN);
 		count->df_set++;
 	}
-	set_room(v, p, &room, bits, after);
+	set_room(v, p, &room, bits, (bits & ~mask) | after);
 	count->marked++;
 	return after;
 }
@@ -81,7 +84,7 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 {
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
-	__u32 mask = MARK_BITS == 32 ? ~0U : (1U << (MARK_BITS & 31)) - 1, bits, after;
+	__u32 bits, after;
 
 	if (slot == SLOT_ROOM)
 		return write_room(v, p, hop, digest, count);
@@ -197,7 +200,9 @@ static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 in, __u32 
 #ifdef USES_NEXT
 	struct port *next = bpf_map_lookup_elem(&ports, &out);
 
-	if (next && next->known)
+	if (next && next->known) {
 		hop->to = next->from;
+		hop->legacy = next->legacy;
+	}
 #endif
 }

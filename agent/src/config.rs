@@ -102,12 +102,15 @@ pub struct Port {
     /// Whether that router belongs to another autonomous system.
     #[serde(default)]
     pub border: bool,
+    /// Whether that router takes no part in any scheme.
+    #[serde(default)]
+    pub legacy: bool,
 }
 
 impl Port {
     /// Who is at the other end.
     pub fn far(&self) -> Far {
-        Far { neighbour: self.neighbour, border: self.border }
+        Far { neighbour: self.neighbour, border: self.border, legacy: self.legacy }
     }
 }
 

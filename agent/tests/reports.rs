@@ -80,7 +80,7 @@ fn observer(net: &Net) -> Vantage {
         role: Role::Observer,
         netns: Some(net.path("dst")),
         filter: Some(filter),
-        ports: vec![Port { ifname: "eth0".into(), neighbour: None, border: false }],
+        ports: vec![Port { ifname: "eth0".into(), neighbour: None, border: false, legacy: false }],
         ..net.config("fms")
     }
 }

@@ -54,6 +54,17 @@ fn every_scheme_has_a_twin_and_every_twin_a_scheme() {
     }
 }
 
+/// What no twin can do is refused in words, before anything is asked of the kernel.
+#[test]
+fn what_needs_userspace_is_refused_by_the_kernel_datapaths() {
+    let scheme = traceback::schemes::entry("fdpm").unwrap();
+    let scheme = scheme.build(&json!({ "most": 1000 })).unwrap();
+    let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 0);
+    let refused = Program::load(Hook::Tc, &*scheme, &PLACE, &setting, &[INTERFACE]);
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("load controller") && why.contains("datapath afpacket"), "{why}");
+}
+
 /// What a twin says in its header is what the scheme's card says.
 #[test]
 fn headers_agree_with_cards() {
@@ -109,6 +120,7 @@ impl One {
                 edge: (word >> 16 & 1) as u8,
                 border: (word >> 17 & 1) as u8,
                 fragment: (word >> 18 & 1) as u8,
+                legacy: (word >> 19 & 1) as u8,
                 ..Hop::default()
             };
             // What a slot has beyond 16 bits is chance, or all ones.
@@ -128,7 +140,7 @@ impl One {
         for half in [hop.port, hop.degree, hop.link] {
             out.extend(half.to_le_bytes());
         }
-        out.extend([hop.ttl, hop.edge, hop.border, hop.fragment, 0, 0, 0, 0, 0, 0]);
+        out.extend([hop.ttl, hop.edge, hop.border, hop.fragment, hop.legacy, 0, 0, 0, 0, 0]);
     }
 }
 
@@ -339,8 +351,8 @@ fn check_counts(pair: &Pair<'_>, id: &str) {
     let harms = pair.vantage.harms();
     assert_eq!(got.harms(), harms, "{id} {hook:?}");
     let want = Counts { timer: got.timer, ..pair.want };
-    let plain =
-        Counts { marked: 0, fragments_skipped: 0, df_set: 0, no_slot: 0, no_room: 0, ..got };
+    let plain = Counts { marked: 0, fragments_skipped: 0, df_set: 0, ttl_changed: 0, ..got };
+    let plain = Counts { no_slot: 0, no_room: 0, ..plain };
     assert_eq!(plain, want, "{id} {hook:?}");
     assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
     let [step, clock] = pair.program.times().unwrap();

@@ -52,6 +52,15 @@ impl AnyScheme for Made {
     fn log(&self) -> Option<LogShape> {
         None
     }
+    fn userspace_only(&self) -> Option<&'static str> {
+        None
+    }
+    fn entries(&self) -> Option<u32> {
+        None
+    }
+    fn log_key(&self, _: &Hop, _: &Invariant, _: u32) -> Option<u64> {
+        None
+    }
     fn cells(&self, _: u64, _: u64) -> Vec<u64> {
         vec![]
     }

@@ -148,6 +148,7 @@ impl Plan {
                 Node::Router(i) => Far {
                     neighbour: Some(self.routers[i].id),
                     border: self.routers[i].asn != self.routers[router].asn,
+                    legacy: !self.routers[i].deployed,
                 },
                 Node::Host(_) => Far::default(),
             };

@@ -28,6 +28,8 @@ pub struct Far {
     pub neighbour: Option<RouterId>,
     /// Whether that router belongs to another autonomous system.
     pub border: bool,
+    /// Whether that router takes no part in any scheme.
+    pub legacy: bool,
 }
 
 /// Ranks of the neighbours at some ports among all of them, ordered by identity; 0 for hosts.
@@ -223,18 +225,19 @@ impl Router {
 
     fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
         let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
-        let before = far(port);
+        let (before, after) = (far(port), far(out));
         Hop {
             at,
             me: self.place.id,
             from: before.neighbour.unwrap_or_default(),
-            to: far(out).neighbour.unwrap_or_default(),
+            to: after.neighbour.unwrap_or_default(),
             port,
             degree: self.place.degree,
             link: self.links.get(usize::from(port)).copied().unwrap_or(0),
             ttl,
             edge: before.neighbour.is_none().into(),
             border: before.border.into(),
+            legacy: after.legacy.into(),
             ..Hop::default()
         }
     }

@@ -87,6 +87,8 @@ pub struct Hop {
     pub edge: u8,
     /// 1 where the packet comes from a router of another autonomous system.
     pub border: u8,
+    /// 1 where the router that gets the packet next takes no part.
+    pub legacy: u8,
     /// 1 where the packet is a fragment, whose Identification is its own.
     pub fragment: u8,
 }
@@ -293,6 +295,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
 
     /// The log that a kernel twin keeps, where routers keep one.
     fn log(&self) -> Option<LogShape> {
+        None
+    }
+
+    /// Why no kernel twin can do this with these parameters, where none can.
+    fn userspace_only(&self) -> Option<&'static str> {
         None
     }
 

@@ -34,6 +34,7 @@ struct hop {
 	__u8 edge;    /* 1 where the ingress port faces hosts */
 	__u8 border;  /* 1 where `from` belongs to another autonomous system */
 	__u8 fragment;
+	__u8 legacy;  /* 1 where `to` takes no part; where the header sets USES_NEXT */
 };
 
 /* Finaliser of SplitMix64 (Stafford's mix 13). */

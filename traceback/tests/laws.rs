@@ -105,7 +105,7 @@ fn routers(scheme: &dyn AnyScheme, map: &Map) -> Vec<Router> {
     fib.insert("2001:2::".parse().unwrap(), 48, next);
     let count = u16::try_from(map.routers().len()).unwrap();
     let make = |i: u16| {
-        let far = |n: Option<u16>| Far { neighbour: n.map(id), border: false };
+        let far = |n: Option<u16>| Far { neighbour: n.map(id), ..Far::default() };
         let port = |n: Option<u16>| Port { far: far(n), addresses: vec![], mtu: 1500 };
         let ports = vec![port(i.checked_sub(1)), port(Some(i + 1).filter(|n| *n < count))];
         let mut router = Router::new(map.place(id(i)).unwrap(), ports, &[], fib.clone());
@@ -331,7 +331,7 @@ proptest! {
 fn fields_fit_their_slots() {
     use traceback::scheme::Field;
     use traceback::schemes::{
-        algebraic, ams1, ams2, dpm, fit, fragments, hdpm, hit, pi, pint, rnl,
+        algebraic, ams1, ams2, dpm, fdpm, fit, fragments, hdpm, hit, pi, pint, rnl,
     };
     fn whole<M: Field>(slots: [Slot; 2]) {
         assert!(slots.iter().all(|s| M::BITS <= s.bits()));
@@ -351,6 +351,7 @@ fn fields_fit_their_slots() {
     whole::<pint::Mark>([Slot::Id, Slot::FlowLabel]);
     whole::<dpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
     whole::<pi::Mark>([Slot::Id, Slot::FlowLabel]);
+    whole::<fdpm::Mark>([Slot::IdTosReserved, Slot::Room]);
     whole::<hdpm::Mark>([Slot::IdReserved, Slot::FlowLabel]);
 }
 

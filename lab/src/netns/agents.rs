@@ -215,7 +215,7 @@ fn vantage(
             (layout.router(seat.router), far, None)
         }
         Role::Observer => {
-            let far = Far { neighbour: Some(router.id), border: false };
+            let far = Far { neighbour: Some(router.id), ..Far::default() };
             (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
         }
     };
@@ -223,6 +223,7 @@ fn vantage(
         ifname: port.name.clone(),
         neighbour: far.neighbour,
         border: far.border,
+        legacy: far.legacy,
     };
     Ok(Vantage {
         role: seat.role,

@@ -19,6 +19,7 @@ use traceback::map::{Map, MapRouter};
 use traceback::scheme::{Field, Hop, Place};
 use traceback::schemes::ams1::{self, Ams1};
 use traceback::schemes::ams2::{self, Ams2};
+use traceback::schemes::amswide::{self, AmsWide};
 use traceback::{RouterId, Scheme};
 
 /// Path lengths of the laws' table.
@@ -44,7 +45,7 @@ pub fn first_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
     })
 }
 
-/// All oracles of the second.
+/// All oracles of the second, and of the wide form of the first.
 pub fn second_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
     let pairs = THRESHOLDS.flat_map(|need| lengths.iter().map(move |&d| (need, d)));
     let mean = pairs.map(|(need, d)| {
@@ -62,16 +63,18 @@ pub fn second_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
         })
     });
     let full = Job::new(vec![SATURATED.into()], |s| vec![saturated(s)]);
-    mean.chain(reservoir).chain(wrong).chain([full])
+    let wide = Job::new(vec![WIDE.into()], |s| vec![wide(s)]);
+    mean.chain(reservoir).chain(wrong).chain([full, wide])
 }
 
 const SATURATED: &str = "ams2-saturated-n10000";
+const WIDE: &str = "amswide-false-n10000";
 
 fn first() -> Convergence<Ams1> {
     let params = ams1::Params::default();
     Convergence {
         scheme: Ams1::new(&params).expect("invariant: the paper's parameters are in range"),
-        cell: |mark| (mark.distance, 0),
+        cell: |_, mark| (1 << mark.distance, 0),
         cells: 1,
         need: 1,
         hops: Hops::Overwriting(params.p),
@@ -87,7 +90,7 @@ fn scheme(threshold: u8, saturated: f64) -> Ams2 {
 fn second(need: u8) -> Convergence<Ams2> {
     Convergence {
         scheme: scheme(need, 0.5),
-        cell: |mark| (mark.distance, mark.function),
+        cell: |_, mark| (1 << mark.distance, mark.function),
         cells: ams2::FUNCTIONS.into(),
         need: need.into(),
         hops: Hops::Overwriting(ams2::Params::default().p),
@@ -122,17 +125,16 @@ pub fn uniform(id: &str, k: u8, need: u32, paper: Option<f64>, sampling: &Sampli
     measured.row(id, said, Gate::Law(0.025), sampling)
 }
 
-/// A map in layers: the gateway, below [`LAYERS`] layers of [`WIDTH`] routers each of which has two
+/// A map in layers: the gateway, below `layers` layers of `width` routers each of which has two
 /// links to random routers of the layer below; those of the first have one, to the gateway.
 struct Layers {
     map: Map,
+    layers: u16,
+    width: u16,
 }
 
-const LAYERS: u16 = 19;
-const WIDTH: u16 = 3_000;
-
 impl Layers {
-    fn new(chance: &mut Chance) -> Self {
+    fn new(layers: u16, width: u16, chance: &mut Chance) -> Self {
         let router = |n: u16| MapRouter {
             id: id_of(n),
             name: n.to_string(),
@@ -141,28 +143,51 @@ impl Layers {
             aliases: vec![],
         };
         let mut links = vec![];
-        for n in 1..=LAYERS * WIDTH {
-            let layer = (n - 1) / WIDTH;
-            let below = |any: u16| if layer == 0 { 0 } else { (layer - 1) * WIDTH + any };
-            links.push((below(one_of_layer(chance)), n));
-            links.push((below(one_of_layer(chance)), n));
+        for n in 1..=layers * width {
+            let layer = (n - 1) / width;
+            let below = |any: u16| if layer == 0 { 0 } else { (layer - 1) * width + any };
+            links.push((below(one_of(width, chance)), n));
+            links.push((below(one_of(width, chance)), n));
         }
-        let map = Map::new((0..=LAYERS * WIDTH).map(router).collect(), links)
+        let map = Map::new((0..=layers * width).map(router).collect(), links)
             .expect("invariant: every link joins two routers of different layers");
-        Self { map }
+        Self { map, layers, width }
     }
 
     /// As many walks down from random routers of the top layer.
     fn paths(&self, count: u32, chance: &mut Chance) -> Vec<Vec<RouterId>> {
-        let top = (LAYERS - 1) * WIDTH;
+        let top = (self.layers - 1) * self.width;
         let walk = |_| {
-            let mut path = vec![id_of(top + one_of_layer(chance))];
+            let mut path = vec![id_of(top + one_of(self.width, chance))];
             while let Some(next) = path.last().and_then(|id| self.below(*id, chance)) {
                 path.push(next);
             }
             path
         };
         (0..count).map(walk).collect()
+    }
+
+    /// The links of random paths, which end where their distance has so many links already; so every
+    /// distance from 1 on has exactly so many, all of which lead to the gateway.
+    fn links(&self, count: u32, chance: &mut Chance) -> BTreeSet<Edge> {
+        let mut truth = BTreeSet::new();
+        let mut open: BTreeMap<u16, u32> = (1..=self.layers).map(|d| (d, count)).collect();
+        // Chance may leave the last few links of a distance for long.
+        for path in self.paths(20 * count, chance) {
+            let edges: Vec<Edge> = path_edges(&path).collect();
+            for edge in edges.into_iter().rev() {
+                match open.get_mut(&edge.distance).filter(|_| !truth.contains(&edge)) {
+                    Some(0) => break,
+                    Some(left) => *left -= 1,
+                    None => {}
+                }
+                truth.insert(edge);
+            }
+            if open.values().all(|left| *left == 0) {
+                break;
+            }
+        }
+        truth
     }
 
     fn below(&self, id: RouterId, chance: &mut Chance) -> Option<RouterId> {
@@ -176,66 +201,92 @@ fn id_of(n: u16) -> RouterId {
     RouterId(0x1000_0000 + u32::from(n))
 }
 
-/// 1 to [`WIDTH`].
-fn one_of_layer(chance: &mut Chance) -> u16 {
-    u16::try_from(1 + chance.below(WIDTH.into())).unwrap_or(WIDTH)
+/// 1 to `n`.
+fn one_of(n: u16, chance: &mut Chance) -> u16 {
+    u16::try_from(1 + chance.below(n.into())).unwrap_or(n)
 }
 
-/// What the victim holds when every function of every link was seen.
-fn complete(ams: &Ams2, edges: &BTreeSet<Edge>) -> Counts {
-    let mut ledger = Counts::default();
+/// What the victim holds when every mark of every link was seen. `marks` of the scheme's marks tell a router
+/// whole, and `at` sets their distance.
+fn complete<S: Scheme>(
+    scheme: &S,
+    edges: &BTreeSet<Edge>,
+    marks: u32,
+    at: fn(S::Mark, u8) -> S::Mark,
+) -> S::Ledger {
+    let mut ledger = S::Ledger::default();
     let inv = Invariant { digest: 0, flow: 0 };
-    let local = |id| ams.local(&Place { id, index: 0, degree: 2, asn: 0 });
+    let local = |id| scheme.local(&Place { id, index: 0, degree: 2, asn: 0 });
     for edge in edges {
-        for draw in 0..u32::from(ams2::FUNCTIONS) {
+        for draw in 0..marks {
             let step = |id, draw, mark| {
-                ams.mark(&local(id), &Hop { draw, ..Hop::default() }, &inv, mark).mark
+                scheme.mark(&local(id), &Hop { draw, ..Hop::default() }, &inv, mark).mark
             };
-            let mut mark = step(edge.from, draw, ams2::Mark::unpack(0));
+            let mut mark = step(edge.from, draw, S::Mark::unpack(0));
             if let Some(to) = edge.to {
                 mark = step(to, u32::MAX, mark);
             }
-            let distance = u8::try_from(edge.distance).unwrap_or(ams2::FAR);
-            ledger.add((ams2::Mark { distance, ..mark }.pack() & 0xffff) as u16);
+            let mark = at(mark, u8::try_from(edge.distance).unwrap_or(ams2::FAR));
+            scheme.observe(&Hop::default(), &inv, mark, &[], &mut ledger);
         }
     }
     ledger
 }
 
-fn reconstruct(ams: &Ams2, map: &Map, ledger: Counts) -> Result<Finding, Gap> {
+fn reconstruct<S: Scheme>(scheme: &S, map: &Map, ledger: S::Ledger) -> Result<Finding, Gap> {
     let gateway = id_of(0);
     let case = Case { map: map.clone(), ..packets::case(gateway) };
     let mut evidence = Evidence::default();
     evidence.ledgers.insert(gateway, ledger);
-    match ams.reconstruct(&case, &evidence)? {
+    match scheme.reconstruct(&case, &evidence)? {
         Step::Done(finding) => Ok(finding),
         Step::Ask(_) => Err(Gap::Nothing { what: "an answer without questions".into() }),
     }
 }
 
+/// Every function of AMS II.
+fn complete2(ams: &Ams2, edges: &BTreeSet<Edge>) -> Counts {
+    complete(ams, edges, ams2::FUNCTIONS.into(), |mark, distance| ams2::Mark { distance, ..mark })
+}
+
 /// The share of links on no path, of all that lead on from routers found, that were taken in.
 fn false_links(id: &str, links: u32, need: u8, trials: u64, sampling: &Sampling) -> Row {
-    let layers = Layers::new(&mut Chance(sampling.stream(id)));
+    let layers = Layers::new(19, 3_000, &mut Chance(sampling.stream(id)));
     let ams = scheme(need, 1.0);
     let counts = sampling.sample(id, trials, |chance| {
-        // More paths than links: some meet on their way down.
-        let mut truth = BTreeSet::new();
-        let mut at = BTreeMap::<u16, u32>::new();
-        for path in layers.paths(links + links / 2, chance) {
-            for edge in path_edges(&path) {
-                let count = at.entry(edge.distance).or_default();
-                if *count < links && truth.insert(edge) {
-                    *count += 1;
-                }
-            }
-        }
-        let found = reconstruct(&ams, &layers.map, complete(&ams, &truth));
+        let truth = layers.links(links, chance);
+        let found = reconstruct(&ams, &layers.map, complete2(&ams, &truth));
         let Ok(Finding::Paths(graph)) = found else { return (0, 0) };
         examined(&layers.map, &graph.edges, &truth)
     });
-    let (wrong, of) = counts.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let said = Said { paper: None, law: Some(filter::false_match(links, 8, 8, need.into())) };
+    let law = filter::false_match(links, 8, 8, need.into());
+    share(&counts, law, id, sampling)
+}
+
+fn share(counts: &[(u64, u64)], law: f64, id: &str, sampling: &Sampling) -> Row {
+    let (wrong, of) = counts.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let said = Said { paper: None, law: Some(law) };
     Measured::share(wrong, of).row(id, said, Gate::Law(0.1), sampling)
+}
+
+/// The same where ten thousand links at each distance are told apart by 27 bits; a run that misses a true
+/// link, or finds no paths, counts as all wrong.
+fn wide(sampling: &Sampling) -> Row {
+    let layers = Layers::new(5, 11_400, &mut Chance(sampling.stream(WIDE)));
+    let ams = AmsWide::new(&amswide::Params::default())
+        .expect("invariant: the paper's parameters are in range");
+    let counts = sampling.sample(WIDE, sampling.runs(200, 8), |chance| {
+        let truth = layers.links(MANY, chance);
+        let at = |mark, distance| amswide::Mark { distance, ..mark };
+        let found = reconstruct(&ams, &layers.map, complete(&ams, &truth, 1, at));
+        let Ok(Finding::Paths(graph)) = found else { return (1, 1) };
+        if graph.edges.is_superset(&truth) {
+            examined(&layers.map, &graph.edges, &truth)
+        } else {
+            (1, 1)
+        }
+    });
+    share(&counts, filter::false_match(MANY, amswide::BITS, 1, 1), WIDE, sampling)
 }
 
 /// Links of no path at distances where true ones are: taken in, and examined.
@@ -259,12 +310,12 @@ fn examined(map: &Map, found: &BTreeSet<Edge>, truth: &BTreeSet<Edge>) -> (u64, 
 
 /// How often a flood from [`MANY`] attackers ends in the gap that says why.
 fn saturated(sampling: &Sampling) -> Row {
-    let layers = Layers::new(&mut Chance(sampling.stream(SATURATED)));
+    let layers = Layers::new(5, 11_400, &mut Chance(sampling.stream(SATURATED)));
     let ams = scheme(ams2::FUNCTIONS, 0.5);
     let said_so = sampling.sample(SATURATED, 4, |chance| {
         let paths = layers.paths(MANY, chance);
         let truth: BTreeSet<Edge> = paths.iter().flat_map(|p| path_edges(p)).collect();
-        let found = reconstruct(&ams, &layers.map, complete(&ams, &truth));
+        let found = reconstruct(&ams, &layers.map, complete2(&ams, &truth));
         matches!(found, Err(Gap::Saturated { false_ppm: 990_000.., .. }))
     });
     let hits = said_so.iter().filter(|s| **s).count() as u64;

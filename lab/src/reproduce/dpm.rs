@@ -2,8 +2,8 @@
 //!
 //! Source: belenky2003, belenky2007 and xiang2009. Packets follow the coupon law of `f k` equal marks.
 //!
-//! Trap: rules of thumb put the mean number of sources of an area into `E^k`; the mean of `E^k` is ten
-//! times that and more, so sources that such a rule allows (1,450 for `a = 4`, `d = 10`) drown. The law
+//! Trap: rules of thumb put the mean number of sources of an area into `E^k`; the mean of `E^k` is far
+//! more, so that 1 % of false addresses is reached at 74 sources instead of 1,450 (`a = 4`, `d = 10`). The law
 //! here takes the mean where it belongs: see [`traceback::law::segments`].
 
 use super::chance::{Chance, Sampling};
@@ -23,8 +23,10 @@ use traceback::{Ledger, RouterId, Scheme};
 
 /// A run that takes longer has failed.
 const MOST_PACKETS: u32 = 100_000;
-/// Sources of the row that counts false addresses, with the default layout.
+/// Sources of the row that counts false addresses with 17 bits.
 const SOURCES: u32 = 200;
+/// The same with the 24 bits of FDPM, whose paper speaks of 110,000.
+const MANY: u32 = 100_000;
 
 /// Oracles of deterministic marking.
 pub fn jobs() -> Vec<Job> {
@@ -35,7 +37,14 @@ pub fn jobs() -> Vec<Job> {
     });
     let mut jobs = vec![Job::new(vec!["dpm-mean".into(), "dpm-n10".into()], plain)];
     jobs.extend(digests);
-    jobs.push(Job::new(vec!["hdpm-false-addresses".into()], |s| vec![false_addresses(s)]));
+    let (narrow, wide) = ("hdpm-false-addresses", "fdpm-100k-false-addresses");
+    let narrow = Job::new(vec![narrow.into()], move |s| {
+        vec![false_addresses(narrow, 17, SOURCES, s.runs(20_000, 4_000), s)]
+    });
+    let wide = Job::new(vec![wide.into()], move |s| {
+        vec![false_addresses(wide, 24, MANY, s.runs(20, 2), s)]
+    });
+    jobs.extend([narrow, wide]);
     jobs
 }
 
@@ -92,12 +101,10 @@ where
 }
 
 /// Addresses that are no source's, when all marks of many sources are in.
-fn false_addresses(sampling: &Sampling) -> Row {
-    let id = "hdpm-false-addresses";
-    let layout = Layout::new(17, 4, 1).expect("invariant: the paper's first triple");
-    let runs = sampling.runs(20_000, 4_000);
-    let samples = sampling.sample(id, runs, |c| Some(f64::from(extra(&layout, SOURCES, c)?)));
-    let law = Segments { n: SOURCES, a: layout.a, d: layout.d, f: layout.f }.false_addresses();
+fn false_addresses(id: &str, bits: u32, n: u32, runs: u64, sampling: &Sampling) -> Row {
+    let layout = Layout::new(bits, 4, 1).expect("invariant: four bits of address leave a digest");
+    let samples = sampling.sample(id, runs, |c| Some(f64::from(extra(&layout, n, c)?)));
+    let law = Segments { n, a: layout.a, d: layout.d, f: layout.f }.false_addresses();
     let said = Said { paper: None, law: Some(law) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.1), sampling)

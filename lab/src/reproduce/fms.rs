@@ -81,7 +81,7 @@ fn scheme() -> Fms {
 fn one_path() -> Convergence<Fms> {
     Convergence {
         scheme: scheme(),
-        cell: |mark| (mark.distance, mark.offset),
+        cell: |_, mark| (1 << mark.distance, mark.offset),
         cells: CELLS,
         need: CELLS,
         hops: Hops::Overwriting(Params::default().p),

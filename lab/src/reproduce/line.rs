@@ -1,7 +1,7 @@
 //! One path of routers that mark, and how many packets it takes until the victim knows it.
 //!
-//! Shared by the oracles of schemes whose marks are links at a distance: [`super::fms`], [`super::ams`] and
-//! [`super::ppm`]. "Known" means that every router of the path was seen in as many of its cells (fragments,
+//! Shared by the oracles of schemes that mark: [`super::fms`], [`super::ams`], [`super::ppm`] and
+//! [`super::words`]. "Known" means that every router of the path was seen in as many of its cells (fragments,
 //! hash functions) as the scheme needs, and that the path rebuilt from the ledger is exactly the true one.
 
 use super::chance::{Chance, Sampling};
@@ -9,7 +9,6 @@ use super::packets::{self, CLEAN_ID};
 use super::row::{Gate, Measured, Row, Said};
 use std::collections::BTreeSet;
 use traceback::case::{Case, Evidence, Step};
-use traceback::counts::Counts;
 use traceback::graph::Finding;
 use traceback::invariant::{Invariant, mix};
 use traceback::law::{Coupon, Hops};
@@ -22,27 +21,29 @@ use traceback::{RouterId, Scheme};
 pub const TTL: u8 = 64;
 /// A run that takes longer than this many packets has failed.
 const MOST_PACKETS: u32 = 1_000_000;
-/// Nobody's: these schemes read no packets.
-const INVARIANT: Invariant = Invariant { digest: 0, flow: 0 };
 
 /// A path of routers at work.
 pub struct Line<S: Scheme> {
     /// The router nearest the sender first.
     routers: Vec<(RouterId, S::Local)>,
+    /// The next packet's; for schemes that read no packets, nobody's.
+    pub inv: Invariant,
 }
 
-impl<S: Scheme<Ledger = Counts>> Line<S> {
+impl<S: Scheme> Line<S> {
     /// `d` random routers.
     pub fn new(scheme: &S, d: u8, chance: &mut Chance) -> Self {
         let mut ids = BTreeSet::new();
         while ids.len() < usize::from(d) {
-            ids.insert(chance.draw());
+            // No router has an address in 0.0.0.0/8.
+            ids.extend(Some(chance.draw()).filter(|id| id >> 24 > 0));
         }
         // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
         let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
         ids.sort_by_key(|id| mix(id.0.into()));
         let place = |id| Place { id, index: 0, degree: 2, asn: 0 };
-        Self { routers: ids.into_iter().map(|id| (id, scheme.local(&place(id)))).collect() }
+        let routers = ids.into_iter().map(|id| (id, scheme.local(&place(id)))).collect();
+        Self { routers, inv: Invariant { digest: 0, flow: 0 } }
     }
 
     /// What one packet of a clean run carries at the victim.
@@ -52,23 +53,24 @@ impl<S: Scheme<Ledger = Counts>> Line<S> {
 
     /// The same where the sender chose TTL and mark.
     pub fn send_from(&self, scheme: &S, ttl: u8, mark: S::Mark, chance: &mut Chance) -> S::Mark {
-        let mut hop = Hop { ttl, ..Hop::default() };
+        let mut hop = Hop { ttl, edge: 1, ..Hop::default() };
         self.routers.iter().fold(mark, |mark, (me, local)| {
             (hop.me, hop.draw) = (*me, chance.draw());
-            let after = scheme.mark(local, &hop, &INVARIANT, mark).mark;
-            hop.ttl = hop.ttl.saturating_sub(1);
+            let after = scheme.mark(local, &hop, &self.inv, mark).mark;
+            (hop.ttl, hop.edge) = (hop.ttl.saturating_sub(1), 0);
             after
         })
     }
 
     /// The victim's step on a mark that an honest sender's packet brought.
-    pub fn observe(&self, scheme: &S, mark: S::Mark, ledger: &mut Counts) {
+    pub fn observe(&self, scheme: &S, mark: S::Mark, ledger: &mut S::Ledger) {
         let passed = u8::try_from(self.routers.len()).unwrap_or(u8::MAX);
         let hop = Hop { ttl: TTL.saturating_sub(passed), ..Hop::default() };
-        scheme.observe(&hop, &INVARIANT, mark, &[], ledger);
+        scheme.observe(&hop, &self.inv, mark, &[], ledger);
     }
 
-    fn ids(&self) -> Vec<RouterId> {
+    /// The routers, the one nearest the sender first.
+    pub fn ids(&self) -> Vec<RouterId> {
         self.routers.iter().map(|(id, _)| *id).collect()
     }
 
@@ -79,7 +81,7 @@ impl<S: Scheme<Ledger = Counts>> Line<S> {
     }
 
     /// Whether reconstruction gives this path and nothing else.
-    pub fn rebuilds(&self, scheme: &S, ledger: Counts) -> bool {
+    pub fn rebuilds(&self, scheme: &S, ledger: S::Ledger) -> bool {
         let ids = self.ids();
         let Some(gateway) = ids.last() else { return false };
         let mut evidence = Evidence::default();
@@ -108,8 +110,8 @@ fn path_map(ids: &[RouterId]) -> Map {
 pub struct Convergence<S: Scheme> {
     /// The scheme.
     pub scheme: S,
-    /// Distance and cell of a mark.
-    pub cell: fn(S::Mark) -> (u8, u8),
+    /// Whose mark it can be, one bit for each router from the victim on, and which of its cells it is.
+    pub cell: fn(&Line<S>, S::Mark) -> (u64, u8),
     /// Cells of a router, at most 8.
     pub cells: u32,
     /// Cells of a router that must be seen.
@@ -120,7 +122,7 @@ pub struct Convergence<S: Scheme> {
     pub rebuild: bool,
 }
 
-impl<S: Scheme<Ledger = Counts>> Convergence<S> {
+impl<S: Scheme> Convergence<S> {
     /// The exact law for `d` routers.
     pub fn law(&self, d: u8) -> Coupon {
         Coupon::new(self.hops, d.into(), self.cells, self.need)
@@ -150,18 +152,17 @@ impl<S: Scheme<Ledger = Counts>> Convergence<S> {
     /// `None` where the path rebuilt is not exactly the true one.
     fn packets_to_path(&self, d: u8, chance: &mut Chance) -> Option<f64> {
         let line = Line::new(&self.scheme, d, chance);
-        let mut ledger = Counts::default();
+        let mut ledger = S::Ledger::default();
         let mut seen = vec![0_u8; d.into()];
         let mut open = d;
         for packet in 1..=MOST_PACKETS {
             let mark = line.send(&self.scheme, chance);
             line.observe(&self.scheme, mark, &mut ledger);
-            let (distance, cell) = (self.cell)(mark);
-            let Some(cells) = seen.get_mut(usize::from(distance)) else { continue };
-            let before = cells.count_ones();
-            *cells |= 1 << cell;
-            if cells.count_ones() > before && cells.count_ones() == self.need {
-                open -= 1;
+            let (whose, cell) = (self.cell)(&line, mark);
+            for (_, cells) in seen.iter_mut().enumerate().filter(|(i, _)| whose >> i & 1 == 1) {
+                let before = cells.count_ones();
+                *cells |= 1 << cell;
+                open -= u8::from(cells.count_ones() > before && cells.count_ones() == self.need);
             }
             if open == 0 {
                 let known = !self.rebuild || line.rebuilds(&self.scheme, ledger);

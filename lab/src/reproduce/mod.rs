@@ -25,7 +25,9 @@ pub mod pint;
 pub mod ppm;
 pub mod print;
 pub mod row;
+pub mod sampling;
 pub mod spie;
+pub mod words;
 
 use crate::exit::Exit;
 use chance::Sampling;
@@ -95,6 +97,7 @@ pub fn run(
 /// Every job, in the order of the documents.
 fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(sampling::jobs());
     jobs.extend(ams::first_jobs(&lengths(request, "ams1-d", ams::LENGTHS, ams::MOST_HOPS)?));
     jobs.extend(ams::second_jobs(&lengths(request, "ams2-d", ams::LENGTHS, ams::MOST_HOPS)?));
     for scheme in ppm::CONVERGING {
@@ -103,6 +106,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
         jobs.extend(ppm::converging(scheme, &lengths));
     }
     jobs.extend(ppm::jobs());
+    let words = |family| lengths(request, family, words::LENGTHS, words::MOST_HOPS);
+    jobs.extend(words::algebraic_jobs(&words("algebraic-d")?));
+    jobs.extend(words::rnl_jobs(&words("rnl-d")?));
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));

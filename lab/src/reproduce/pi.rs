@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use traceback::invariant::Invariant;
 use traceback::law::filter::disjoint_acceptance;
 use traceback::scheme::{Hop, Place};
-use traceback::schemes::pi::{Mark, Params, Pi};
+use traceback::schemes::pi::{Mark, Pi};
 use traceback::schemes::stackpi::StackPi;
 use traceback::score::{Acceptance, acceptance};
 use traceback::stats::Statistic;
@@ -35,11 +35,12 @@ pub fn jobs() -> Vec<Job> {
         one("pi-gap", |id, s| disjoint::<Pi>(id, s)),
         one("stackpi-gap", |id, s| disjoint::<StackPi>(id, s)),
         one("stackpi-over-pi-half", sparse),
+        one("stackpi-ahead", |id, s| same(id, s, bridged)),
     ]
 }
 
-fn scheme<S: Scheme<Params = Params>>() -> S {
-    S::new(&Params::default()).expect("invariant: the paper's parameters are in range")
+fn scheme<S: Scheme>() -> S {
+    S::new(&S::Params::default()).expect("invariant: the paper's parameters are in range")
 }
 
 /// A path of routers, of which some take no part.
@@ -52,9 +53,11 @@ impl Path {
 
     /// One packet's mark at the victim.
     fn send<S: Scheme<Mark = Mark>>(&self, scheme: &S, ttl: u8, start: u16) -> u16 {
-        let (mut from, inv) = (RouterId(0), Invariant { digest: 0, flow: 0 });
-        let visits = self.0.iter().zip((0..=ttl).rev());
-        let mark = visits.fold(Mark(start), |mark, ((me, deployed), ttl)| {
+        let (mut from, inv) = (RouterId(0), Invariant::NONE);
+        let next = self.0.iter().skip(1).map(|(to, deployed)| (*to, *deployed));
+        let next = next.chain([(RouterId(0), true)]);
+        let visits = self.0.iter().zip(next).zip((0..=ttl).rev());
+        let mark = visits.fold(Mark(start), |mark, (((me, deployed), (to, known)), ttl)| {
             let local = scheme.local(&Place { id: *me, index: 0, degree: 2, asn: 0 });
             let hop =
                 Hop { me: *me, from: std::mem::replace(&mut from, *me), ttl, ..Hop::default() };
@@ -87,6 +90,18 @@ fn unturned(path: &Path, more: u8, chance: &mut Chance) -> bool {
     path.send(&stack, 64, start(chance)) == path.send(&stack, 64 + more, start(chance))
 }
 
+/// Whether gaps of one router, at random places, leave no trace.
+fn bridged(path: &Path, _: u8, chance: &mut Chance) -> bool {
+    let stack: StackPi = scheme();
+    let mut gaps = Path(path.0.clone());
+    let mut last = true;
+    for (_, deployed) in &mut gaps.0[1..] {
+        *deployed = !(last && chance.happens(0.3));
+        last = *deployed;
+    }
+    gaps.send(&stack, 64, start(chance)) == path.send(&stack, 64, start(chance))
+}
+
 fn start(chance: &mut Chance) -> u16 {
     (chance.word() >> 48) as u16
 }
@@ -94,7 +109,7 @@ fn start(chance: &mut Chance) -> u16 {
 /// The acceptance gap on paths that share nothing.
 fn disjoint<S>(id: &str, sampling: &Sampling) -> Row
 where
-    S: Scheme<Params = Params, Mark = Mark>,
+    S: Scheme<Mark = Mark>,
 {
     let runs = sampling.runs(200, 30);
     let samples = sampling

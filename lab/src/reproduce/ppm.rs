@@ -96,7 +96,7 @@ where
 {
     Convergence {
         scheme: new(&P::default()).expect("invariant: the papers' parameters are in range"),
-        cell: |mark| (mark.distance, mark.offset),
+        cell: |_, mark| (1 << mark.distance, mark.offset),
         cells: CELLS,
         need: CELLS,
         hops,

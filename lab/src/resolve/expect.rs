@@ -2,7 +2,8 @@
 
 use crate::plan::{Flow, Plan, SchemePlan};
 use traceback::law::{Coupon, Hops};
-use traceback::schemes::fragments::FRAGMENTS;
+use traceback::schemes::fragments::CELLS;
+use traceback::schemes::{ams2, rnl};
 
 /// What one scheme should need on the path of one attack.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,17 +38,30 @@ fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> 
     let deployed = flow.path.iter().filter(|r| plan.routers[**r].deployed).count();
     let hops = u32::try_from(deployed).ok()?;
     let (mean, p99_9, enough) = match scheme.id.as_str() {
-        "fms" => {
-            let fragments = u32::try_from(FRAGMENTS).ok()?;
-            let p = scheme.params["p"].as_f64()?;
-            let law = Coupon::new(Hops::Overwriting(p), hops, fragments, fragments).ok()?;
+        // One packet that arrives is enough for a whole path.
+        "recorder" | "spie" => (1.0, 1.0, 1.0),
+        _ => {
+            let law = law(scheme, hops)?;
             let packets = u32::try_from(flow.packets).unwrap_or(u32::MAX);
             (law.mean(), f64::from(law.quantile(0.999)), law.within(packets))
         }
-        // One packet that arrives is enough for a whole path.
-        "recorder" | "spie" => (1.0, 1.0, 1.0),
-        _ => return None,
     };
     let (scheme, packets) = (scheme.id.clone(), flow.packets);
     Some(Expectation { scheme, flow: flow.id, hops, packets, mean, p99_9, enough })
+}
+
+/// The convergence law of one path, for schemes of which every router's marks are collected.
+fn law(scheme: &SchemePlan, hops: u32) -> Option<Coupon> {
+    let number = |key: &str| scheme.params[key].as_f64();
+    let need = || u32::try_from(scheme.params["threshold"].as_u64()?).ok();
+    let (marks, cells, need) = match scheme.id.as_str() {
+        "fms" | "tabu" => (Hops::Overwriting(number("p")?), CELLS, CELLS),
+        "ams1" => (Hops::Overwriting(number("p")?), 1, 1),
+        "ams2" => (Hops::Overwriting(number("p")?), ams2::FUNCTIONS.into(), need()?),
+        "rnl" => (Hops::Overwriting(number("p")?), rnl::WORDS, rnl::WORDS),
+        "dppm" | "tpm" => (Hops::Uniform, CELLS, CELLS),
+        "npc" => (Hops::Constant(number("p")?), CELLS, CELLS),
+        _ => return None,
+    };
+    Coupon::new(marks, hops, cells, need).ok()
 }

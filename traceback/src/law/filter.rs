@@ -82,6 +82,24 @@ pub fn disjoint_acceptance(bits: u32, attackers: u32) -> f64 {
     (f64::from(attackers) * (-(-f64::from(bits)).exp2()).ln_1p()).exp()
 }
 
+/// Mean number of wrong names when each of `n` routers' names is cut into `words` words of `bits` bits, and
+/// words are combined that share a hash of `cord` bits (1 or more) of the whole name: `2^cord` groups, of which each
+/// has a binomial number of routers `r`, and one in `2^cord` of its wrong combinations passes.
+///
+/// Source: goodrich2002, whose law is per combination; the number of combinations is the mean over groups
+/// of the product of different words, less the true ones.
+pub fn false_names(n: u32, cord: u32, words: u32, bits: u32) -> f64 {
+    let (p, values) = ((-f64::from(cord)).exp2(), f64::from(bits).exp2());
+    let mut group = (f64::from(n) * (-p).ln_1p()).exp();
+    let mut sum = 0.0;
+    for r in 1..=n {
+        group *= f64::from(n - r + 1) / f64::from(r) * p / (1.0 - p);
+        let different = -values * (f64::from(r) * (-values.recip()).ln_1p()).exp_m1();
+        sum += group * (different.powf(f64::from(words)) - f64::from(r));
+    }
+    sum
+}
+
 /// More hashes than this never give the smallest filter for any rate a float can hold apart from 0.
 const MOST_HASHES: u32 = 1_100;
 
@@ -132,6 +150,18 @@ mod tests {
             printed(false_edge(m, 32, 8), want, 0.006);
         }
         printed(1.0 - false_edge(100, 32, 4), 0.977, 1e-3);
+    }
+
+    #[test]
+    fn names_linked_by_cords() {
+        // One router has no wrong names; two share one of two cords half the time: 2^4 - 2 combinations.
+        assert!(false_names(1, 10, 4, 8).abs() < 1e-9);
+        printed(false_names(2, 1, 4, 20), 3.5, 1e-3);
+        // Without equal words: fourth moment less mean, of Poisson(200/1024).
+        let l = 200.0 / 1024.0_f64;
+        let moments = l * (1.0 + l * (7.0 + l * (6.0 + l))) - l;
+        printed(false_names(200, 10, 4, 20), moments, 0.01);
+        printed(false_names(200, 10, 4, 8), 0.306, 0.01);
     }
 
     #[test]

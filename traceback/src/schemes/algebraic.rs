@@ -93,7 +93,8 @@ impl Field for Mark {
 
 /// The point at which a packet evaluates.
 pub fn point(inv: &Invariant) -> u16 {
-    (((mix2(inv.digest, 0x414c_4745) >> 32) * u64::from(P)) >> 32) as u16
+    // Below 257: nine bits.
+    ((((mix2(inv.digest, 0x414c_4745) >> 32) * u64::from(P)) >> 32) & 0x1ff) as u16
 }
 
 /// How often each value was seen, by flow, number of routers and point.
@@ -196,7 +197,7 @@ impl Scheme for Algebraic {
             (y * x + u32::from(*a)) % u32::from(P)
         });
         // Saturates: a wrapped number would let the attacker shorten paths.
-        Mark { routers: 127.min(mark.routers + 1), value: value as u16 }.into()
+        Mark { routers: 127.min(mark.routers + 1), value: (value & 0x1ff) as u16 }.into()
     }
 
     fn observe(&self, _: &Hop, inv: &Invariant, mark: Mark, _: &[u8], ledger: &mut Points) {

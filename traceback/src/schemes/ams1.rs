@@ -80,11 +80,11 @@ struct Low;
 
 impl Hashes for Low {
     fn alone(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).alone))
+        only(low(Pair::of(router).alone).into())
     }
 
     fn under(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).under))
+        only(low(Pair::of(router).under).into())
     }
 }
 
@@ -92,7 +92,8 @@ fn low(word: u64) -> u16 {
     (word & 0x7ff) as u16
 }
 
-fn only(value: u16) -> Values {
+/// One function's value.
+pub(super) fn only(value: u32) -> Values {
     let mut values = [0; FUNCTIONS];
     values[0] = value;
     values
@@ -153,11 +154,12 @@ impl Scheme for Ams1 {
         let mut seen = Seen::new(1, 11);
         for (mark, _) in evidence.ledgers.values().flat_map(Counts::iter) {
             let mark = Mark::unpack(mark.into());
-            seen.add(mark.distance, 0, mark.hash);
+            seen.add(mark.distance, 0, mark.hash.into());
         }
         let saturated = self.params.saturated;
         let walk = Walk { case, seen: &seen, hashes: &Low, need: 1, saturated };
-        done(walk.paths()?, evidence, self.params.p, 1, 1)
+        let packets = evidence.ledgers.values().map(Counts::packets).sum();
+        done(walk.paths()?, packets, self.params.p, 1, 1)
     }
 }
 

@@ -113,11 +113,11 @@ struct Bytes;
 
 impl Hashes for Bytes {
     fn alone(&self, router: RouterId) -> Values {
-        Pair::of(router).alone.to_le_bytes().map(u16::from)
+        Pair::of(router).alone.to_le_bytes().map(u32::from)
     }
 
     fn under(&self, router: RouterId) -> Values {
-        Pair::of(router).under.to_le_bytes().map(u16::from)
+        Pair::of(router).under.to_le_bytes().map(u32::from)
     }
 }
 
@@ -188,21 +188,21 @@ impl Scheme for Ams2 {
         }
         let (need, saturated) = (self.params.threshold, self.params.saturated);
         let walk = Walk { case, seen: &seen, hashes: &Bytes, need: need.into(), saturated };
-        done(walk.paths()?, evidence, self.params.p, FUNCTIONS, need)
+        let packets = evidence.ledgers.values().map(Counts::packets).sum();
+        done(walk.paths()?, packets, self.params.p, FUNCTIONS, need)
     }
 }
 
-/// A finding, or how many packets the gateway alone needs on average before `need` of its `cells`
-/// marks were seen.
+/// A finding, or that the `have` packets are too few, with how many the gateway alone needs on average
+/// before `need` of its `cells` marks were seen.
 pub(super) fn done(
     graph: AttackGraph,
-    evidence: &Evidence<Counts>,
+    have: u64,
     p: f64,
     cells: u8,
     need: u8,
 ) -> Result<Step, Gap> {
     if graph.edges.is_empty() {
-        let have = evidence.ledgers.values().map(Counts::packets).sum();
         let law = Coupon::new(Hops::Overwriting(p), 1, cells.into(), need.into());
         let want = law.map_or(u64::MAX, |law| whole(law.mean().ceil()));
         return Err(Gap::TooFew { have, want });

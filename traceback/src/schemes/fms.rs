@@ -123,7 +123,7 @@ impl Fms {
 /// A router's bytes are its hashes, the same whether it writes or completes a link.
 impl Hashes for Check {
     fn alone(&self, router: RouterId) -> Values {
-        self.name(router).map(u16::from)
+        self.name(router).map(u32::from)
     }
 
     fn under(&self, router: RouterId) -> Values {

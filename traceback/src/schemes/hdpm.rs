@@ -117,18 +117,18 @@ impl Scheme for Hdpm {
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Marks>) -> Result<Step, Gap> {
-        ingress(&self.layout, case, evidence)
+        ingress(&self.layout, case, evidence.ledgers.values())
     }
 }
 
 /// The victim's work, for any layout.
-pub(super) fn ingress(
+pub(super) fn ingress<'a>(
     layout: &Layout,
     case: &Case,
-    evidence: &Evidence<Marks>,
+    ledgers: impl Iterator<Item = &'a Marks>,
 ) -> Result<Step, Gap> {
     let mut seen = Marks::default();
-    evidence.ledgers.values().for_each(|l| seen.merge(l));
+    ledgers.for_each(|l| seen.merge(l));
     let routers = layout.addresses(&seen, &case.budget)?;
     if routers.is_empty() {
         return Err(Gap::TooFew { have: seen.packets(), want: want(layout.marks()) });

@@ -11,36 +11,33 @@
 #define NEEDS
 
 struct scheme {
-	__u64 none; /* nothing to know */
+	__u64 bits;   /* k, of the short words */
+	__u64 shorts; /* u, how many there are */
 };
 
-/* Of D links, the first u = 2^(k+1) - D have words of k bits, the others of k + 1. */
-static __always_inline __u64 push(__u32 number, const struct hop *hop)
+/* Of D links, the first u = 2^(k+1) - D have words of k bits, the others of k + 1. Without branches, each of
+ * which would double what the verifier has to see. */
+static __always_inline __u64 push(const volatile struct scheme *scheme, __u32 number, __u32 link)
 {
-	__u32 links = hop->degree < 2 ? 2 : hop->degree, left = links, bits = 0, u, rest;
+	__u32 bits = scheme->bits & 15, shorts = scheme->shorts, rest = link - shorts;
+	__u32 is_long = 1 - (rest >> 31), pick = 0 - is_long;
+	__u32 word = ((rest & 1) << bits) + shorts + (rest >> 1);
 
-	if (left >> 8) bits += 8, left >>= 8;
-	if (left >> 4) bits += 4, left >>= 4;
-	if (left >> 2) bits += 2, left >>= 2;
-	bits += left >> 1;
-	u = (2U << bits) - links;
-	if (hop->link < u)
-		return (__u64)number << bits | hop->link;
-	rest = hop->link - u;
-	return (__u64)number << (bits + 1) | (rest & 1) << bits | (u + rest / 2);
+	return (__u64)number << (bits + is_long) | (word & pick) | (link & ~pick);
 }
 
 /* The log entry that the step needs, where the next word does not fit. */
-static __always_inline int need(const struct hop *hop, __u64 digest, __u32 before, __u64 *key)
+static __always_inline int need(const volatile struct scheme *scheme, const struct hop *hop,
+				__u64 digest, __u32 before, __u64 *key)
 {
 	*key = (mix2(digest, 0x4d525421) | 1ULL << 32) >> 32 << 32 | before;
-	return !hop->edge && before >= 2 && push(before, hop) >> 32;
+	return !hop->edge && before >= 2 && push(scheme, before, hop->link) >> 32;
 }
 
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,
 				  __u64 digest, __u32 before)
 {
-	__u64 new = push(before, hop);
+	__u64 new = push(scheme, before, hop->link);
 
 	/* Whatever the sender chose is wiped. */
 	if (hop->edge)
@@ -48,6 +45,6 @@ static __always_inline __u32 mark(const volatile struct scheme *scheme, const st
 	if (before < 2)
 		return 0;
 	if (new >> 32)
-		new = hop->cell ? push(3, hop) : 0;
+		new = hop->cell ? push(scheme, 3, hop->link) : 0;
 	return new;
 }

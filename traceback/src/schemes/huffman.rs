@@ -64,7 +64,9 @@ impl Scheme for Huffman {
         ..Mrt::CARD
     };
     type Params = Params;
-    type Local = ();
+    /// Bits of the short words and how many there are, for the kernel twin: the degree of a place is that
+    /// of every hop there.
+    type Local = (u32, u32);
     type Mark = Mark;
     type Ledger = Table;
 
@@ -72,17 +74,19 @@ impl Scheme for Huffman {
         Ok(Self)
     }
 
-    fn local(&self, _: &Place) {}
+    fn local(&self, place: &Place) -> (u32, u32) {
+        words(place.degree)
+    }
 
-    fn twin(&self, (): &()) -> Vec<u64> {
-        vec![0]
+    fn twin(&self, (bits, short): &(u32, u32)) -> Vec<u64> {
+        vec![(*bits).into(), (*short).into()]
     }
 
     fn entries(&self) -> Option<u32> {
         Some(MOST_ENTRIES)
     }
 
-    fn mark(&self, (): &(), hop: &Hop, inv: &Invariant, before: Mark) -> Marked<Mark> {
+    fn mark(&self, _: &(u32, u32), hop: &Hop, inv: &Invariant, before: Mark) -> Marked<Mark> {
         append::<Self>(hop, inv, before)
     }
 

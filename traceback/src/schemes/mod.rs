@@ -9,9 +9,12 @@
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
+pub mod amswide;
 mod digits;
 pub mod dpm;
 pub mod dppm;
+pub mod edge;
+pub mod fdpm;
 pub mod fit;
 pub mod fms;
 pub mod fragments;
@@ -19,6 +22,7 @@ pub mod hdpm;
 pub mod hit;
 pub mod huffman;
 pub mod mrt;
+pub mod node;
 pub mod none;
 pub mod npc;
 pub mod pages;
@@ -53,9 +57,12 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<node::Node>::NEW,
+    &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
+    &Of::<amswide::AmsWide>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
@@ -72,6 +79,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fit::Fit>::NEW,
     &Of::<dpm::Dpm>::NEW,
     &Of::<hdpm::Hdpm>::NEW,
+    &Of::<fdpm::Fdpm>::NEW,
     &Of::<pi::Pi>::NEW,
     &Of::<stackpi::StackPi>::NEW,
 ];
@@ -138,6 +146,8 @@ pub trait AnyScheme: Send + Sync {
     fn twin(&self, place: &Place) -> Vec<u64>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
+    /// [`Scheme::userspace_only`].
+    fn userspace_only(&self) -> Option<&'static str>;
     /// [`Scheme::entries`].
     fn entries(&self) -> Option<u32>;
     /// [`Scheme::log_key`], on bits.
@@ -209,6 +219,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn log(&self) -> Option<LogShape> {
         self.scheme.log()
+    }
+
+    fn userspace_only(&self) -> Option<&'static str> {
+        self.scheme.userspace_only()
     }
 
     fn entries(&self) -> Option<u32> {

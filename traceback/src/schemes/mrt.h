@@ -20,7 +20,8 @@ static __always_inline __u64 push(__u32 number, const struct hop *hop)
 }
 
 /* The log entry that the step needs, where the next digit does not fit. */
-static __always_inline int need(const struct hop *hop, __u64 digest, __u32 before, __u64 *key)
+static __always_inline int need(const volatile struct scheme *scheme, const struct hop *hop,
+				__u64 digest, __u32 before, __u64 *key)
 {
 	*key = (mix2(digest, 0x4d525421) | 1ULL << 32) >> 32 << 32 | before;
 	return !hop->edge && before >= 2 && push(before, hop) >> 32;

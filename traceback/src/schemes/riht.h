@@ -19,7 +19,8 @@ static __always_inline __u64 with_digit(const struct hop *hop, __u32 before)
 }
 
 /* The entry that the step needs, where the next digit does not fit. */
-static __always_inline int need(const struct hop *hop, __u64 digest, __u32 before, __u64 *key)
+static __always_inline int need(const volatile struct scheme *scheme, const struct hop *hop,
+				__u64 digest, __u32 before, __u64 *key)
 {
 	*key = (__u64)before << 16 | hop->link;
 	return !hop->edge && before != ~0U && with_digit(hop, before) >= ~0U;

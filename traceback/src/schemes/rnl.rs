@@ -12,8 +12,8 @@
 //!  19        10 9     8 7        0   IPv4: 3 bits of TOS, the reserved flag, Identification
 //! | cord (10)  | index | word (8) |  IPv6: flow label
 //! ```
-//! Four words of a 32-bit address. Among `r` routers of one cord there are `r^4` combinations, of which
-//! one in 1024 is wrong and passes: with 200 routers, about one in five hundred of all that are named.
+//! Four words of a 32-bit address. Among `r` routers of one cord there are `r^4` combinations, and a wrong
+//! one passes once in 1024: with 200 routers, a third of a wrong name on average.
 //!
 //! Departs: the paper has up to 25 bits and longer messages with keyed hashes; 20 bits are what both
 //! versions of IP have. Who took part is one half of a path: the order is read off a map, by fewest hops

@@ -4,16 +4,17 @@
 use super::rig;
 use crate::case::{Case, Evidence};
 use crate::counts::Counts;
-use crate::invariant::{Invariant, mix};
+use crate::invariant::Invariant;
 use crate::map::Map;
 use crate::scheme::{Field, Hop, Place, RouterId, Scheme};
 
 /// The router at the victim.
 pub(super) const GATEWAY: RouterId = RouterId(0xc613_0001);
 
-/// A random-looking router.
+/// A random-looking router; different for different `n`.
 pub(super) fn router(n: u32) -> RouterId {
-    RouterId(u32::try_from(mix(n.into()) >> 32).unwrap() | 1 << 31)
+    let x = n.wrapping_mul(0x9e37_79b1);
+    RouterId(x ^ x >> 15)
 }
 
 /// Disjoint paths of so many hops, which share the gateway alone.

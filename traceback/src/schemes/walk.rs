@@ -16,7 +16,7 @@ use crate::case::{Case, Gap};
 use crate::graph::{AttackGraph, Edge};
 use crate::scheme::RouterId;
 use crate::stats::whole;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Paths listed at most; a lawful tree of routers has far fewer.
 pub const MAX_PATHS: usize = 10_000;
@@ -26,7 +26,7 @@ pub const FUNCTIONS: usize = 8;
 const FAR: u16 = 31;
 
 /// What a link leaves in marks, one value for each function.
-pub type Values = [u16; FUNCTIONS];
+pub type Values = [u32; FUNCTIONS];
 
 /// How routers are hashed into marks.
 pub trait Hashes {
@@ -41,46 +41,78 @@ pub trait Hashes {
 pub struct Seen {
     functions: usize,
     bits: u32,
-    words: Vec<u64>,
+    cells: Vec<Cell>,
 }
 
-impl Seen {
-    /// Nothing yet, of so many functions (at most [`FUNCTIONS`]) of so many bits (6 to 16).
-    pub fn new(functions: usize, bits: u32) -> Self {
-        let functions = functions.min(FUNCTIONS);
-        let words = vec![0; (usize::from(FAR) * functions) << (bits - 6)];
-        Self { functions, bits, words }
-    }
+/// The values of one function at one distance: as bits where there are few, else as a set.
+#[derive(Debug, Clone)]
+enum Cell {
+    Bits(Vec<u64>),
+    Set(HashSet<u32>),
+}
 
-    /// A mark was seen; what lies beyond the last distance is ignored.
-    pub fn add(&mut self, distance: u8, function: u8, value: u16) {
-        let (distance, function) = (usize::from(distance), usize::from(function));
-        if distance < usize::from(FAR) && function < self.functions {
-            let start = self.cell(distance, function).start;
-            self.words[start + usize::from(value >> 6)] |= 1 << (value & 63);
+impl Cell {
+    fn new(bits: u32) -> Self {
+        if bits <= 16 {
+            Self::Bits(vec![0; (1_usize << bits).div_ceil(64)])
+        } else {
+            Self::Set(HashSet::new())
         }
     }
 
-    fn cell(&self, distance: usize, function: usize) -> std::ops::Range<usize> {
-        let length = 1 << (self.bits - 6);
-        let start = (distance * self.functions + function) * length;
-        start..start + length
+    fn add(&mut self, value: u32) {
+        match self {
+            Self::Bits(words) => words[value as usize >> 6] |= 1 << (value & 63),
+            Self::Set(set) => _ = set.insert(value),
+        }
+    }
+
+    fn holds(&self, value: u32) -> bool {
+        match self {
+            Self::Bits(words) => words[value as usize >> 6] >> (value & 63) & 1 == 1,
+            Self::Set(set) => set.contains(&value),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bits(words) => words.iter().map(|w| u64::from(w.count_ones())).sum(),
+            Self::Set(set) => set.len() as u64,
+        }
+    }
+}
+
+impl Seen {
+    /// Nothing yet, of so many functions (at most [`FUNCTIONS`]) of so many bits (at most 32).
+    pub fn new(functions: usize, bits: u32) -> Self {
+        let functions = functions.min(FUNCTIONS);
+        let cells = (0..usize::from(FAR) * functions).map(|_| Cell::new(bits)).collect();
+        Self { functions, bits, cells }
+    }
+
+    /// A mark was seen; what lies beyond the last distance is ignored. `value` has no more than the bits
+    /// that were said.
+    pub fn add(&mut self, distance: u8, function: u8, value: u32) {
+        if u16::from(distance) < FAR && usize::from(function) < self.functions {
+            let cell = usize::from(distance) * self.functions + usize::from(function);
+            self.cells[cell].add(value);
+        }
+    }
+
+    fn at(&self, distance: u16) -> &[Cell] {
+        let start = usize::from(distance) * self.functions;
+        &self.cells[start..start + self.functions]
     }
 
     /// Different values of each function at one distance.
-    fn distinct(&self, distance: u16) -> Vec<u64> {
-        let ones = |f| self.words[self.cell(distance.into(), f)].iter().map(|w| w.count_ones());
-        (0..self.functions).map(|f| ones(f).map(u64::from).sum()).collect()
+    fn distinct(&self, distance: u16) -> impl Iterator<Item = u64> + '_ {
+        self.at(distance).iter().map(Cell::len)
     }
 
     /// How many functions of a link match at one distance.
     fn matches(&self, distance: u16, alone: &Values, under: &Values) -> usize {
-        let seen = |f: usize| {
-            let value = alone[f] ^ under[f];
-            let start = self.cell(distance.into(), f).start;
-            self.words[start + usize::from(value >> 6)] >> (value & 63) & 1 == 1
-        };
-        (0..self.functions).filter(|f| seen(*f)).count()
+        let links = alone.iter().zip(under).map(|(a, b)| a ^ b);
+        self.at(distance).iter().zip(links).filter(|(cell, link)| cell.holds(*link)).count()
     }
 
     /// Probability that a link on no path matches in at least `need` functions at one distance.
@@ -88,7 +120,7 @@ impl Seen {
     /// Source: the law of [`crate::law::filter::false_match`], with the share of each function's values
     /// that were in fact seen.
     pub fn false_match(&self, distance: u16, need: usize) -> f64 {
-        let values = f64::from(1_u32 << self.bits);
+        let values = f64::from(self.bits).exp2();
         let mut matching = vec![1.0];
         for seen in self.distinct(distance) {
             let q = crate::stats::real(seen) / values;
@@ -137,13 +169,13 @@ impl<H: Hashes> Walk<'_, H> {
         }
         let (mut left, mut set_aside) = (self.case.budget.candidates, 0);
         for distance in 1..self.case.budget.hops.min(FAR) {
-            if self.seen.distinct(distance).iter().filter(|n| **n > 0).count() < self.need {
+            if self.seen.distinct(distance).filter(|n| *n > 0).count() < self.need {
                 break;
             }
             let candidates = self.candidates(&found);
             let rate = self.seen.false_match(distance, self.need);
             if rate > self.saturated {
-                if self.seen.distinct(distance).iter().all(|n| *n <= candidates) {
+                if self.seen.distinct(distance).all(|n| n <= candidates) {
                     let false_ppm = u32::try_from(whole(rate * 1e6)).unwrap_or(u32::MAX);
                     return Err(Gap::Saturated { distance, false_ppm, candidates });
                 }

@@ -16,7 +16,7 @@ fn the_law_on_what_was_seen_is_the_binomial_law() {
 
 #[test]
 fn values_lie_where_they_were_put() {
-    for (functions, bits, last) in [(1_u8, 11, 0x7ff_u16), (8, 8, 0xff)] {
+    for (functions, bits, last) in [(1_u8, 11, 0x7ff), (8, 8, 0xff), (1, 27, 0x7ff_ffff)] {
         let mut seen = Seen::new(functions.into(), bits);
         seen.add(30, functions - 1, last);
         seen.add(31, 0, 1); // saturated: ignored
@@ -24,6 +24,6 @@ fn values_lie_where_they_were_put() {
         let mut alone = [0; FUNCTIONS];
         alone[usize::from(functions) - 1] = last;
         assert_eq!(seen.matches(30, &alone, &[0; FUNCTIONS]), 1);
-        assert_eq!(seen.words.iter().map(|w| w.count_ones()).sum::<u32>(), 1);
+        assert_eq!(seen.cells.iter().map(Cell::len).sum::<u64>(), 1);
     }
 }

@@ -141,8 +141,10 @@ pub struct PortEntry {
     pub link: u16,
     /// 1 where it belongs to another autonomous system.
     pub border: u8,
+    /// 1 where that router takes no part.
+    pub legacy: u8,
     /// Nothing.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 /// Pages that a log has; a power of two. `PAGES` of `log.h`.

@@ -60,6 +60,11 @@ impl Program {
         let id = scheme.card().id;
         let objects = objects::of(id)
             .ok_or_else(|| anyhow!("scheme {id} has no kernel twin: use datapath afpacket"))?;
+        if let Some(why) = scheme.userspace_only() {
+            bail!(
+                "scheme {id} has no kernel twin with these parameters, since {why}: use datapath afpacket"
+            );
+        }
         let object = if hook == Hook::Tc { objects.mark } else { objects.forward };
         let twin = scheme.twin(place);
         let ports = interfaces.iter().max().map_or(1, |index| index + 1);

@@ -155,6 +155,7 @@ fn ports(config: &Config) -> Vec<PortEntry> {
             known: 1,
             link,
             border: port.border.into(),
+            legacy: port.legacy.into(),
             mac: ethtool::address(&port.ifname).unwrap_or_default(),
             ..PortEntry::default()
         });
