@@ -5,6 +5,8 @@ pub mod compare;
 pub mod csv;
 pub mod effects;
 pub mod exit;
+pub mod harms;
+pub mod imitate;
 pub mod interrupt;
 pub mod journal;
 pub mod netns;

@@ -5,21 +5,24 @@
 
 mod flow;
 mod place;
+mod trouble;
 mod turn;
 
-pub use flow::{Class, Flow, Room, RoomKind, Source, StartMark};
-pub use place::{Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
+pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
+pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
+pub use trouble::Trouble;
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
 
+use flow::is_usual;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use traceback::RouterId;
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::map::{BadMap, Map, MapRouter};
-use traceback::router::{Far, Port};
+use traceback::router::{Far, Port, Spread};
+use traceback::{Nanos, RouterId};
 
 /// Version of the plan's JSON.
 pub const SCHEMA: &str = "ashiato.plan/1";
@@ -59,6 +62,24 @@ pub struct Plan {
     pub effects: Vec<Effect>,
     /// Whether every router gets an agent process of its own (else one process serves all).
     pub process_per_router: bool,
+    /// How routers choose between next hops that are equally near; the first where left out.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    #[schemars(with = "Option<String>")]
+    pub spread: Option<Spread>,
+    /// Routes that replace those of all routers, each from its time on.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub epochs: Vec<Epoch>,
+}
+
+/// Routes from some time on. A packet keeps to the routes of the time when it left its sender.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    /// From when on.
+    #[schemars(with = "u64")]
+    pub at: Nanos,
+    /// Every router's routes, by position.
+    pub routes: Vec<Vec<RoutePlan>>,
 }
 
 /// Where routers' chance comes from.
@@ -138,12 +159,20 @@ impl Plan {
 
     /// A router's routes as a look-up table over its ports.
     pub fn fib(&self, router: usize) -> Fib {
+        let mut fib = self.fib_of(router, &self.routers[router].routes);
+        let ports = self.ports(Node::Router(router));
+        for route in &self.routers[router].also {
+            fib.insert_also(route.net, route.len, next_hop(&ports, route));
+        }
+        fib
+    }
+
+    /// A look-up table of other routes of the same router.
+    pub fn fib_of(&self, router: usize, routes: &[RoutePlan]) -> Fib {
         let ports = self.ports(Node::Router(router));
         let mut fib = Fib::default();
-        for route in &self.routers[router].routes {
-            let port = ports.iter().position(|l| *l == route.link).unwrap_or(ports.len());
-            let port = u16::try_from(port).unwrap_or(u16::MAX);
-            fib.insert(route.net, route.len, NextHop { port, via: route.via });
+        for route in routes {
+            fib.insert(route.net, route.len, next_hop(&ports, route));
         }
         fib
     }
@@ -165,4 +194,9 @@ impl Plan {
     pub fn attacks(&self) -> impl Iterator<Item = &Flow> {
         self.flows.iter().filter(|f| f.class == Class::Attack)
     }
+}
+
+fn next_hop(ports: &[usize], route: &RoutePlan) -> NextHop {
+    let port = ports.iter().position(|l| *l == route.link).unwrap_or(ports.len());
+    NextHop { port: u16::try_from(port).unwrap_or(u16::MAX), via: route.via }
 }

@@ -1,10 +1,16 @@
 //! World `sim`: one process, no privilege, no packet leaves it.
 //!
 //! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
-//! the other in order of departure. Links take [`HOP`] and lose nothing.
+//! the other in order of departure. Links take [`HOP`] and lose what the plan says, and routers change
+//! their routes between two packets.
 
+mod conduct;
+mod nat;
+
+use crate::imitate::Imitator;
 use crate::interrupt;
 use crate::plan::{DrawKind, Node, Plan};
+use crate::resolve::ways;
 use crate::run;
 use crate::traffic::{self, Tag};
 use crate::world::{Arrival, Observations, Outcome, Traffic, World};
@@ -13,11 +19,13 @@ use ashiato_collector::trace::trace;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use traceback::case::{Case, Window};
+use traceback::invariant::mix2;
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
+use traceback::stats::below;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Nanos, RouterId};
 
@@ -42,6 +50,7 @@ impl World for Sim {
     fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
         let chosen = run::scheme(&self.plan, scheme)?;
         let mut network = Network::new(&self.plan, chosen.as_ref())?;
+        let mut imitator = Imitator::new(&self.plan, chosen.as_ref())?;
         let mut traffic = Traffic::default();
         let mut frame = vec![];
         for (at, tag) in schedule(&self.plan) {
@@ -50,6 +59,8 @@ impl World for Sim {
             frame.resize(ETHERNET, 0);
             let mut ip = frame.split_off(ETHERNET);
             traffic::build(&mut ip, &self.plan, flow, tag.seq);
+            imitator.forge(flow, at, &mut ip);
+            network.keep_time(&self.plan, at);
             frame[12..14].copy_from_slice(&ethertype(&ip));
             frame.append(&mut ip);
             *traffic.sent.entry(flow.id).or_default() += 1;
@@ -97,6 +108,8 @@ struct Network {
     observer: Box<dyn Vantage>,
     victim: usize,
     scheme: String,
+    /// Of the plan's epochs, how many have begun.
+    epoch: usize,
 }
 
 impl Network {
@@ -111,9 +124,13 @@ impl Network {
             let place = map.place(spec.id).context("the map holds every router")?;
             let own = [std::net::Ipv4Addr::from(spec.id).into()];
             let mut router = Router::new(place, plan.router_ports(i), &own, plan.fib(i));
-            if spec.deployed {
+            router.spread = plan.spread;
+            if spec.works() {
+                let name = spec.poses_as.map_or(spec.id, |other| plan.routers[other].id);
+                let place = map.place(name).context("the map holds every router")?;
                 let setting = Setting { place, key: plan.key, draws, filter: None };
-                router.vantage = Some(scheme.vantage(setting));
+                let vantage = scheme.vantage(setting);
+                router.vantage = Some(conduct::of(spec.conduct, scheme, vantage));
             }
             routers.push(router);
         }
@@ -121,7 +138,22 @@ impl Network {
         let setting = Setting { place, key: plan.key, draws, filter: Some(plan.case.filter) };
         let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
-        Ok(Self { routers, ports, observer, victim, scheme: scheme.card().id.into() })
+        let scheme = scheme.card().id.into();
+        Ok(Self { routers, ports, observer, victim, scheme, epoch: 0 })
+    }
+
+    /// Gives routers the routes of the epoch in which a packet leaves.
+    fn keep_time(&mut self, plan: &Plan, at: Nanos) {
+        let epoch = ways::epoch(plan, at);
+        if epoch == self.epoch {
+            return;
+        }
+        self.epoch = epoch;
+        if let Some(epoch) = epoch.checked_sub(1).map(|e| &plan.epochs[e]) {
+            for (i, router) in self.routers.iter_mut().enumerate() {
+                router.fib = plan.fib_of(i, &epoch.routes[i]);
+            }
+        }
     }
 
     /// Takes a frame from a host to wherever it ends, with every answer it provokes.
@@ -135,6 +167,10 @@ impl Network {
     ) {
         let (mut at, mut from, mut link) = (at, Node::Host(host), plan.hosts[host].link);
         loop {
+            if lost(plan, link, frame) {
+                log.lost += 1;
+                return;
+            }
             at = Nanos(at.0 + HOP.0);
             let to = match plan.links[link].seen_from(from).1.node {
                 Node::Host(to) => return self.arrive(plan, at, to, frame, log),
@@ -147,7 +183,12 @@ impl Network {
             let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
             let port = u16::try_from(port).unwrap_or(u16::MAX);
             let out = match self.routers[to].forward(port, frame, at, &mut ()) {
-                Verdict::Send { port, .. } => port,
+                Verdict::Send { port, .. } => {
+                    if plan.routers[to].nat {
+                        nat::translate(plan.routers[to].id, &mut frame[ETHERNET..]);
+                    }
+                    port
+                }
                 Verdict::Answer { packet, port, .. } => {
                     // The offender is gone; its error message travels on in its place.
                     frame.truncate(ETHERNET);
@@ -223,6 +264,19 @@ impl Network {
         reports.push(report(&self.scheme, gateway, Role::Observer, none, observer));
         (reports, counters, footprint)
     }
+}
+
+/// Whether a link loses this packet: drawn by link, flow and number, so the same in every turn.
+fn lost(plan: &Plan, link: usize, frame: &[u8]) -> bool {
+    let loss = plan.links[link].loss_ppm;
+    if loss == 0 {
+        return false;
+    }
+    let tag = Packet::parse(&frame[ETHERNET..]).ok().and_then(|p| traffic::tag(plan.key.0, &p));
+    tag.is_some_and(|tag| {
+        let place = (link as u64) << 32 | u64::from(tag.flow);
+        below(mix2(mix2(plan.key.1, place), tag.seq), 1_000_000) < loss as usize
+    })
 }
 
 fn report(

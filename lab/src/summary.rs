@@ -104,6 +104,19 @@ impl Packets {
     }
 }
 
+/// What became of honest packets in one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Honest {
+    /// Packets that left.
+    pub sent: u64,
+    /// Packets that reached the host they were for.
+    pub arrived: u64,
+    /// Packets that reached the victim, where their headers can be looked at.
+    pub seen: u64,
+    /// Of these, packets with another Identification or flow label than they left with.
+    pub rewritten: u64,
+}
+
 /// One scheme's turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SchemeRow {
@@ -130,6 +143,9 @@ pub struct SchemeRow {
     pub packets_to_path: PacketsToPath,
     /// Packets of this turn.
     pub packets: Packets,
+    /// What became of honest packets.
+    #[serde(default)]
+    pub honest: Honest,
     /// Time that the marking step takes.
     pub mark_latency_ns: Latency,
     /// The same for the unmarked control of this run.

@@ -6,12 +6,12 @@
 //! ```
 //! The tag is a keyed hash of flow and sequence, so that a stray packet can be told from ours.
 
-use crate::plan::{Flow, Plan, RoomKind, Source, StartMark};
+use crate::plan::{Flow, Forged, Plan, RoomKind, Source, StartMark};
 use std::net::IpAddr;
 use traceback::invariant::{mix, mix2};
 use traceback::packet::{Packet, proto};
 use traceback::room::{HEAD, MAGIC, OPTION4, OPTION6};
-use traceback::{Nanos, checksum};
+use traceback::{Nanos, checksum, stats};
 
 /// The Identification of clean runs. Source: schemes.md section 18; distance 31 in FMS's layout.
 pub const CLEAN_ID: u16 = 0x1f00;
@@ -38,13 +38,11 @@ pub fn build(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
     out.clear();
     let source = source(plan, flow, seq);
     let to = plan.hosts[flow.to].address;
-    let id = match flow.mark {
-        StartMark::Clean => CLEAN_ID,
-        StartMark::Stock => (mix2(plan.key.0, u64::from(flow.id) << 40 | seq) >> 48) as u16,
-    };
+    let id = identification(plan, flow, seq);
+    let ttl = ttl(plan, flow, seq);
     match (source, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            header4(out, plan, flow, id);
+            header4(out, plan, flow, (id, ttl));
             out[12..16].copy_from_slice(&from.octets());
             out[16..20].copy_from_slice(&to.octets());
             let check = checksum::of(out);
@@ -55,10 +53,31 @@ pub fn build(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
                 IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
                 IpAddr::V6(a) => a.octets(),
             };
-            header6(out, plan, flow, id, [octets(from), octets(to)]);
+            header6(out, plan, flow, (id, ttl), [octets(from), octets(to)]);
         }
     }
     udp(out, plan, flow, seq);
+}
+
+/// What the sender puts where marks go. What imitators write is put over it later.
+fn identification(plan: &Plan, flow: &Flow, seq: u64) -> u16 {
+    let drawn = |key| (mix2(key, u64::from(flow.id) << 40 | seq) >> 48) as u16;
+    match (&flow.forged, flow.mark) {
+        (Some(Forged::Value(value)), _) => *value,
+        (_, StartMark::Clean) => CLEAN_ID,
+        (_, StartMark::Stock) => drawn(plan.key.0),
+        (_, StartMark::Random) => drawn(mix(plan.key.1)),
+        (_, StartMark::Every) => (seq & 0xffff) as u16,
+    }
+}
+
+fn ttl(plan: &Plan, flow: &Flow, seq: u64) -> u8 {
+    if flow.ttl_spread == 0 {
+        return flow.ttl;
+    }
+    let draw = mix2(mix(plan.key.0), u64::from(flow.id) << 40 | seq);
+    let below = stats::below(draw, usize::from(flow.ttl_spread) + 1);
+    flow.ttl.saturating_sub(u8::try_from(below).unwrap_or(0))
 }
 
 /// Reads back who we are from a packet, if it is one of this plan's: behind a UDP header, whatever a mark
@@ -107,13 +126,15 @@ fn room(plan: &Plan, kind: RoomKind) -> Option<usize> {
     plan.room.filter(|r| r.kind == kind).map(|r| r.records)
 }
 
-fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, id: u16) {
+fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, (id, ttl): (u16, u8)) {
     let option = room(plan, RoomKind::Option).map_or(0, |n| (HEAD + 2 * n).next_multiple_of(4));
     let words = u8::try_from((20 + option) / 4).unwrap_or(15);
     out.extend([0x40 | words, 0]);
     out.extend(flow.size.to_be_bytes());
     out.extend(id.to_be_bytes());
-    out.extend([0x40, 0, flow.ttl, proto::UDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // "Don't fragment", or "more fragments follow".
+    let flags = if flow.fragment { 0x20 } else { 0x40 };
+    out.extend([flags, 0, ttl, proto::UDP, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     if option > 0 {
         // An odd number of records leaves two bytes, which end-of-options zeros fill.
         let len = HEAD + 2 * room(plan, RoomKind::Option).unwrap_or(0);
@@ -122,13 +143,19 @@ fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, id: u16) {
     }
 }
 
-fn header6(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, id: u16, [from, to]: [[u8; 16]; 2]) {
+fn header6(
+    out: &mut Vec<u8>,
+    plan: &Plan,
+    flow: &Flow,
+    (id, ttl): (u16, u8),
+    [from, to]: [[u8; 16]; 2],
+) {
     let records = room(plan, RoomKind::Option);
     let next = if records.is_some() { 0 } else { proto::UDP };
     let [high, low] = id.to_be_bytes();
     out.extend([0x60, 0, high, low]);
     out.extend((flow.size - 40).to_be_bytes());
-    out.extend([next, flow.ttl]);
+    out.extend([next, ttl]);
     out.extend(from);
     out.extend(to);
     if let Some(records) = records {
@@ -162,6 +189,13 @@ fn udp(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
         out.extend([OPTION4, u8::try_from(HEAD + 2 * records).unwrap_or(u8::MAX), 0, 0]);
     }
     out.resize(usize::from(flow.size), 0);
+    seal_udp(out, start);
+}
+
+/// Computes the UDP checksum anew; the UDP header begins at `start`.
+pub(crate) fn seal_udp(out: &mut [u8], start: usize) {
+    let len = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
+    out[start + 6..start + 8].fill(0);
     let addresses = if out[0] >> 4 == 4 { 12..20 } else { 8..40 };
     let pseudo = checksum::sum(&out[addresses]) + u32::from(proto::UDP) + u32::from(len);
     let check = match !checksum::fold(pseudo + checksum::sum(&out[start..])) {

@@ -52,6 +52,19 @@ pub struct ExpectedFlow {
     pub packets: u64,
     /// The routers.
     pub path: Vec<RouterId>,
+    /// All ways with their packets, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<(Vec<RouterId>, u64)>,
+}
+
+impl ExpectedFlow {
+    /// Every way with its packets.
+    fn all_ways(&self) -> Vec<(&Vec<RouterId>, u64)> {
+        if self.ways.is_empty() {
+            return vec![(&self.path, self.packets)];
+        }
+        self.ways.iter().map(|(path, packets)| (path, *packets)).collect()
+    }
 }
 
 /// What senders and taps counted in one turn.
@@ -63,6 +76,13 @@ pub struct Counted {
     pub arrived: BTreeMap<u32, u64>,
     /// Packets that reached each router, by router and flow.
     pub taps: BTreeMap<RouterId, BTreeMap<u32, u64>>,
+    /// Packets that links lost, as the world that made them lose says.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The keeper of the truth while a run goes on.
@@ -75,12 +95,14 @@ pub struct Keeper {
 impl Keeper {
     /// Commits to the expected paths of a plan under a salt from the system's randomness.
     pub fn new(plan: &Plan, salt: [u8; 32]) -> Self {
+        let named = |path: &[usize]| path.iter().map(|r| plan.routers[*r].id).collect::<Vec<_>>();
         let flow = |f: &crate::plan::Flow| ExpectedFlow {
             from: plan.hosts[f.from].name.clone(),
             to: plan.hosts[f.to].name.clone(),
             attack: f.class == crate::plan::Class::Attack,
             packets: f.packets,
-            path: f.path.iter().map(|r| plan.routers[*r].id).collect(),
+            path: named(&f.path),
+            ways: f.ways.iter().map(|w| (named(&w.path), w.packets)).collect(),
         };
         let expected = Expected { flows: plan.flows.iter().map(|f| (f.id, flow(f))).collect() };
         let salt = hex::encode(salt);
@@ -96,7 +118,7 @@ impl Keeper {
             taps.entry(plan.routers[*router].id).or_default().insert(*flow, *packets);
         }
         let (sent, arrived) = (traffic.sent.clone(), traffic.arrived.clone());
-        let counted = Counted { sent, arrived, taps };
+        let counted = Counted { sent, arrived, taps, lost: traffic.lost };
         let hash = commit(&self.opened.salt, &counted);
         self.sealed.counted_sha256.insert(scheme.into(), hash);
         self.opened.counted.insert(scheme.into(), counted);
@@ -129,7 +151,7 @@ impl Opened {
         let sent = self.counted.get(scheme).map(|c| &c.sent);
         let flowed = |id: &u32| sent.is_none_or(|s| s.get(id).is_some_and(|n| *n > 0));
         let attacks = self.expected.flows.iter().filter(|(id, f)| f.attack && flowed(id));
-        attacks.map(|(_, f)| f.path.clone()).collect()
+        attacks.flat_map(|(_, f)| f.all_ways()).map(|(path, _)| path.clone()).collect()
     }
 
     /// How far ledgers and taps of a turn disagree beyond counted drops, as a share of all
@@ -140,18 +162,23 @@ impl Opened {
         let mut longest = 0;
         for (id, flow) in &self.expected.flows {
             let sent = counted.sent.get(id).copied().unwrap_or(0);
-            longest = longest.max(flow.path.len() as u64);
-            for router in &flow.path {
-                let tapped = counted.taps.get(router).and_then(|t| t.get(id)).copied().unwrap_or(0);
-                visits += sent;
-                missing += sent.saturating_sub(tapped);
-                surplus += tapped.saturating_sub(sent);
+            let mut expected: BTreeMap<RouterId, u64> = BTreeMap::new();
+            for (path, packets) in flow.all_ways() {
+                longest = longest.max(path.len() as u64);
+                let packets = if flow.ways.is_empty() { sent } else { packets };
+                path.iter().for_each(|r| *expected.entry(*r).or_default() += packets);
             }
-            let strays = counted.taps.iter().filter(|(router, _)| !flow.path.contains(router));
+            for (router, due) in &expected {
+                let tapped = counted.taps.get(router).and_then(|t| t.get(id)).copied().unwrap_or(0);
+                visits += due;
+                missing += due.saturating_sub(tapped);
+                surplus += tapped.saturating_sub(*due);
+            }
+            let strays = counted.taps.iter().filter(|(router, _)| !expected.contains_key(router));
             surplus += strays.filter_map(|(_, flows)| flows.get(id)).sum::<u64>();
         }
         // A packet dropped early is missing at every later router of its path.
-        let dropped: u64 = counters.values().map(Counters::dropped).sum();
+        let dropped = counters.values().map(Counters::dropped).sum::<u64>() + counted.lost;
         let unexplained = missing.saturating_sub(dropped * longest) + surplus;
         if visits == 0 { 0.0 } else { unexplained as f64 / visits as f64 }
     }

@@ -110,6 +110,18 @@ quantity! {
     Size, "size", 0, ["B" = 1, "kB" = 1_000, "KiB" = 1_024]
 }
 
+quantity! {
+    /// A part of a whole, kept in millionths.
+    Share, "share", 1, ["ppm" = 1, "%" = 10_000]
+}
+
+impl Share {
+    /// As a number from 0 to 1.
+    pub fn part(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+}
+
 impl Rate {
     /// The time between two packets, rounded to the nearest nanosecond.
     pub fn gap(self) -> Nanos {
@@ -119,7 +131,6 @@ impl Rate {
     }
 
     /// Packets per second.
-    #[expect(clippy::cast_precision_loss, reason = "rates are far below 2^53 thousandths")]
     pub fn per_second(self) -> f64 {
         self.0 as f64 / 1_000.0
     }

@@ -53,6 +53,8 @@ pub struct Traffic {
     pub tape: Vec<Arrival>,
     /// Packets of ours seen where none may be.
     pub leaked: u64,
+    /// Packets that links lost because the plan says so.
+    pub lost: u64,
     /// From the first departure to the last arrival, in seconds of the run's clock.
     pub seconds: f64,
     /// Times from sender to victim in nanoseconds; `None` in the simulator, which has no clock.

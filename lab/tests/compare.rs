@@ -1,4 +1,5 @@
 //! Comparisons: what may be compared, what is refused and why, and what the numbers say.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod support;
 
@@ -164,4 +165,17 @@ fn the_verb_reads_folders_of_repeated_runs() {
     );
     let gone = ashiato().args(["compare", "no-such-run"]).output().unwrap();
     assert_eq!(gone.status.code(), Some(2));
+}
+
+#[test]
+fn nations_are_compared_by_what_was_found_of_each() {
+    let scratch = Scratch::new();
+    let folder = scratch.0.join("denied");
+    let text = include_str!("../../scenarios/x-router-denies.toml");
+    simulate(text, &over(&[], &["spie"], 1), &folder);
+    let nations = compare::compare(&[Finished::open(&folder).unwrap()], By::Nation).unwrap();
+    assert_eq!(nations.groups[0].name, "spie");
+    // The trail goes cold at the border: nobody asks beyond a router that denies.
+    let recall = |nation| estimate(&nations, nation, "router.recall").mean.unwrap();
+    assert!((recall("XA") - 1.0).abs() < 1e-12 && recall("XB") < 1e-12);
 }

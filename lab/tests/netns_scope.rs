@@ -77,11 +77,13 @@ fn actors_refuse_wrong_places_and_plans() {
     let good = Config {
         plan: dir.join("plan.json"),
         host: 0,
+        scheme: 0,
         interface: "p0".into(),
         index: space.ports[0].index,
         mac: space.ports[0].mac,
         namespace: inode(&space.path()),
         parent: Process::me(),
+        departures: dir.join("departures"),
     };
     let write = |plan: &Plan| fs::write(dir.join("plan.json"), plan.to_json()).unwrap();
     let refused = |config: &Config, why: &str| {

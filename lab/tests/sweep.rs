@@ -1,4 +1,5 @@
 //! Sweeps: the same bytes whatever the threads and however often it was killed.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod support;
 

@@ -27,6 +27,8 @@ struct Route {
 pub struct Fib {
     v4: Vec<Route>,
     v6: Vec<Route>,
+    /// Further next hops of prefixes that have one above, as good as that.
+    also: Vec<Route>,
 }
 
 impl Fib {
@@ -56,6 +58,24 @@ impl Fib {
         let (bits, _) = widen(to);
         let table = if to.is_ipv4() { &self.v4 } else { &self.v6 };
         table.iter().find(|r| bits & mask(r.len) == r.net).and_then(|r| r.next)
+    }
+
+    /// Adds a next hop that is as good as that of the same prefix, which [`Self::insert`] set.
+    pub fn insert_also(&mut self, net: IpAddr, len: u8, next: NextHop) {
+        let (bits, width) = widen(net);
+        let len = len.min(width);
+        self.also.push(Route { len, net: bits & mask(len), next: Some(next) });
+    }
+
+    /// As [`Self::lookup`], but spread over all next hops of the prefix by a hash of the packet.
+    pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<NextHop> {
+        let first = self.lookup(to)?;
+        let (bits, width) = widen(to);
+        let holds = |r: &&Route| r.len <= width && bits & mask(r.len) == r.net;
+        let longest = self.also.iter().filter(holds).map(|r| r.len).max();
+        let all = self.also.iter().filter(|r| holds(r) && Some(r.len) == longest);
+        let all: Vec<NextHop> = std::iter::once(first).chain(all.filter_map(|r| r.next)).collect();
+        all.get(crate::stats::below(hash(), all.len())).copied()
     }
 
     /// Number of routes.
@@ -100,6 +120,9 @@ mod tests {
         assert_eq!(port("203.0.113.1"), Some(0));
         assert_eq!(port("2001:2::1"), None);
         assert_eq!(fib.len(), 3);
+        fib.insert_also("198.18.0.0".parse().unwrap(), 16, next(7));
+        let spread = |hash| fib.spread("198.18.8.1".parse().unwrap(), || hash).map(|n| n.port);
+        assert_eq!((spread(0), spread(u64::MAX)), (Some(1), Some(7)));
         fib.refuse("198.18.7.0".parse().unwrap(), 25);
         assert_eq!(look(&fib, "198.18.7.1"), None);
         assert_eq!(look(&fib, "198.18.7.200"), Some(3));

@@ -5,6 +5,7 @@
 
 use crate::fib::{Fib, NextHop};
 use crate::icmp::{self, Problem};
+use crate::invariant::{Invariant, Key, mix2};
 use crate::packet::Packet;
 use crate::report::Counters;
 use crate::scheme::{Hop, Nanos, Place, RouterId};
@@ -87,6 +88,28 @@ pub enum Verdict<'a> {
     Dropped,
 }
 
+/// How a router spreads packets over next hops that are equally near.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// By addresses and ports: all packets of a flow take one way.
+    Flow,
+    /// By the payload, too: every packet chooses anew.
+    Packet,
+}
+
+impl Spread {
+    /// The choice of a router for a packet.
+    pub fn hash<T: AsRef<[u8]>>(self, me: RouterId, packet: &Packet<T>) -> u64 {
+        let inv = Invariant::of(packet, Key(0, 0));
+        let what = match self {
+            Self::Flow => inv.flow,
+            Self::Packet => inv.digest,
+        };
+        mix2(what, me.0.into())
+    }
+}
+
 /// One router.
 pub struct Router {
     place: Place,
@@ -96,6 +119,8 @@ pub struct Router {
     own: BTreeSet<IpAddr>,
     /// Forwarding table; the datapath replaces it when the kernel's changes.
     pub fib: Fib,
+    /// How it chooses between next hops that are equally near; `None`: the first takes everything.
+    pub spread: Option<Spread>,
     /// The scheme at work here; `None` where the router takes no part.
     pub vantage: Option<Box<dyn Vantage>>,
     /// What happened so far; harms are the vantage's.
@@ -121,6 +146,7 @@ impl Router {
             ports,
             own,
             fib,
+            spread: None,
             vantage: None,
             counters: Counters::default(),
             scratch: Vec::with_capacity(2048),
@@ -172,7 +198,11 @@ impl Router {
             self.counters.expired += 1;
             return self.complain(port, &packet, Problem::TimeExceeded, at);
         }
-        let Some(NextHop { port: out, via }) = self.fib.lookup(to) else {
+        let next = match self.spread {
+            None => self.fib.lookup(to),
+            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, &packet)),
+        };
+        let Some(NextHop { port: out, via }) = next else {
             self.counters.unroutable += 1;
             return self.complain(port, &packet, Problem::NoRoute, at);
         };

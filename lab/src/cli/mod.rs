@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod down;
 pub mod form;
 pub mod gc;
+pub mod harms;
 pub mod load;
 pub mod new;
 pub mod plan;
@@ -48,6 +49,8 @@ enum Verb {
     Report(report::Args),
     /// Simulates a scenario over a grid of values and seeds, and draws curves.
     Sweep(sweep::Args),
+    /// Measures what adversaries gain against each scheme, and what honest packets lose.
+    Harms(harms::Args),
     /// Shows finished runs side by side: same packets, same truth, paired differences.
     Compare(compare::Args),
     /// Measures papers' figures and exact laws with this build, and says which are met.
@@ -82,6 +85,7 @@ impl Verb {
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
             Self::Sweep(args) => sweep::run(args),
+            Self::Harms(args) => harms::run(args),
             Self::Compare(args) => compare::run(args),
             Self::Reproduce(args) => reproduce::run(args),
             Self::New(args) => new::run(args),

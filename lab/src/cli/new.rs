@@ -14,6 +14,21 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("single-packet", include_str!("../../../scenarios/single-packet.toml")),
     ("first-v6", include_str!("../../../scenarios/first-v6.toml")),
     ("process-per-router", include_str!("../../../scenarios/process-per-router.toml")),
+    ("x-marks-random", include_str!("../../../scenarios/x-marks-random.toml")),
+    ("x-marks-every", include_str!("../../../scenarios/x-marks-every.toml")),
+    ("x-marks-replayed", include_str!("../../../scenarios/x-marks-replayed.toml")),
+    ("x-marks-distance", include_str!("../../../scenarios/x-marks-distance.toml")),
+    ("x-ttl", include_str!("../../../scenarios/x-ttl.toml")),
+    ("x-router-silent", include_str!("../../../scenarios/x-router-silent.toml")),
+    ("x-router-erases", include_str!("../../../scenarios/x-router-erases.toml")),
+    ("x-router-denies", include_str!("../../../scenarios/x-router-denies.toml")),
+    ("x-router-poses", include_str!("../../../scenarios/x-router-poses.toml")),
+    ("x-route-change", include_str!("../../../scenarios/x-route-change.toml")),
+    ("x-loss", include_str!("../../../scenarios/x-loss.toml")),
+    ("x-multipath", include_str!("../../../scenarios/x-multipath.toml")),
+    ("x-nat", include_str!("../../../scenarios/x-nat.toml")),
+    ("x-fragments", include_str!("../../../scenarios/x-fragments.toml")),
+    ("x-deployment", include_str!("../../../scenarios/x-deployment.toml")),
 ];
 
 /// Arguments of `ashiato new`.

@@ -104,6 +104,20 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(worst)
 }
 
+/// Refuses a plan that this host, or this world, cannot run.
+fn ready(plan: &Plan, world: WorldName) -> Result<()> {
+    if world == WorldName::Sim {
+        return Ok(());
+    }
+    NetnsWorld::suits(plan)?;
+    if !nix::unistd::geteuid().is_root() {
+        let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
+                   use --world sim, which needs nothing";
+        return Err(Exit::HostNotReady.refuse(why));
+    }
+    Ok(())
+}
+
 /// Runs one plan, and returns how it ended and its folder.
 ///
 /// # Errors
@@ -116,11 +130,7 @@ pub fn one(
     out: Option<&Path>,
     keep: bool,
 ) -> Result<(Ran, PathBuf)> {
-    if world == WorldName::Netns && !nix::unistd::geteuid().is_root() {
-        let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
-                   use --world sim, which needs nothing";
-        return Err(Exit::HostNotReady.refuse(why));
-    }
+    ready(&plan, world)?;
     interrupt::watch()?;
     let id = ulid::Ulid::new().to_string();
     let folder = run::folder(out, &id)?;

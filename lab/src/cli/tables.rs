@@ -15,6 +15,7 @@ pub(super) fn plan(plan: &Plan) -> String {
         hosts(plan),
         links(plan),
         flows(plan),
+        troubles(plan),
         schemes(plan),
         laws(plan),
         effects(plan),
@@ -98,7 +99,11 @@ fn flows(plan: &Plan) -> Option<String> {
             Source::Fixed(address) => address.to_string(),
             Source::PerPacket { net, len } => format!("{net}/{len}, each packet"),
         };
-        let path: Vec<_> = f.path.iter().map(|r| plan.routers[*r].name.as_str()).collect();
+        let named = |path: &[usize]| {
+            let names: Vec<_> = path.iter().map(|r| plan.routers[*r].name.as_str()).collect();
+            names.join(" ")
+        };
+        let paths: Vec<_> = f.all_ways().iter().map(|(path, _)| named(path)).collect();
         [
             f.id.to_string(),
             format!("{}, {:?}", f.traffic, f.class).to_lowercase(),
@@ -109,12 +114,20 @@ fn flows(plan: &Plan) -> Option<String> {
             f.packets.to_string(),
             format!("{} B", f.size),
             format!("{:.1}-{:.1} s", f.start.0 as f64 / 1e9, end(f)),
-            path.join(" "),
+            paths.join(" | "),
         ]
     };
     let header =
         ["ID", "TRAFFIC", "WAY", "SOURCE", "PORT", "RATE", "PACKETS", "SIZE", "PHASE", "PATH"];
     table("FLOWS", header, plan.flows.iter().map(row).collect())
+}
+
+fn troubles(plan: &Plan) -> Option<String> {
+    let row = |t: crate::plan::Trouble| {
+        [t.what, if t.simulated { "simulator only" } else { "all worlds" }.to_owned()]
+    };
+    let rows = plan.troubles().into_iter().map(row).collect();
+    table("ADVERSARIES AND FAULTS", ["WHAT", "MADE IN"], rows)
 }
 
 fn schemes(plan: &Plan) -> Option<String> {

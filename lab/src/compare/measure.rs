@@ -93,6 +93,17 @@ pub const MEASURES: &[Measure] = &[
     measure("nation.recall", Better::More, "share of true nations found"),
     measure("source.recall", Better::More, "share of true ingress routers found"),
     measure("source.wrong", Better::Less, "routers falsely called an ingress"),
+    measure(
+        "acceptance.gap",
+        Better::More,
+        "honest less attack packets that a filter by marks lets in",
+    ),
+    measure("honest.lost", Better::Less, "share of honest packets that did not arrive"),
+    measure(
+        "honest.rewritten",
+        Better::Less,
+        "share of honest packets whose header fields marks overwrote",
+    ),
     measure("ledger_bytes", Better::Less, "memory of all ledgers"),
     measure("report_bytes", Better::Less, "bytes sent to the collector"),
     measure("packets.marked", Better::Less, "header rewrites"),
@@ -105,8 +116,15 @@ pub fn find(id: &str) -> Option<&'static Measure> {
     MEASURES.iter().find(|m| m.id == id)
 }
 
+/// What a row says that is the same on every host: all but times.
+pub(crate) fn repeatable(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Reading> {
+    let mut readings = of_row(row, card);
+    readings.retain(|id, _| !["reconstruct_s", "mark_latency_ns.p50"].contains(id));
+    readings
+}
+
 /// Everything that a row says. A scheme is not measured by what its kind never names.
-pub(crate) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Reading> {
+pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Reading> {
     let mut readings = BTreeMap::new();
     let levels = &row.levels;
     let recall = |level: &Level| Reading::some(level.recall);
@@ -133,14 +151,27 @@ pub(crate) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
             readings.insert(false_ones, wrong(level));
         }
     }
+    readings.extend(costs(row, card));
+    let p50 = row.mark_latency_ns.p50.map(|ns| ns as f64);
+    readings.insert("mark_latency_ns.p50", Reading::some(p50));
+    readings
+}
+
+/// What marking costs, whatever it finds.
+fn costs(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Reading> {
+    let mut readings = BTreeMap::new();
+    readings.insert("acceptance.gap", Reading::some(row.acceptance.map(|a| a.gap)));
+    let share = |part: u64, of: u64| Reading::some((of > 0).then(|| part as f64 / of as f64));
+    let honest = &row.honest;
+    readings
+        .insert("honest.lost", share(honest.sent - honest.arrived.min(honest.sent), honest.sent));
+    readings.insert("honest.rewritten", share(honest.rewritten, honest.seen));
     if card.keeper != Keeper::None {
         readings.insert("ledger_bytes", Reading::Is(row.ledger_bytes as f64));
         readings.insert("report_bytes", Reading::Is(row.report_bytes as f64));
         readings.insert("packets.marked", Reading::Is(row.harms.marked as f64));
         readings.insert("reconstruct_s", Reading::Is(row.reconstruct_s));
     }
-    let p50 = row.mark_latency_ns.p50.map(|ns| ns as f64);
-    readings.insert("mark_latency_ns.p50", Reading::some(p50));
     readings
 }
 

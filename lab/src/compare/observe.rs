@@ -20,7 +20,7 @@ pub(super) struct Observation {
     pub(super) group: String,
     pub(super) contender: String,
     pub(super) facts: Facts,
-    readings: BTreeMap<&'static str, Reading>,
+    readings: Readings,
 }
 
 impl Observation {
@@ -58,20 +58,28 @@ pub(super) fn observe(runs: &[Checked<'_>], by: By) -> Result<Vec<Observation>> 
                     add(&row.scheme, name, measure::of_row(row, &card));
                 }
                 By::Nation => {
-                    let finding = checked.run.finding(&row.scheme)?;
-                    let truth = checked.truth.paths(&row.scheme);
-                    let nations: BTreeSet<_> =
-                        checked.plan.routers.iter().map(|r| r.nation.as_str()).collect();
-                    for nation in nations {
-                        let found = finding.as_ref().ok();
-                        let read = measure::of_nation(&checked.plan, &truth, found, nation);
-                        add(&row.scheme, nation.into(), read);
+                    for (nation, readings) in nations(checked, row)? {
+                        add(&row.scheme, nation, readings);
                     }
                 }
             }
         }
     }
     Ok(observations)
+}
+
+type Readings = BTreeMap<&'static str, Reading>;
+
+/// What a turn found of every nation.
+fn nations(checked: &Checked<'_>, row: &SchemeRow) -> Result<BTreeMap<String, Readings>> {
+    let finding = checked.run.finding(&row.scheme)?.ok();
+    let (plan, truth) = (&checked.plan, checked.truth.paths(&row.scheme));
+    let nations = plan.routers.iter().map(|r| r.nation.clone());
+    let read = |nation: String| {
+        let readings = measure::of_nation(plan, &truth, finding.as_ref(), &nation);
+        (nation, readings)
+    };
+    Ok(nations.map(read).collect())
 }
 
 /// A world, with its datapath where several take part.

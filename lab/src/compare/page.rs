@@ -17,7 +17,7 @@ pub fn html(comparison: &Comparison) -> String {
             "all met the same packets and the same truth; all packets count from the attack's first, "
             "completion is equality with the truth, and what never ended is censored, not 0."
         }
-        @for note in comparison.caveats.iter().chain(&comparison.missing) { p class="void" { (note) } }
+        @for note in comparison.caveats.iter().chain(&comparison.missing) { p class="note" { (note) } }
         @for group in &comparison.groups { (one(group, comparison)) }
         h2 { "Runs" }
         div class="wide" { table {
@@ -50,7 +50,7 @@ fn one(group: &Group, comparison: &Comparison) -> Markup {
         @for id in SHOWN {
             @let pairs: Vec<&Pair> =
                 group.pairs.iter().filter(|p| p.measure == id && p.interval.is_some()).collect();
-            @if !pairs.is_empty() {
+            @if pairs.iter().any(|p| p.a_better + p.b_better > 0) {
                 h3 { "Differences in " (id) }
                 div class="wide" { (forest(id, &pairs)) }
             }

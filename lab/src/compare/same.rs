@@ -10,7 +10,8 @@ use crate::run::finished::Finished;
 use crate::summary::Ending;
 use crate::truth::Opened;
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// A run that may take part.
 pub(super) struct Checked<'a> {
@@ -147,8 +148,11 @@ pub(super) fn settings(plan: &Plan) -> Value {
 pub(super) fn difference(a: &Value, b: &Value, at: &str) -> Option<String> {
     let step = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match (a, b) {
-        (Value::Object(x), Value::Object(y)) if x.keys().eq(y.keys()) => {
-            x.iter().find_map(|(key, value)| difference(value, &y[key], &step(key)))
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: BTreeSet<_> = x.keys().chain(y.keys()).collect();
+            // A key that is left out stands for what is usual.
+            let at = |of: &Map<String, Value>, key: &str| of.get(key).cloned().unwrap_or_default();
+            keys.into_iter().find_map(|key| difference(&at(x, key), &at(y, key), &step(key)))
         }
         (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
             let pairs = x.iter().zip(y).enumerate();
@@ -161,6 +165,7 @@ pub(super) fn difference(a: &Value, b: &Value, at: &str) -> Option<String> {
 
 fn short(value: &Value) -> String {
     match value {
+        Value::Null => "as usual".into(),
         Value::Array(list) => format!("a list of {}", list.len()),
         Value::Object(table) => format!("a table of {}", table.len()),
         plain => plain.to_string(),

@@ -12,10 +12,11 @@ use super::delays::Departures;
 use super::lease::{End, Lease};
 use super::{neighbour, space};
 use crate::exit::Exit;
+use crate::imitate::Imitator;
 use crate::plan::Plan;
 use crate::process::Process;
 use crate::scope::{Gate, MAX_PACKETS_PER_SECOND, peak_of};
-use crate::{sim, traffic};
+use crate::{run, sim, traffic};
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use nix::sys::prctl;
@@ -37,6 +38,8 @@ pub struct Config {
     pub plan: PathBuf,
     /// Position of the host.
     pub host: usize,
+    /// Position of the scheme whose turn it is: attackers may imitate it.
+    pub scheme: usize,
     /// Interface to send by.
     pub interface: String,
     /// Its index.
@@ -94,7 +97,9 @@ pub fn run(config: &Config) -> Result<Exit> {
     })?;
     let lease = Lease::start()?;
     say(&Said::Ready)?;
+    let imitator = Imitator::new(&plan, run::scheme(&plan, config.scheme)?.as_ref())?;
     let mut actor = Actor::new(&plan, config.host, gate, socket, [gateway, config.mac]);
+    actor.imitator = imitator;
     let end = actor.act(&lease);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     actor.left.keep(&config.departures)?;
@@ -114,6 +119,7 @@ struct Actor<'a> {
     sent: BTreeMap<u32, u64>,
     left: Departures,
     latest_ns: u64,
+    imitator: Imitator,
 }
 
 impl<'a> Actor<'a> {
@@ -127,7 +133,8 @@ impl<'a> Actor<'a> {
         let frame = [to, from].concat();
         let gap = shortest_gap(plan, host);
         let (sent, left) = (BTreeMap::new(), Departures::default());
-        Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0 }
+        let imitator = Imitator::default();
+        Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0, imitator }
     }
 
     /// Sends everything in time.
@@ -148,6 +155,7 @@ impl<'a> Actor<'a> {
                 return Ok(end);
             }
             traffic::build(&mut ip, self.plan, flow, tag.seq);
+            self.imitator.forge(flow, at, &mut ip);
             self.gate.check(&ip).map_err(|e| Exit::Safety.refuse(e))?;
             self.frame.truncate(12);
             self.frame.extend(ethertype(&ip));

@@ -71,7 +71,7 @@ impl Headquarters {
         let own = authority.write(&dir, &Identity::Collector, &[control])?;
         let operator = issue(Identity::Operator("lab".into()))?;
         let mut keys = vec![];
-        for (router, spec) in plan.routers.iter().enumerate().filter(|(_, r)| r.deployed) {
+        for (router, spec) in plan.routers.iter().enumerate().filter(|(_, r)| r.works()) {
             keys.push(Seat { role: Role::Router, router, tls: issue(Identity::Router(spec.id))? });
         }
         let router = plan.hosts[plan.case.victim].router;

@@ -38,12 +38,13 @@ struct Actor {
 }
 
 impl Crew {
-    /// Starts an actor in every host that sends, and returns when all know their gateways.
+    /// Starts an actor in every host that sends in the turn of a scheme, and returns when all know their gateways.
     ///
     /// # Errors
     /// Names the actor that does not start.
     pub(crate) fn start(
         plan: &Plan,
+        scheme: usize,
         stage: &mut Stage,
         nursery: &Nursery,
         folder: &Path,
@@ -59,6 +60,7 @@ impl Crew {
             let config = Config {
                 plan: work.join("plan.json"),
                 host,
+                scheme,
                 interface: port.name.clone(),
                 index: port.index,
                 mac: port.mac,

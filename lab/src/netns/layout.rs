@@ -144,7 +144,7 @@ impl Layout {
         for (i, router) in plan.routers.iter().enumerate() {
             let name = unique(&mut names, run, &router.name, 'r', i);
             let id = std::net::Ipv4Addr::from(router.id);
-            let by_kernel = !router.deployed || datapath.kernel_forwards();
+            let by_kernel = !router.works() || datapath.kernel_forwards();
             layout.push(name, Some(id.into()), by_kernel);
         }
         for (i, host) in plan.hosts.iter().enumerate() {

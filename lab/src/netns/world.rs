@@ -59,12 +59,23 @@ pub struct NetnsWorld {
 }
 
 impl NetnsWorld {
+    /// Refuses a plan that this world cannot run as it says.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] names what only the simulator can make.
+    pub fn suits(plan: &Plan) -> Result<()> {
+        let Some(what) = plan.only_simulated() else { return Ok(()) };
+        let why = format!("world netns cannot make this yet: {what}: use --world sim");
+        Err(Exit::Usage.refuse(why))
+    }
+
     /// Makes namespaces, links, addresses and routes of a plan.
     ///
     /// # Errors
     /// When the plan is out of bounds or the host does not allow it; what was made by then is removed.
     pub fn up(plan: Plan, run: RunPaths, progress: &dyn Fn(&str)) -> Result<Self> {
         interrupt::watch()?;
+        Self::suits(&plan)?;
         Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
         let schemes: BTreeSet<&String> = plan.schemes.iter().map(|s| &s.id).collect();
         if schemes.len() < plan.schemes.len() {
@@ -137,7 +148,7 @@ impl NetnsWorld {
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
         let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
-        let mut crew = Crew::start(&plan, stage, nursery, &folder)?;
+        let mut crew = Crew::start(&plan, scheme, stage, nursery, &folder)?;
         let start = unix_ns() + nanos(LEAD_IN);
         crew.go(start);
         let (sent, left) = crew.finish(stage, limit(&plan))?;
@@ -155,6 +166,7 @@ impl NetnsWorld {
             arrived,
             tape,
             leaked,
+            lost: 0,
             seconds,
             delays: Some(delays),
         })

@@ -38,6 +38,35 @@ pub enum StartMark {
     Clean,
     /// As real hosts do: drawn from flow and sequence number.
     Stock,
+    /// Drawn for every packet, by an attacker who forges marks blindly.
+    Random,
+    /// Every value in its turn, by an attacker who forges all marks that there are.
+    Every,
+}
+
+/// A mark that an attacker forges with knowledge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forged {
+    /// This value in every packet: a distance, or a name, of the attacker's choice.
+    Value(u16),
+    /// What these routers would have marked, the farthest first; the TTL is lowered as by them.
+    Imitated(Vec<usize>),
+}
+
+/// One of several ways that packets of one flow take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Routers by position, the sender's own first.
+    pub path: Vec<usize>,
+    /// Packets that take it.
+    pub packets: u64,
+}
+
+/// For fields that stay out of files while they hold what is usual.
+pub(crate) fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A stream of UDP packets from one host to another.
@@ -74,8 +103,31 @@ pub struct Flow {
     pub ttl: u8,
     /// Identification at the sender.
     pub mark: StartMark,
-    /// Routers on the way by position, the sender's own first: the truth.
+    /// Mark that is forged over it.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub forged: Option<Forged>,
+    /// The TTL of each packet is drawn from this many values below [`Self::ttl`], and that itself.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub ttl_spread: u8,
+    /// Whether every packet is the first fragment of one whose rest never comes.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub fragment: bool,
+    /// Routers on the way by position, the sender's own first: the truth. The first packet's way, where
+    /// there are several.
     pub path: Vec<usize>,
+    /// All ways, where routes change or spread packets; empty where [`Self::path`] is the only one.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub ways: Vec<Way>,
+}
+
+impl Flow {
+    /// Every way with its packets.
+    pub fn all_ways(&self) -> Vec<(&[usize], u64)> {
+        if self.ways.is_empty() {
+            return vec![(&self.path, self.packets)];
+        }
+        self.ways.iter().map(|w| (w.path.as_slice(), w.packets)).collect()
+    }
 }
 
 /// Where the recorder's room is.

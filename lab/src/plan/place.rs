@@ -2,6 +2,7 @@
 
 #[cfg(doc)]
 use super::Plan;
+use super::flow::is_usual;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,8 +39,42 @@ pub struct RouterPlan {
     pub domain: String,
     /// Whether an agent marks or logs here; otherwise the router only forwards.
     pub deployed: bool,
+    /// What its owner makes of it.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub conduct: Conduct,
+    /// Position of a router whose name it writes into packets instead of its own.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub poses_as: Option<usize>,
+    /// Whether it translates sources of packets that it sends on to its own address.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub nat: bool,
     /// Its routes to every host's link and every router's loopback that needs one.
     pub routes: Vec<RoutePlan>,
+    /// Further next hops of those routes, equally near, where packets are spread.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub also: Vec<RoutePlan>,
+}
+
+impl RouterPlan {
+    /// Whether an agent really works here, whatever the plan's partners believe.
+    pub fn works(&self) -> bool {
+        self.deployed && self.conduct != Conduct::Silent
+    }
+}
+
+/// What a router's owner makes of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conduct {
+    /// It does what its scheme says.
+    #[default]
+    Honest,
+    /// It only forwards: no mark, no log, no answer, though the plan counts on it.
+    Silent,
+    /// It wipes the marks of the routers before it and writes none.
+    Erases,
+    /// It marks and logs, and answers every question with "never seen".
+    Denies,
 }
 
 /// One route of one router.
@@ -120,6 +155,9 @@ pub struct LinkPlan {
     pub len: u8,
     /// Largest IP packet, in bytes.
     pub mtu: u16,
+    /// Packets of a million that are lost on it.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub loss_ppm: u32,
 }
 
 impl LinkPlan {

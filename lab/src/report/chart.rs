@@ -13,6 +13,8 @@ pub(super) const SIZE: (f64, f64) = (640.0, 360.0);
 const COLOURS: usize = 8;
 /// Names closer than this would touch.
 pub(super) const APART: f64 = 14.0;
+/// Width of a letter in a name, about.
+const LETTER: f64 = 7.0;
 /// Lines of a grid, about.
 const LINES: f64 = 6.0;
 
@@ -76,7 +78,8 @@ impl Scale {
             let step = step.into_iter().find(|s| *s >= rough * 0.999).unwrap_or(rough);
             let mut at = (low / step - 1e-9).ceil();
             while at * step <= high + step * 1e-9 {
-                ticks.push(at * step);
+                // Rounding up to zero leaves a negative one.
+                ticks.push(at * step + 0.0);
                 at += 1.0;
             }
         }
@@ -112,6 +115,8 @@ pub struct Chart {
     pub title: String,
     /// What the lower axis is.
     pub across: String,
+    /// Values that the lower axis holds besides those of points.
+    pub reach: Vec<f64>,
     /// Whether heights are shares, whose axis goes from 0 to 1.
     pub share: bool,
     /// The curves.
@@ -134,7 +139,8 @@ impl Chart {
     fn svg(&self, style: Option<&str>) -> Markup {
         let (left, top, right, bottom) = FIELD;
         let points = || self.curves.iter().flat_map(|c| &c.points);
-        let across = Scale::fitting(&points().map(|p| p.x).collect::<Vec<_>>());
+        let reach = self.reach.iter().copied();
+        let across = Scale::fitting(&points().map(|p| p.x).chain(reach).collect::<Vec<_>>());
         let ranges = points().filter_map(|p| p.range).flat_map(|(low, high)| [low, high]);
         let heights: Vec<f64> = points().map(|p| p.y).chain(ranges).collect();
         let up = if self.share {
@@ -144,23 +150,15 @@ impl Chart {
         };
         let x = |v: f64| left + (right - left) * across.at(v);
         let y = |v: f64| bottom - (bottom - top) * up.at(v);
+        let longest = self.curves.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        let width = SIZE.0.max(right + LETTER * (longest as f64 + 2.0));
         html! {
             svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(self.title)
-                viewBox=(format!("0 0 {:.0} {:.0}", SIZE.0, SIZE.1))
-                style=(format!("min-width:{:.0}px;max-width:{:.0}px", SIZE.0 * 0.8, SIZE.0 * 1.3)) {
+                viewBox=(format!("0 0 {width:.0} {:.0}", SIZE.1))
+                style=(format!("min-width:{:.0}px;max-width:{:.0}px", width * 0.8, width * 1.3)) {
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
                 title { (self.title) }
-                @for tick in up.ticks() {
-                    path class="link" d=(format!("M{left} {:.1}H{right}", y(tick))) {}
-                    text x=(left - 6.0) y=(format!("{:.1}", y(tick) + 4.0)) text-anchor="end" { (number(tick)) }
-                }
-                @for tick in across.ticks() {
-                    path class="link" d=(format!("M{:.1} {top}V{bottom}", x(tick))) {}
-                    text x=(format!("{:.1}", x(tick))) y=(bottom + 18.0) text-anchor="middle" { (number(tick)) }
-                }
-                text class="nation" x=(f64::midpoint(left, right)) y=(bottom + 38.0) text-anchor="middle" {
-                    (self.across)
-                }
+                (grid(&self.across, (&across, &x), (&up, &y)))
                 @for (i, curve) in self.curves.iter().enumerate() { (line(curve, &class(i), &x, &y)) }
                 @for (i, at) in self.names(&y) {
                     text class=(format!("{} name", class(i))) x=(right + 6.0) y=(format!("{at:.1}")) {
@@ -175,6 +173,27 @@ impl Chart {
     fn names(&self, y: &dyn Fn(f64) -> f64) -> Vec<(usize, f64)> {
         let end = |c: &Curve| c.points.last().map_or(FIELD.3, |p| y(p.y) + 4.0);
         spread(self.curves.iter().map(end).collect())
+    }
+}
+
+/// An axis and where its values stand in the drawing.
+type Axis<'a> = (&'a Scale, &'a dyn Fn(f64) -> f64);
+
+/// Lines and what stands beside them; `what` names the lower axis.
+fn grid(what: &str, (across, x): Axis<'_>, (up, y): Axis<'_>) -> Markup {
+    let (left, top, right, bottom) = FIELD;
+    html! {
+        @for tick in up.ticks() {
+            path class="link" d=(format!("M{left} {:.1}H{right}", y(tick))) {}
+            text x=(left - 6.0) y=(format!("{:.1}", y(tick) + 4.0)) text-anchor="end" { (number(tick)) }
+        }
+        @for tick in across.ticks() {
+            path class="link" d=(format!("M{:.1} {top}V{bottom}", x(tick))) {}
+            text x=(format!("{:.1}", x(tick))) y=(bottom + 18.0) text-anchor="middle" { (number(tick)) }
+        }
+        text class="nation" x=(f64::midpoint(left, right)) y=(bottom + 38.0) text-anchor="middle" {
+            (what)
+        }
     }
 }
 
@@ -254,8 +273,10 @@ mod tests {
     fn a_file_stands_alone() {
         let point = |x| Point { x, y: 0.5, range: Some((0.25, 0.75)) };
         let curves = vec![Curve { name: "a<b".into(), points: vec![point(1.0), point(2.0)] }];
-        let chart = Chart { title: "t".into(), across: "x".into(), share: true, curves };
+        let (title, across, reach) = ("t".into(), "x".into(), vec![0.5]);
+        let chart = Chart { title, across, reach, share: true, curves };
         let file = chart.file();
-        assert!(file.contains("<style>") && file.contains("a&lt;b") && !file.contains("NaN"));
+        assert!(file.contains("<style>") && file.contains("a&lt;b"));
+        assert!(!file.contains("NaN") && !file.contains(">-0<"));
     }
 }

@@ -11,4 +11,4 @@ mod text;
 
 pub use graph::Drawing;
 pub use page::{document, html};
-pub use text::{csv, ending, markdown, table};
+pub use text::{csv, ending, markdown, markdown_table, table};

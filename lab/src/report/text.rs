@@ -81,8 +81,7 @@ pub fn table(summary: &Summary) -> String {
 
 /// The scheme table in Markdown.
 pub fn markdown(summary: &Summary) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut out = format!(
+    let out = format!(
         "# {}: {}\n\nRun {}, world {}, seed {}, plan {}\n\n",
         summary.scenario,
         ending(summary),
@@ -91,10 +90,18 @@ pub fn markdown(summary: &Summary) -> String {
         summary.seed,
         summary.plan_sha256
     );
-    out += &line(&HEAD.map(String::from));
-    out += &line(&HEAD.map(|_| "---".into()));
-    summary.schemes.iter().for_each(|row| out += &line(&cells(row)));
-    out
+    out + &markdown_table(
+        &HEAD.map(String::from),
+        summary.schemes.iter().map(|r| cells(r).to_vec()),
+    )
+}
+
+/// Any table in Markdown.
+pub fn markdown_table(head: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule: Vec<_> = head.iter().map(|_| "---".to_owned()).collect();
+    let rows: String = rows.map(|row| line(&row)).collect();
+    line(head) + &line(&rule) + &rows
 }
 
 /// The scheme table as CSV, with the run's own columns first.

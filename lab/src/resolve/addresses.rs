@@ -3,6 +3,7 @@
 use super::Nodes;
 use crate::plan::{End, HostPlan, LinkPlan, Node};
 use crate::scenario::{Problems, Ranges, Spec, overlap};
+use crate::units::Quantity;
 use ipnet::{IpNet, IpSubnets};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,7 +49,9 @@ impl Addresses {
             let path = format!("topology.links.{i}");
             let net = pools.next(spec, nodes.router_domains[*a], &path, problems)?;
             let mtu = u16::try_from(link.mtu.bytes()).unwrap_or(u16::MAX);
-            links.push(link_plan(net, [Node::Router(*a), Node::Router(*b)], mtu));
+            let loss = u32::try_from(link.loss.amount()).unwrap_or(u32::MAX);
+            let joined = link_plan(net, [Node::Router(*a), Node::Router(*b)], mtu);
+            links.push(LinkPlan { loss_ppm: loss, ..joined });
         }
         let mut hosts = vec![];
         for (i, (host, router)) in topology.hosts.iter().zip(&nodes.host_routers).enumerate() {
@@ -71,7 +74,7 @@ impl Addresses {
 
 fn link_plan(net: IpNet, [a, b]: [Node; 2], mtu: u16) -> LinkPlan {
     let end = |node, nth| End { node, address: nth_address(&net, nth) };
-    LinkPlan { a: end(a, 1), b: end(b, 2), len: net.prefix_len(), mtu }
+    LinkPlan { a: end(a, 1), b: end(b, 2), len: net.prefix_len(), mtu, loss_ppm: 0 }
 }
 
 fn nth_address(net: &IpNet, nth: u8) -> IpAddr {

@@ -1,7 +1,7 @@
 //! Schemes of a plan: parameters spelled out, log pages sized, the best that any answer can reach.
 
 use super::pages;
-use crate::plan::{Ceiling, Plan, SchemePlan};
+use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -32,8 +32,10 @@ fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
     let mut all = BTreeSet::new();
     let mut told = BTreeSet::new();
     for flow in plan.attacks() {
-        all.extend(flow.path.iter().copied());
-        told.extend(tellable(card, plan, &flow.path));
+        for (path, _) in flow.all_ways() {
+            all.extend(path.iter().copied());
+            told.extend(tellable(card, plan, path));
+        }
     }
     let level = |of: &dyn Fn(usize) -> String| {
         let count = |set: &BTreeSet<usize>| {
@@ -51,7 +53,10 @@ fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
 
 /// Routers of one path that a scheme's answer may name.
 fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
-    let deployed = |r: &&usize| plan.routers[**r].deployed;
+    let deployed = |r: &&usize| {
+        let router = &plan.routers[**r];
+        router.deployed && router.conduct == Conduct::Honest && router.poses_as.is_none()
+    };
     match card.names {
         Names::Nothing | Names::Classes => vec![],
         Names::Ingress => path.first().into_iter().filter(deployed).copied().collect(),

@@ -3,7 +3,7 @@
 use super::Nodes;
 use super::addresses::Addresses;
 use super::routes::Routes;
-use crate::plan::{Flow, Node, Room, Source};
+use crate::plan::{Flow, Forged, Node, Room, Source};
 use crate::scenario::spec::{Ip, Per, Spec, Traffic};
 use crate::scenario::{Problems, Ranges};
 use crate::traffic::smallest;
@@ -41,7 +41,7 @@ pub(super) fn paths(
     let mut sound = true;
     for (i, traffic) in spec.traffic.iter().enumerate() {
         let to = host(&traffic.to);
-        for (step, name) in traffic.from.each() {
+        for (step, name) in traffic.senders() {
             let from = host(name);
             let (near, far) = (nodes.host_routers[from], nodes.host_routers[to]);
             if let Some(routers) = routes.path(near, far) {
@@ -94,18 +94,37 @@ impl Flows<'_> {
                 size,
                 ttl: traffic.ttl,
                 mark: traffic.mark,
+                forged: self.forged(traffic),
+                ttl_spread: traffic.ttl_spread,
+                fragment: traffic.fragment,
                 path: path.routers,
+                ways: vec![],
             });
         }
         flows
     }
 
+    fn forged(&self, traffic: &Traffic) -> Option<Forged> {
+        let routers = &self.spec.topology.routers;
+        let position = |name: &String| {
+            let found = routers.iter().position(|r| r.id == *name);
+            found.expect("invariant: the scenario's check knows every router")
+        };
+        if !traffic.imitates.is_empty() {
+            return Some(Forged::Imitated(traffic.imitates.iter().map(position).collect()));
+        }
+        traffic.mark_value.map(Forged::Value)
+    }
+
     /// Every router takes one from the TTL, and none sends on what it took to zero.
     fn survives(&self, traffic: &Traffic, path: &Path, at: &str, problems: &mut Problems<'_>) {
         let hops = path.routers.len();
-        if usize::from(traffic.ttl) <= hops {
-            let what = format!("a TTL of {} ends on the way of {hops} routers", traffic.ttl);
-            problems.add(format!("{at}.ttl"), what, format!("use at least {}", hops + 1));
+        // Imitated routers lower it, too.
+        let lowered = traffic.imitates.len() + usize::from(traffic.ttl_spread);
+        let least = usize::from(traffic.ttl).saturating_sub(lowered);
+        if least <= hops {
+            let what = format!("a TTL of {least} ends on the way of {hops} routers");
+            problems.add(format!("{at}.ttl"), what, format!("use at least {}", hops + lowered + 1));
         }
     }
 

@@ -5,21 +5,25 @@
 
 mod addresses;
 mod chosen;
+mod deployed;
 pub mod expect;
 mod flows;
 pub mod pages;
 mod routes;
+pub mod ways;
 
-use crate::plan::{CasePlan, Domain, Effect, Plan, Room, RoomKind, RouterPlan, SCHEMA};
-use crate::scenario::spec::{Ip, Protocol, World};
+use crate::plan::{CasePlan, Domain, Effect, Epoch, Plan, Room, RoomKind, RouterPlan, SCHEMA};
+use crate::scenario::spec::{Ip, Multipath, Protocol, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
 use addresses::Addresses;
 use flows::Flows;
 use routes::Routes;
+use std::collections::BTreeSet;
 use traceback::case::Filter;
 use traceback::invariant::{Key, mix2};
 use traceback::packet::proto;
 use traceback::room::MAX_OPTION4;
+use traceback::router::Spread;
 use traceback::scheme::Card;
 use traceback::schemes;
 use traceback::slot::Slot;
@@ -36,7 +40,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let nodes = Nodes::of(spec);
     let addresses = Addresses::assign(spec, &nodes, &ranges, &mut problems);
     let Some(addresses) = addresses else { return Err(refused(problems)) };
-    let routes = Routes::find(&nodes, &addresses);
+    let routes = Routes::find(&nodes, &addresses, &BTreeSet::new());
     let key = Key(mix2(spec.seed, 1), mix2(spec.seed, 2));
     let paths = flows::paths(spec, &nodes, &routes, &mut problems);
     let Some(paths) = paths else { return Err(refused(problems)) };
@@ -45,6 +49,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let flows = at.make(paths, &mut problems);
     problems.end()?;
     let routers = routers(spec, &nodes, routes);
+    let epochs = epochs(spec, &nodes, &addresses);
     let case = case(spec, &addresses);
     let mut plan = Plan {
         schema: SCHEMA.to_owned(),
@@ -62,7 +67,10 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         schemes: vec![],
         effects: effects(spec),
         process_per_router: spec.agents.process_per_router,
+        spread: spread(spec),
+        epochs,
     };
+    ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     plan.schemes = chosen::schemes(spec, &plan)?;
     Ok(plan)
 }
@@ -118,20 +126,59 @@ fn domains(spec: &Spec) -> Vec<Domain> {
 }
 
 fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {
-    let all = spec.topology.routers.iter().enumerate().zip(routes.tables);
-    let router = |((i, r), routes): ((usize, &crate::scenario::spec::Router), _)| {
-        let domain = &spec.domain[nodes.router_domains[i]];
-        RouterPlan {
-            name: r.id.clone(),
-            id: addresses::loopback(i),
-            asn: r.asn.unwrap_or(domain.asns[0]),
-            nation: domain.nation.clone(),
-            domain: domain.id.clone(),
-            deployed: r.deployed,
-            routes,
-        }
-    };
+    let tables = routes.tables.into_iter().zip(routes.also);
+    let all = spec.topology.routers.iter().enumerate().zip(tables);
+    let deployed = deployed::routers(spec, nodes);
+    let multipath = spec.routing.multipath != Multipath::First;
+    let position = |name: &String| spec.topology.routers.iter().position(|r| r.id == *name);
+    let router =
+        |((i, r), (routes, also)): ((usize, &crate::scenario::spec::Router), (_, Vec<_>))| {
+            let domain = &spec.domain[nodes.router_domains[i]];
+            RouterPlan {
+                name: r.id.clone(),
+                id: addresses::loopback(i),
+                asn: r.asn.unwrap_or(domain.asns[0]),
+                nation: domain.nation.clone(),
+                domain: domain.id.clone(),
+                deployed: deployed[i],
+                conduct: r.conduct,
+                poses_as: r.poses_as.as_ref().and_then(position),
+                nat: r.nat,
+                routes,
+                also: if multipath { also } else { vec![] },
+            }
+        };
     all.map(router).collect()
+}
+
+fn spread(spec: &Spec) -> Option<Spread> {
+    match spec.routing.multipath {
+        Multipath::First => None,
+        Multipath::Flow => Some(Spread::Flow),
+        Multipath::Packet => Some(Spread::Packet),
+    }
+}
+
+/// Routes after each change of the scenario.
+fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
+    let mut down = BTreeSet::new();
+    let mut epochs: Vec<Epoch> = vec![];
+    for change in &spec.change {
+        let joins = |l: &crate::scenario::spec::Link| {
+            (l.a == change.a && l.b == change.b) || (l.a == change.b && l.b == change.a)
+        };
+        let Some(link) = spec.topology.links.iter().position(joins) else { continue };
+        if change.up {
+            down.remove(&link);
+        } else {
+            down.insert(link);
+        }
+        let at = change.at.nanos();
+        // Of several changes at once, the last one knows all.
+        epochs.retain(|e| e.at != at);
+        epochs.push(Epoch { at, routes: Routes::find(nodes, addresses, &down).tables });
+    }
+    epochs
 }
 
 /// Room for records and for marks that no header field holds, where a scheme of the scenario writes them.

@@ -29,7 +29,9 @@ impl Load {
     fn of(plan: &Plan) -> Self {
         let mut load = vec![0_u64; plan.routers.len()];
         for flow in &plan.flows {
-            flow.path.iter().for_each(|r| load[*r] += flow.packets);
+            for (path, packets) in flow.all_ways() {
+                path.iter().for_each(|r| load[*r] += packets);
+            }
         }
         let busiest = load.into_iter().max().unwrap_or(0);
         let last = |f: &Flow| f.start.0 + f.gap.0 * f.packets.saturating_sub(1);
@@ -52,7 +54,8 @@ impl Load {
 
 /// Routers beside a flow's path, which an inquiry asks without need.
 pub fn beside(plan: &Plan, flow: &Flow) -> usize {
-    let on: BTreeSet<_> = flow.path.iter().copied().collect();
+    let on: BTreeSet<_> =
+        flow.all_ways().iter().flat_map(|(path, _)| path.iter().copied()).collect();
     let links = plan.links.iter().filter_map(|l| match (l.a.node, l.b.node) {
         (Node::Router(a), Node::Router(b)) => Some((a, b)),
         _ => None,

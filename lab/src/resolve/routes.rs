@@ -4,14 +4,16 @@ use super::Nodes;
 use super::addresses::Addresses;
 use crate::plan::{End, LinkPlan, Node, RoutePlan};
 use crate::scenario::net_of;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Every router's table, and the way to every router that has a host.
 pub(super) struct Routes {
     /// By router.
     pub(super) tables: Vec<Vec<RoutePlan>>,
+    /// Further next hops of the same routes, equally near, by router.
+    pub(super) also: Vec<Vec<RoutePlan>>,
     /// Next router and link on the way, by router, for each destination router.
-    next: BTreeMap<usize, Vec<Option<Step>>>,
+    next: BTreeMap<usize, Vec<Vec<Step>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +23,12 @@ struct Step {
 }
 
 impl Routes {
-    /// Finds them all.
-    pub(super) fn find(nodes: &Nodes, addresses: &Addresses) -> Self {
+    /// Finds them all, without the links that are down.
+    pub(super) fn find(nodes: &Nodes, addresses: &Addresses, down: &BTreeSet<usize>) -> Self {
         let count = nodes.router_domains.len();
         let mut neighbours = vec![vec![]; count];
-        for (link, (a, b)) in nodes.link_routers.iter().enumerate() {
+        let links = nodes.link_routers.iter().enumerate();
+        for (link, (a, b)) in links.filter(|(link, _)| !down.contains(link)) {
             neighbours[*a].push(Step { router: *b, link });
             neighbours[*b].push(Step { router: *a, link });
         }
@@ -34,19 +37,22 @@ impl Routes {
         for to in &nodes.host_routers {
             next.entry(*to).or_insert_with(|| towards(*to, &neighbours));
         }
-        let mut tables = vec![vec![]; count];
+        let (mut tables, mut also) = (vec![vec![]; count], vec![vec![]; count]);
         for host in &addresses.hosts {
             let link = &addresses.links[host.link];
             for (router, table) in tables.iter_mut().enumerate() {
                 if router == host.router {
                     table.push(route(link, host.link, None));
-                } else if let Some(step) = next[&host.router][router] {
+                    continue;
+                }
+                for (nth, step) in next[&host.router][router].iter().enumerate() {
                     let via = end(&addresses.links[step.link], step.router).address;
+                    let table = if nth == 0 { &mut *table } else { &mut also[router] };
                     table.push(route(link, step.link, Some(via)));
                 }
             }
         }
-        Self { tables, next }
+        Self { tables, also, next }
     }
 
     /// Routers from one to another, both included; `None` where no links lead there.
@@ -55,15 +61,15 @@ impl Routes {
         let mut path = vec![from];
         let mut at = from;
         while at != to {
-            at = next[at]?.router;
+            at = next[at].first()?.router;
             path.push(at);
         }
         Some(path)
     }
 }
 
-/// The first step of every router on its way to `to`.
-fn towards(to: usize, neighbours: &[Vec<Step>]) -> Vec<Option<Step>> {
+/// The first steps of every router on its nearest ways to `to`.
+fn towards(to: usize, neighbours: &[Vec<Step>]) -> Vec<Vec<Step>> {
     let mut distance = vec![usize::MAX; neighbours.len()];
     distance[to] = 0;
     let mut queue = VecDeque::from([to]);
@@ -77,7 +83,8 @@ fn towards(to: usize, neighbours: &[Vec<Step>]) -> Vec<Option<Step>> {
     }
     let nearer = |at: usize| {
         let here = distance[at];
-        neighbours[at].iter().find(|s| here != usize::MAX && distance[s.router] < here).copied()
+        let nearer = |s: &&Step| here != usize::MAX && distance[s.router] < here;
+        neighbours[at].iter().filter(nearer).copied().collect()
     };
     (0..neighbours.len()).map(nearer).collect()
 }

@@ -5,6 +5,7 @@
 //! reconstructions a turn.
 
 use crate::plan::Plan;
+use crate::resolve::ways::Walker;
 use crate::summary::PacketsToPath;
 use crate::traffic;
 use crate::world::Arrival;
@@ -63,12 +64,14 @@ pub fn packets_to_path(
 
 /// Packets until one of every true path had come: what routers' logs are asked about must come first.
 fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
-    let mut silent = truth.clone();
+    let (mut silent, walker) = (truth.clone(), Walker::new(plan));
     for (packets, arrival) in (1..).zip(tape) {
         let packet = Packet::parse(&arrival.bytes[..]).ok();
         if let Some(tag) = packet.and_then(|p| traffic::tag(plan.key.0, &p)) {
-            let path = plan.flows[tag.flow as usize].path.iter().map(|r| plan.routers[*r].id);
-            silent.remove(&path.collect::<Path>());
+            let flow = &plan.flows[tag.flow as usize];
+            let path = if flow.ways.is_empty() { None } else { walker.path(flow, tag.seq) };
+            let path = path.as_ref().unwrap_or(&flow.path);
+            silent.remove(&path.iter().map(|r| plan.routers[*r].id).collect::<Path>());
         }
         if silent.is_empty() {
             return packets;

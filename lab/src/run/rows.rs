@@ -3,14 +3,18 @@
 use super::turn::Turn;
 use super::{acceptance, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
-use crate::summary::{DomainRow, Gap, Latency, Packets, SchemeRow, Stage};
+use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage};
+use crate::traffic;
 use crate::truth::Opened;
+use crate::world::Outcome;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::map::Map;
+use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::Keeper;
 use traceback::score::{Levels, score};
+use traceback::vantage::Harms;
 
 /// The row of one turn.
 pub(super) fn row(
@@ -34,8 +38,6 @@ pub(super) fn row(
         &paths,
         outcome.finding.as_ref().ok(),
     );
-    let mut harms = traceback::vantage::Harms::default();
-    outcome.counters.values().for_each(|c| harms.add(&c.harms));
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
@@ -46,6 +48,7 @@ pub(super) fn row(
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),
+        honest: honest(plan, turn),
         mark_latency_ns: latency::summarise(outcome)?,
         control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
         e2e_latency_ns: latency::end_to_end(&turn.traffic),
@@ -54,7 +57,7 @@ pub(super) fn row(
         ledger_bytes: outcome.ledger_bytes,
         report_bytes: outcome.reports.iter().map(|r| r.len() as u64).sum(),
         observations: outcome.observations,
-        harms,
+        harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages: stages(scheme.card().keeper, scored.levels, &paths, map, chosen.ceiling),
     })
@@ -80,6 +83,12 @@ fn stages(
     ]
 }
 
+fn harms(outcome: &Outcome) -> Harms {
+    let mut harms = Harms::default();
+    outcome.counters.values().for_each(|c| harms.add(&c.harms));
+    harms
+}
+
 fn gap(gap: &traceback::case::Gap) -> Gap {
     let kind = serde_json::to_value(gap).ok().and_then(|v| Some(v.get("gap")?.as_str()?.into()));
     Gap { kind: kind.unwrap_or_else(|| "unknown".into()), why: gap.to_string() }
@@ -99,6 +108,29 @@ fn packets(plan: &Plan, turn: &Turn) -> Packets {
         dropped: counters.map(Counters::dropped).sum(),
         leaked: turn.traffic.leaked,
     }
+}
+
+/// What honest packets lost: some their way, some what their sender had written.
+fn honest(plan: &Plan, turn: &Turn) -> Honest {
+    let mut honest = Honest::default();
+    for flow in plan.flows.iter().filter(|f| f.class == Class::Legit) {
+        let count = |of: &BTreeMap<u32, u64>| of.get(&flow.id).copied().unwrap_or(0);
+        honest.sent += count(&turn.traffic.sent);
+        honest.arrived += count(&turn.traffic.arrived);
+    }
+    let mut left = vec![];
+    for arrival in &turn.traffic.tape {
+        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+        let Some(tag) = traffic::tag(plan.key.0, &packet) else { continue };
+        let flow = &plan.flows[tag.flow as usize];
+        if flow.class == Class::Legit {
+            traffic::build(&mut left, plan, flow, tag.seq);
+            let field = if packet.is_v6() { 1..4 } else { 4..6 };
+            honest.seen += 1;
+            honest.rewritten += u64::from(left[field.clone()] != packet.as_bytes()[field]);
+        }
+    }
+    honest
 }
 
 /// Why a turn makes the run void, if it does.

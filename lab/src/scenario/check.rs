@@ -5,7 +5,7 @@ use super::problems::Problems;
 use super::report::Report;
 use super::spec::{SCHEMA, Spec};
 use super::words::{LONGEST, listed, nearest, suits};
-use super::{networks, outcomes, streams};
+use super::{adversary, networks, outcomes, streams};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use traceback::schemes::{self, BadChoice, Entry};
@@ -24,6 +24,7 @@ pub(super) fn check(spec: &Spec, document: &Document) -> Result<(), Report> {
     chosen(spec, &mut problems);
     networks::check(spec, &mut problems);
     streams::check(spec, &mut problems);
+    adversary::check(spec, &mut problems);
     outcomes::check(spec, &mut problems);
     problems.end()
 }

@@ -3,6 +3,7 @@
 //! Three types for three truths: a [`Document`] is what was typed, with places; a [`Spec`] is what
 //! is meant, with defaults; a [`crate::plan::Plan`] is what will happen ([`crate::resolve`]).
 
+mod adversary;
 mod check;
 mod document;
 mod networks;
@@ -35,6 +36,14 @@ pub struct Scenario {
     pub spec: Spec,
     /// What was typed.
     pub document: Document,
+}
+
+impl Scenario {
+    /// The same without adversaries, faults of the network, or missing deployment.
+    #[must_use]
+    pub fn calm(&self) -> Self {
+        Self { spec: self.spec.calm(), document: self.document.clone() }
+    }
 }
 
 /// Reads a scenario file and puts the command line's values over it.

@@ -5,7 +5,7 @@
 use super::document::{Document, Node, Value};
 use super::report::Problem;
 use super::words::nearest;
-use crate::units::{BadUnit, Quantity, Rate, Size, Span};
+use crate::units::{BadUnit, Quantity, Rate, Share, Size, Span};
 use serde_json::Value as Json;
 
 /// All problems of form.
@@ -107,6 +107,7 @@ impl<'d> Walk<'d> {
             Rate::FORMAT => quantity::<Rate>(&node.value),
             Span::FORMAT => quantity::<Span>(&node.value),
             Size::FORMAT => quantity::<Size>(&node.value),
+            Share::FORMAT => quantity::<Share>(&node.value),
             _ => None,
         };
         if let Some((what, mend)) = problem {

@@ -3,8 +3,12 @@
 //! The documentation of these fields is the documentation of the file's keys: the JSON Schema and
 //! the messages about bad files are made from it. `docs/scenario.md` explains at more length.
 
-use crate::plan::{Class, DrawKind, HostKind, StartMark};
-use crate::units::{Rate, Size, Span};
+mod conditions;
+
+pub use conditions::{Change, Deployment, Multipath, Order, Routing};
+
+use crate::plan::{Class, Conduct, DrawKind, HostKind, StartMark};
+use crate::units::{Quantity, Rate, Share, Size, Span};
 use ashiato_agent::config;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +53,15 @@ pub struct Spec {
     /// How agents run.
     #[serde(default)]
     pub agents: Agents,
+    /// How many routers take part, and which.
+    #[serde(default)]
+    pub deployment: Deployment,
+    /// How routers choose between ways.
+    #[serde(default)]
+    pub routing: Routing,
+    /// Links that fail or come back while packets flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub change: Vec<Change>,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -174,6 +187,15 @@ pub struct Router {
     /// Whether an agent marks or logs here; otherwise the router only forwards.
     #[serde(default = "yes")]
     pub deployed: bool,
+    /// What its owner makes of it.
+    #[serde(default)]
+    pub conduct: Conduct,
+    /// Another router, whose name it writes into packets instead of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poses_as: Option<String>,
+    /// Whether it translates the sources of packets that it sends on to its own address.
+    #[serde(default)]
+    pub nat: bool,
 }
 
 /// A host.
@@ -199,6 +221,9 @@ pub struct Link {
     /// Largest IP packet on the link.
     #[serde(default = "ethernet")]
     pub mtu: Size,
+    /// Share of packets that are lost on it.
+    #[serde(default = "nothing")]
+    pub loss: Share,
 }
 
 /// A scheme's turn: its id, and parameters that differ from the paper's.
@@ -221,6 +246,9 @@ pub struct Traffic {
     pub class: Class,
     /// The sending host, or a list of them; each sends a flow of its own.
     pub from: Names,
+    /// Only so many of them, the first ones; all where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub senders: Option<u32>,
     /// The receiving host.
     pub to: String,
     /// Packets per second from each sender.
@@ -242,9 +270,22 @@ pub struct Traffic {
     /// TTL or hop limit at the sender: 64, 128 and 255 are what schemes that count hops expect.
     #[serde(default = "usual_ttl")]
     pub ttl: u8,
+    /// The TTL of each packet is drawn from this many values below, and the TTL itself.
+    #[serde(default)]
+    pub ttl_spread: u8,
     /// What senders put into the field that marks overwrite.
     #[serde(default = "clean")]
     pub mark: StartMark,
+    /// One value that the attacker forges into that field of every packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark_value: Option<u16>,
+    /// Routers whose marks the attacker forges, the farthest from the victim first, as though the packets
+    /// had come through them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imitates: Vec<String>,
+    /// Whether every packet is the first fragment of one whose rest never comes.
+    #[serde(default)]
+    pub fragment: bool,
 }
 
 /// One word or several.
@@ -374,13 +415,16 @@ fn yes() -> bool {
     true
 }
 fn ethernet() -> Size {
-    crate::units::Quantity::of(1500)
+    Quantity::of(1500)
+}
+fn nothing() -> Share {
+    Quantity::of(0)
 }
 fn discard() -> u16 {
     9
 }
 fn at_once() -> Span {
-    crate::units::Quantity::of(0)
+    Quantity::of(0)
 }
 fn usual_ttl() -> u8 {
     64

@@ -64,14 +64,17 @@ pub fn charts(swept: &Swept) -> Vec<(String, Chart)> {
             let title = format!("{how}{id}: {about}");
             let across = axes[axis].key.clone();
             let share = SHARES.contains(&id);
-            charts.push((id.replace('.', "-"), Chart { title, across, share, curves }));
+            let reach = axes[axis].numbers().unwrap_or_default();
+            let chart = Chart { title, across, reach, share, curves };
+            charts.push((id.replace('.', "-"), chart));
         }
     }
     let curves = over_packets(swept);
     if !curves.is_empty() && curves.len() <= MOST_CURVES {
         let title = "share of runs whose finding was the whole truth by then".to_owned();
         let across = "packets of the case, from the attack's first on".to_owned();
-        charts.push(("completion".into(), Chart { title, across, share: true, curves }));
+        let chart = Chart { title, across, reach: vec![], share: true, curves };
+        charts.push(("completion".into(), chart));
     }
     charts
 }
@@ -114,11 +117,12 @@ fn over_packets(swept: &Swept) -> Vec<Curve> {
     for ((point, scheme), runs) in all {
         let mut ended: Vec<f64> = runs.iter().copied().flatten().collect();
         ended.sort_by(f64::total_cmp);
-        let share = |i: usize| (i + 1) as f64 / runs.len() as f64;
-        let step = |(i, x): (usize, &f64)| Point { x: *x, y: share(i), range: None };
+        let share = |i: usize| i as f64 / runs.len() as f64;
+        let point_at = |x: f64, i: usize| Point { x, y: share(i), range: None };
+        let step = |(i, x): (usize, &f64)| [point_at(*x, i), point_at(*x, i + 1)];
         let keys = grid.axes.iter().map(|a| a.key.clone());
         let at = keys.zip(grid.values(point).into_iter().map(String::from)).collect();
-        let points: Vec<_> = ended.iter().enumerate().map(step).collect();
+        let points: Vec<_> = ended.iter().enumerate().flat_map(step).collect();
         if !points.is_empty() {
             curves.push(Curve { name: named(scheme, &at, None), points });
         }

@@ -55,9 +55,6 @@ pub struct Swept {
     pub cells: Vec<Cell>,
 }
 
-/// Measures left out of sweeps: they depend on the host, and sweeps are the same on all.
-const TIMES: [&str; 2] = ["reconstruct_s", "mark_latency_ns.p50"];
-
 impl Request {
     fn overrides(&self, point: usize, seed: Option<u64>) -> Overrides {
         let set = self.set.iter().cloned().chain(self.grid.sets(point)).collect();
@@ -137,8 +134,8 @@ fn cell(request: &Request, point: usize, repeat: u32, first: u64) -> Result<Cell
     let mut rows = vec![];
     for row in &measured.rows {
         let card = schemes::entry(&row.scheme)?.card();
-        let readings = measure::of_row(row, &card).into_iter();
-        let kept = readings.filter(|(id, r)| !TIMES.contains(id) && *r != measure::Reading::Absent);
+        let readings = measure::repeatable(row, &card).into_iter();
+        let kept = readings.filter(|(_, reading)| *reading != measure::Reading::Absent);
         let readings = kept.map(|(id, reading)| (id.to_owned(), reading.number()));
         rows.push(Row {
             scheme: row.scheme.clone(),

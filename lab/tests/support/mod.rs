@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
 use ashiato::plan::{
-    CasePlan, Class, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan, RoutePlan,
-    RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+    CasePlan, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan,
+    RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
 use ashiato::run::{self, Options};
@@ -55,17 +55,6 @@ fn on_link(v6: bool, link: usize, host: u8) -> IpAddr {
 /// Link 0 is the attacker's, link `n` the victim's, and link `i` comes before router `i`.
 pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
     let at = |i: usize, host| on_link(v6, i, host);
-    let node = |i: usize| match i {
-        0 => Node::Host(0),
-        i if i == routers + 1 => Node::Host(1),
-        i => Node::Router(i - 1),
-    };
-    let link = |i: usize| LinkPlan {
-        a: End { node: node(i), address: at(i, 1) },
-        b: End { node: node(i + 1), address: at(i, 2) },
-        len: length(v6),
-        mtu: 1500,
-    };
     let host = |name: &str, kind, link, mine, theirs, router| HostPlan {
         name: name.into(),
         kind,
@@ -86,13 +75,31 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         domains: vec![],
         routers: (0..routers).map(|i| router(routers, i, v6, deployed)).collect(),
         hosts: vec![host("attacker", HostKind::Attacker, 0, 1, 2, 0), victim],
-        links: (0..=routers).map(link).collect(),
+        links: (0..=routers).map(|i| link(routers, i, v6)).collect(),
         flows: vec![flow(routers, v6)],
         case: CasePlan { victim: 1, filter, samples: 4 },
         room: None,
         schemes: ["none", "fms", "pint"].map(scheme).into(),
         effects: vec![],
         process_per_router: false,
+        spread: None,
+        epochs: vec![],
+    }
+}
+
+/// Link `i` of the row.
+fn link(routers: usize, i: usize, v6: bool) -> LinkPlan {
+    let node = |i: usize| match i {
+        0 => Node::Host(0),
+        i if i == routers + 1 => Node::Host(1),
+        i => Node::Router(i - 1),
+    };
+    LinkPlan {
+        a: End { node: node(i), address: on_link(v6, i, 1) },
+        b: End { node: node(i + 1), address: on_link(v6, i, 2) },
+        len: length(v6),
+        mtu: 1500,
+        loss_ppm: 0,
     }
 }
 
@@ -117,7 +124,11 @@ fn router(routers: usize, i: usize, v6: bool, deployed: bool) -> RouterPlan {
         nation: "XA".into(),
         domain: "xa".into(),
         deployed,
+        conduct: Conduct::Honest,
+        poses_as: None,
+        nat: false,
         routes: [0, routers].into_iter().map(route).collect(),
+        also: vec![],
     }
 }
 
@@ -142,7 +153,11 @@ fn flow(routers: usize, v6: bool) -> Flow {
         size: 100,
         ttl: 64,
         mark: StartMark::Clean,
+        forged: None,
+        ttl_spread: 0,
+        fragment: false,
         path: (0..routers).collect(),
+        ways: vec![],
     }
 }
 

@@ -1,0 +1,85 @@
+//! Adversaries whose packets are the same in both worlds; and what `netns` refuses to pretend.
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+mod support;
+
+use ashiato::cli::new::SHIPPED;
+use ashiato::netns::{NetnsWorld, RunPaths};
+use ashiato::plan::Plan;
+use ashiato::resolve;
+use ashiato::run::case;
+use ashiato::scenario::spec::Datapath;
+use ashiato::scenario::{self, Overrides};
+use ashiato::sim::Sim;
+use ashiato::traffic::tag;
+use ashiato::world::{Traffic, World};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use support::{over, root, run_id, state};
+use traceback::packet::Packet;
+
+fn planned(name: &str, overrides: &Overrides) -> Plan {
+    let (_, text) = SHIPPED.iter().find(|(n, _)| *n == name).unwrap();
+    resolve::plan(&scenario::parse(name, text, overrides).unwrap()).unwrap()
+}
+
+/// Every packet of ours as the victim got it.
+fn seen(plan: &Plan, traffic: &Traffic) -> BTreeMap<(u32, u64), Vec<u8>> {
+    let read = |bytes: &Vec<u8>| {
+        let tag = tag(plan.key.0, &Packet::parse(bytes.as_slice()).ok()?)?;
+        Some(((tag.flow, tag.seq), bytes.clone()))
+    };
+    traffic.tape.iter().filter_map(|a| read(&a.bytes)).collect()
+}
+
+#[test]
+fn forged_packets_are_marked_alike_in_both_worlds() {
+    if !root() {
+        return;
+    }
+    for (name, datapath) in [
+        ("x-marks-replayed", Datapath::Tc),
+        ("x-ttl", Datapath::Afpacket),
+        ("x-fragments", Datapath::Tc),
+        ("x-router-silent", Datapath::Afpacket),
+    ] {
+        let plan = planned(name, &over(&["traffic.flood.packets=1000"], &["fms", "pint"], 5));
+        let id = run_id();
+        let dir = state(&id);
+        let paths = RunPaths { id, dir: dir.clone(), datapath };
+        let mut netns = NetnsWorld::up(plan.clone(), paths, &|_| {}).unwrap();
+        let mut sim = Sim::new(Arc::new(plan.clone()));
+        for turn in 0..plan.schemes.len() {
+            let (ours, theirs) = (netns.traffic(turn).unwrap(), sim.traffic(turn).unwrap());
+            assert_eq!((&ours.sent, &ours.arrived), (&theirs.sent, &theirs.arrived), "{name}");
+            let (mine, other) = (seen(&plan, &ours), seen(&plan, &theirs));
+            assert_eq!(mine.len(), 1600, "{name}");
+            assert!(mine == other, "{name}: {} marks otherwise", plan.schemes[turn].id);
+            // It also ends the turn's agents.
+            let [ours, theirs] = [ours, theirs].map(|t| case::build(&plan, &t.tape).unwrap());
+            let ours = netns.reconstruct(turn, &ours).unwrap();
+            assert_eq!(ours.finding, sim.reconstruct(turn, &theirs).unwrap().finding, "{name}");
+        }
+        assert_eq!(netns.remove().unwrap(), 0);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
+
+#[test]
+fn what_only_the_simulator_makes_is_refused() {
+    let natural = [
+        "x-marks-random",
+        "x-marks-every",
+        "x-marks-replayed",
+        "x-marks-distance",
+        "x-ttl",
+        "x-router-silent",
+        "x-fragments",
+        "x-deployment",
+    ];
+    for (name, _) in SHIPPED.iter().filter(|(name, _)| name.starts_with("x-")) {
+        let refused = NetnsWorld::suits(&planned(name, &Overrides::default())).err();
+        assert_eq!(refused.is_none(), natural.contains(name), "{name}: {refused:?}");
+        assert!(refused.is_none_or(|why| why.to_string().contains("use --world sim")));
+    }
+}
