@@ -128,7 +128,8 @@ pub fn uniform(id: &str, k: u8, need: u32, paper: Option<f64>, sampling: &Sampli
 /// A map in layers: the gateway, below `layers` layers of `width` routers each of which has two
 /// links to random routers of the layer below; those of the first have one, to the gateway.
 struct Layers {
-    map: Map,
+    /// About nothing yet; made once, since copying the map would take longer than searching it.
+    case: Case,
     layers: u16,
     width: u16,
 }
@@ -151,7 +152,8 @@ impl Layers {
         }
         let map = Map::new((0..=layers * width).map(router).collect(), links)
             .expect("invariant: every link joins two routers of different layers");
-        Self { map, layers, width }
+        let case = Case { map, ..packets::case(id_of(0)) };
+        Self { case, layers, width }
     }
 
     /// As many walks down from random routers of the top layer.
@@ -191,7 +193,7 @@ impl Layers {
     }
 
     fn below(&self, id: RouterId, chance: &mut Chance) -> Option<RouterId> {
-        let lower: Vec<RouterId> = self.map.neighbours(id).filter(|n| n.0 < id.0).collect();
+        let lower: Vec<RouterId> = self.case.map.neighbours(id).filter(|n| n.0 < id.0).collect();
         (!lower.is_empty()).then(|| lower[chance.below(lower.len())])
     }
 }
@@ -233,12 +235,10 @@ fn complete<S: Scheme>(
     ledger
 }
 
-fn reconstruct<S: Scheme>(scheme: &S, map: &Map, ledger: S::Ledger) -> Result<Finding, Gap> {
-    let gateway = id_of(0);
-    let case = Case { map: map.clone(), ..packets::case(gateway) };
+fn reconstruct<S: Scheme>(scheme: &S, case: &Case, ledger: S::Ledger) -> Result<Finding, Gap> {
     let mut evidence = Evidence::default();
-    evidence.ledgers.insert(gateway, ledger);
-    match scheme.reconstruct(&case, &evidence)? {
+    evidence.ledgers.insert(case.gateway, ledger);
+    match scheme.reconstruct(case, &evidence)? {
         Step::Done(finding) => Ok(finding),
         Step::Ask(_) => Err(Gap::Nothing { what: "an answer without questions".into() }),
     }
@@ -255,9 +255,9 @@ fn false_links(id: &str, links: u32, need: u8, trials: u64, sampling: &Sampling)
     let ams = scheme(need, 1.0);
     let counts = sampling.sample(id, trials, |chance| {
         let truth = layers.links(links, chance);
-        let found = reconstruct(&ams, &layers.map, complete2(&ams, &truth));
+        let found = reconstruct(&ams, &layers.case, complete2(&ams, &truth));
         let Ok(Finding::Paths(graph)) = found else { return (0, 0) };
-        examined(&layers.map, &graph.edges, &truth)
+        examined(&layers.case.map, &graph.edges, &truth)
     });
     let law = filter::false_match(links, 8, 8, need.into());
     share(&counts, law, id, sampling)
@@ -278,10 +278,10 @@ fn wide(sampling: &Sampling) -> Row {
     let counts = sampling.sample(WIDE, sampling.runs(200, 8), |chance| {
         let truth = layers.links(MANY, chance);
         let at = |mark, distance| amswide::Mark { distance, ..mark };
-        let found = reconstruct(&ams, &layers.map, complete(&ams, &truth, 1, at));
+        let found = reconstruct(&ams, &layers.case, complete(&ams, &truth, 1, at));
         let Ok(Finding::Paths(graph)) = found else { return (1, 1) };
         if graph.edges.is_superset(&truth) {
-            examined(&layers.map, &graph.edges, &truth)
+            examined(&layers.case.map, &graph.edges, &truth)
         } else {
             (1, 1)
         }
@@ -315,7 +315,7 @@ fn saturated(sampling: &Sampling) -> Row {
     let said_so = sampling.sample(SATURATED, 4, |chance| {
         let paths = layers.paths(MANY, chance);
         let truth: BTreeSet<Edge> = paths.iter().flat_map(|p| path_edges(p)).collect();
-        let found = reconstruct(&ams, &layers.map, complete2(&ams, &truth));
+        let found = reconstruct(&ams, &layers.case, complete2(&ams, &truth));
         matches!(found, Err(Gap::Saturated { false_ppm: 990_000.., .. }))
     });
     let hits = said_so.iter().filter(|s| **s).count() as u64;
