@@ -4,6 +4,7 @@
 use ashiato_collector::trace::{Gathered, Question, trace};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use traceback::arrivals::{Arrivals, Arrived};
 use traceback::case::{Answer, Budget, Case, Filter, Gap, Query, Step, Window};
 use traceback::graph::Finding;
 use traceback::invariant::{Invariant, Key};
@@ -66,6 +67,9 @@ impl AnyScheme for Made {
     }
     fn mark(&self, _: &Place, _: &Hop, _: &Invariant, _: u32) -> Marked<u32> {
         unreachable!("the driver marks nothing")
+    }
+    fn arrivals(&self, _: &[(Place, Hop)], _: Arrived) -> Option<Arrivals> {
+        None
     }
     fn merge(&self, one: &[u8], other: &[u8]) -> Result<Vec<u8>, BadBytes> {
         match (one, other) {

@@ -10,6 +10,7 @@
 
 use crate::invariant::Invariant;
 use crate::scheme::{Chance, Field, Hop, Marked, Place, Scheme};
+use crate::stats::whole;
 use std::collections::BTreeMap;
 
 /// Different marks that are told apart at most.
@@ -65,7 +66,7 @@ impl Arrivals {
             (0..left.len()).partition(|i| left[*i] < 1.0);
         while let (Some(little), Some(&much)) = (small.pop(), large.last()) {
             // Rounded down: what is lost is below 2^-32 of a chance.
-            let keep = (left[little] * f64::from(u32::MAX)) as u32;
+            let keep = u32::try_from(whole(left[little] * f64::from(u32::MAX))).unwrap_or(u32::MAX);
             alias[little] = (keep, u32::try_from(much).unwrap_or(u32::MAX));
             left[much] -= 1.0 - left[little];
             if left[much] < 1.0 {
@@ -83,7 +84,7 @@ impl Arrivals {
 
     /// The packet that 64 random bits choose.
     pub fn pick(&self, random: u64) -> Arrived {
-        let at = ((random >> 32) * self.alias.len() as u64 >> 32) as usize;
+        let at = (((random >> 32) * self.alias.len() as u64) >> 32) as usize;
         let (keep, other) = self.alias[at];
         let low = (random & 0xffff_ffff) as u32;
         self.chances[if low < keep { at } else { other as usize }].0
