@@ -14,6 +14,7 @@
 #define PAYLOAD (IP + 20 + 8)
 #define NUMBER (PAYLOAD + 4)   /* a packet's number, behind the payload's first word */
 #define USED (PAYLOAD + 24 + 2) /* records in the room */
+#define MARK (USED + 2)	       /* the first two of them, which may hold a mark */
 #define PORT 9		       /* "discard" */
 #define AF_INET 2
 
@@ -133,7 +134,7 @@ int sink(struct xdp_md *ctx)
 		return XDP_PASS;
 	++*arrived;
 	*changed += *(__u16 *)(data + IP + 4) != *(__u16 *)(data + NUMBER) ||
-		    (data + USED < end && data[USED]);
+		    (data + MARK + 4 <= end && (data[USED] || *(__u32 *)(data + MARK)));
 	return XDP_DROP;
 }
 

@@ -16,7 +16,9 @@ use aya::{TestRun, TestRunOptions};
 use serde_json::json;
 use std::fmt::Write as _;
 use traceback::invariant::Key;
+use traceback::scheme::Card;
 use traceback::schemes::{AnyScheme, SCHEMES, entry};
+use traceback::slot::Slot;
 use traceback::{Nanos, Place, RouterId};
 
 /// The program that parses only, on frames with room for records.
@@ -28,6 +30,11 @@ const CHUNK: u32 = 250_000;
 /// The interface at which packets of a test run come in: the loopback.
 const INTERFACE: u32 = 1;
 const PLACE: Place = Place { id: RouterId(0xc613_0007), index: 7, degree: 3, asn: 0 };
+
+/// Whether a scheme's marks or records lie in room that the sender reserved.
+pub fn needs_room(card: &Card) -> bool {
+    card.records || card.v4 == Slot::Room
+}
 
 /// One program under test.
 struct Candidate {
@@ -61,10 +68,10 @@ impl Steps {
             candidates.push(long);
             for scheme in SCHEMES {
                 let scheme = scheme.build(&json!({}))?;
-                let records = scheme.card().records;
-                candidates.push(Candidate::load(&*scheme, hook, false, records)?);
+                let long = needs_room(&scheme.card());
+                candidates.push(Candidate::load(&*scheme, hook, false, long)?);
                 if scheme.card().draws {
-                    candidates.push(Candidate::load(&*scheme, hook, true, records)?);
+                    candidates.push(Candidate::load(&*scheme, hook, true, long)?);
                 }
             }
         }
@@ -172,7 +179,8 @@ impl Candidate {
         let Some(program) = &self.program else { return Ok(()) };
         let counts = program.counts().context("read counters")?;
         let sent = self.tools.ends()?.sent;
-        let right = counts.forwarded == sent && counts.no_room + counts.overfull == 0;
+        let right =
+            counts.forwarded == sent && counts.no_room + counts.no_slot + counts.overfull == 0;
         ensure!(right, "{} {:?}: {counts:?} for {sent} packets", self.name, self.hook);
         Ok(())
     }

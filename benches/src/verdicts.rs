@@ -3,12 +3,11 @@
 use crate::lanes::{Spec, Way};
 use crate::rates::Rates;
 use crate::report::{median, rounded};
-use crate::steps::{PARSE_LONG, Steps};
+use crate::steps::{PARSE_LONG, Steps, needs_room};
 use crate::traffic::Ends;
 use ashiato_agent::config::Datapath;
 use ashiato_agent::datapath::kernel::program::Hook;
 use serde_json::{Map, Value, json};
-use traceback::scheme::Card;
 use traceback::schemes::{AnyScheme, SCHEMES, find};
 
 /// Benchmarks by name.
@@ -32,9 +31,10 @@ pub fn specs() -> Vec<Spec> {
         specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, records));
     }
     specs.push(spec("tc.empty", Way::Hook, "", 0, false));
-    for Card { id, records, .. } in SCHEMES.iter().map(|e| e.card()) {
-        specs.push(spec(&format!("tc.{id}"), tc, id, 0, records));
-        specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, records));
+    for card in SCHEMES.iter().map(|e| e.card()) {
+        let (id, long) = (card.id, needs_room(&card));
+        specs.push(spec(&format!("tc.{id}"), tc, id, 0, long));
+        specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, long));
     }
     specs.push(spec("tc.fms.sampled", tc, "fms", 64, false));
     specs.push(spec("xdp.fms.sampled", xdp, "fms", 64, false));
@@ -95,8 +95,8 @@ fn work(id: &str, keyed: bool) -> Work {
     scheme.map_or(Work::Nothing, |s| Work::of(&*s, keyed))
 }
 
-fn records(id: &str) -> bool {
-    find(id).is_some_and(|e| e.card().records)
+fn long(id: &str) -> bool {
+    find(id).is_some_and(|e| needs_room(&e.card()))
 }
 
 /// Single programs: the slower of the two hooks counts.
@@ -106,7 +106,7 @@ pub fn steps(steps: &Steps, summary: &mut Summary) {
         // What only parses is compared with what does nothing at all.
         let (peer, what) = match id {
             "none" => ("empty", "an empty program"),
-            _ if records(id) => (PARSE_LONG, "the same frames parsed, counted and decided on"),
+            _ if long(id) => (PARSE_LONG, "the same frames parsed, counted and decided on"),
             _ => ("none", "a program that parses, counts and decides, but marks nothing"),
         };
         let above = |hook| steps.compare(name, peer, hook, |ns, peer| ns - peer);

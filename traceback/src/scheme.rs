@@ -5,7 +5,7 @@
 //! simulator, the userspace router, capture files and (as a C twin) the kernel. To add one, write
 //! one file under `schemes/` and one line in its registry: see `CONTRIBUTING.md`.
 //!
-//! How schemes that are not here yet fit this shape is worked out in `docs/decisions.md`.
+//! Why it has this shape is in `docs/decisions.md`.
 
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::Invariant;

@@ -23,6 +23,7 @@ use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::report::Role;
 use traceback::router::{self, Router};
+use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
 use traceback::{Nanos, RouterId, checksum, schemes};
 
@@ -118,10 +119,11 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
     })
 }
 
-/// A scheme that marks some packets and leaves others: both must come through as they should.
+/// A scheme that marks some packets and leaves others, in every IPv4 header: both must come through as
+/// they should.
 fn marking() -> anyhow::Result<&'static dyn schemes::Entry> {
     let mut all = schemes::SCHEMES.iter().copied();
-    all.find(|s| s.card().draws && s.card().v4.bits() > 0).context("no scheme draws")
+    all.find(|s| s.card().draws && s.card().v4 == Slot::Id).context("no scheme draws")
 }
 
 /// The library's own router at the same place.

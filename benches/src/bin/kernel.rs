@@ -24,7 +24,7 @@ struct Size {
     paced: u32,
 }
 
-const FULL: Size = Size { step_rounds: 31, rate_rounds: 61, paced: 100_000_000 };
+const FULL: Size = Size { step_rounds: 31, rate_rounds: 31, paced: 100_000_000 };
 const QUICK: Size = Size { step_rounds: 7, rate_rounds: 3, paced: 1_000_000 };
 
 fn main() -> anyhow::Result<()> {
@@ -83,8 +83,8 @@ fn check(lane: &Lane, rates: &Rates) -> anyhow::Result<()> {
     let ends = rates.ends(&lane.spec.name);
     let marks =
         schemes::find(lane.spec.scheme).is_some_and(|e| e.card().v4.bits() > 0 || e.card().records);
-    // A mark may happen to equal what was there before.
-    let right = if marks { ends.changed * 10 > ends.arrived * 9 } else { ends.changed == 0 };
+    // Some schemes write into one packet of 25 and leave the others alone.
+    let right = if marks { ends.changed * 50 > ends.arrived } else { ends.changed == 0 };
     ensure!(ends.arrived > 0 && right, "{}: {ends:?}", lane.spec.name);
     Ok(())
 }

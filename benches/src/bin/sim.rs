@@ -1,0 +1,199 @@
+//! What simulated packets cost: frames past routers, packets drawn from the law of a path, and how both
+//! grow. Needs no root. See benches/README.md.
+
+use anyhow::Context;
+use ashiato_benches::report::{keep, median, rounded};
+use serde_json::{Map as Json, Value, json};
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+use traceback::arrivals::{Arrivals, Arrived};
+use traceback::checksum;
+use traceback::counts::Counts;
+use traceback::fib::{Fib, NextHop};
+use traceback::invariant::{Key, mix};
+use traceback::router::{ETHERNET, Far, Port, Router};
+use traceback::scheme::{Hop, Keeper};
+use traceback::schemes::{AnyScheme, SCHEMES, entry};
+use traceback::vantage::{Draws, Setting};
+use traceback::{Nanos, Place, RouterId};
+
+const ROUNDS: usize = 15;
+const HOPS: u16 = 10;
+/// Packets of one round past routers, and drawn from a law by each thread.
+const PACKETS: u32 = 100_000;
+const DRAWN: u64 = 20_000_000;
+/// The kind of mark that the goal speaks of.
+const BITS: u32 = 16;
+
+fn main() -> anyhow::Result<()> {
+    let out = std::env::args().nth(1).map(PathBuf::from);
+    let mut raw = String::from("what,round,value\n");
+    let mut summary = Json::new();
+    frames(&mut summary, &mut raw)?;
+    drawn(&mut summary, &mut raw)?;
+    slopes(&mut summary)?;
+    let summary = Value::from(summary);
+    if let Some(out) = out {
+        keep(&out, &[("raw.csv", raw)], &summary)?;
+    }
+    println!("{summary}");
+    Ok(())
+}
+
+/// Nanoseconds for each router and packet, all schemes in turns; the peer is the control.
+fn frames(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
+    let wanted = SCHEMES.iter().filter(|e| {
+        let card = e.card();
+        card.v4.bits() == BITS && card.keeper == Keeper::Victim || card.id == "none"
+    });
+    let schemes: Vec<_> = wanted.map(|e| e.build(&json!({}))).collect::<Result<_, _>>()?;
+    let mut times = vec![vec![]; schemes.len()];
+    for round in 0..ROUNDS {
+        for (scheme, times) in schemes.iter().zip(&mut times) {
+            let ns = walk(&**scheme, HOPS, PACKETS) / f64::from(PACKETS) / f64::from(HOPS);
+            writeln!(raw, "frame.{},{round},{ns:.3}", scheme.card().id)?;
+            times.push(ns);
+        }
+    }
+    let control = schemes.iter().position(|s| s.card().id == "none").context("no control")?;
+    for (scheme, ns) in schemes.iter().zip(&times) {
+        let ratio = median(ns.iter().zip(&times[control]).map(|(ns, peer)| ns / peer).collect());
+        let value = json!({
+            "median": rounded(median(ns.clone()), 2), "unit": "ns for each router and packet, one core",
+            "peer": "the same routers without a mark", "ratio": rounded(ratio, 3),
+            "goal": "<= 25 ns", "met": median(ns.clone()) <= 25.0,
+        });
+        summary.insert(format!("frame.{}", scheme.card().id), value);
+    }
+    Ok(())
+}
+
+/// Nanoseconds in which so many packets pass so many routers.
+fn walk(scheme: &dyn AnyScheme, hops: u16, packets: u32) -> f64 {
+    let mut routers = routers(scheme, hops);
+    let fresh = frame();
+    let start = Instant::now();
+    for number in 0..packets {
+        let mut frame = fresh;
+        for router in &mut routers {
+            black_box(router.forward(0, &mut frame, Nanos(number.into()), &mut ()));
+        }
+    }
+    start.elapsed().as_secs_f64() * 1e9
+}
+
+fn id(i: u16) -> RouterId {
+    RouterId(0xc613_0000 | u32::from(i))
+}
+
+fn routers(scheme: &dyn AnyScheme, hops: u16) -> Vec<Router> {
+    let mut fib = Fib::default();
+    let net: IpAddr = [198, 18, 0, 0].into();
+    fib.insert(net, 15, NextHop { port: 1, via: None });
+    let make = |i: u16| {
+        let place = Place { id: id(i), index: i, degree: 2, asn: 64_512 };
+        let far = |n: Option<u16>| Far { neighbour: n.map(id), ..Far::default() };
+        let port = |n| Port { far: far(n), addresses: vec![], mtu: 1500 };
+        let ports = vec![port(i.checked_sub(1)), port(Some(i + 1).filter(|n| *n < hops))];
+        let mut router = Router::new(place, ports, &[], fib.clone());
+        let (key, draws) = (Key(1, 2), Draws::Seeded(7));
+        router.vantage = Some(scheme.vantage(Setting { place, key, draws, filter: None }));
+        router
+    };
+    (0..hops).map(make).collect()
+}
+
+/// A UDP packet of 46 bytes in a frame of 60.
+fn frame() -> [u8; 60] {
+    let mut frame = [0; 60];
+    frame[12..14].copy_from_slice(&[0x08, 0]);
+    let ip = &mut frame[ETHERNET..];
+    ip[..12].copy_from_slice(&[0x45, 0, 0, 46, 0x1f, 0, 0, 0, 64, 17, 0, 0]);
+    ip[12..20].copy_from_slice(&[198, 18, 255, 7, 198, 18, 0, 2]);
+    ip[20..28].copy_from_slice(&[0x10, 0, 0, 9, 0, 26, 0, 0]);
+    let check = !checksum::fold(checksum::sum(&ip[..20]));
+    ip[10..12].copy_from_slice(&check.to_be_bytes());
+    frame
+}
+
+fn law(hops: u16) -> anyhow::Result<Arrivals> {
+    let hop = |i: u16| {
+        let place = Place { id: id(i), index: i, degree: 2, asn: 64_512 };
+        (place, Hop { me: id(i), edge: u8::from(i == 0), degree: 2, ..Hop::default() })
+    };
+    let route: Vec<_> = (0..hops).map(hop).collect();
+    let scheme = entry("fms")?.build(&json!({}))?;
+    scheme.arrivals(&route, Arrived { mark: 0x1f00, ttl: 64 }).context("FMS has a law")
+}
+
+/// Packets a second on two threads, drawn and counted; the peer draws random numbers only.
+fn drawn(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
+    let law = law(HOPS)?;
+    let count = |law: Option<&Arrivals>, seed: u64| {
+        let (mut ledger, mut state, mut sum) = (Counts::default(), seed, 0_u64);
+        for _ in 0..DRAWN {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let random = mix(state);
+            match law {
+                Some(law) => ledger.add((law.pick(random).mark & 0xffff) as u16),
+                None => sum ^= random,
+            }
+        }
+        black_box((ledger.packets(), sum));
+    };
+    let rate = |law: Option<&Arrivals>| {
+        let start = Instant::now();
+        std::thread::scope(|s| (0..2).for_each(|t| drop(s.spawn(move || count(law, t)))));
+        2.0 * DRAWN as f64 / start.elapsed().as_secs_f64()
+    };
+    let (mut ours, mut peer) = (vec![], vec![]);
+    for round in 0..ROUNDS {
+        ours.push(rate(Some(&law)));
+        peer.push(rate(None));
+        writeln!(raw, "law,{round},{:.0}\nrandom,{round},{:.0}", ours[round], peer[round])?;
+    }
+    let ratio = median(ours.iter().zip(&peer).map(|(a, b)| a / b).collect());
+    let value = json!({
+        "median": median(ours.clone()).round(), "unit": "packets/s drawn and counted, two threads, FMS, 10 hops",
+        "peer": "random numbers alone", "ratio": rounded(ratio, 3),
+        "goal": ">= 50,000,000", "met": median(ours) >= 50e6,
+    });
+    summary.insert("law".into(), value);
+    Ok(())
+}
+
+/// How time grows with packets and with routers: slopes on logarithmic axes, 1 where it is linear.
+fn slopes(summary: &mut Json<String, Value>) -> anyhow::Result<()> {
+    let scheme = entry("fms")?.build(&json!({}))?;
+    let best = |hops, packets| {
+        let times = (0..ROUNDS).map(|_| walk(&*scheme, hops, packets));
+        times.fold(f64::INFINITY, f64::min).ln()
+    };
+    let packets =
+        [10_000_u32, 30_000, 100_000, 300_000].map(|n| (f64::from(n).ln(), best(HOPS, n)));
+    let routers = [5_u16, 10, 20, 40].map(|n| (f64::from(n).ln(), best(n, 20_000)));
+    for (name, points, goal) in [("packets", packets, 1.02), ("routers", routers, 1.1)] {
+        let slope = slope(&points);
+        let value = json!({
+            "median": rounded(slope, 3), "unit": "log-log slope of time, frames past routers, FMS",
+            "peer": "linear", "ratio": rounded(slope, 3),
+            "goal": format!("<= {goal}"), "met": slope <= goal,
+        });
+        summary.insert(format!("slope.{name}"), value);
+    }
+    Ok(())
+}
+
+/// Least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let mean = |f: fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let (up, down) = points
+        .iter()
+        .fold((0.0, 0.0), |(up, down), p| (up + (p.0 - x) * (p.1 - y), down + (p.0 - x).powi(2)));
+    up / down
+}
