@@ -24,7 +24,7 @@ struct Size {
     paced: u32,
 }
 
-const FULL: Size = Size { step_rounds: 31, rate_rounds: 31, paced: 100_000_000 };
+const FULL: Size = Size { step_rounds: 15, rate_rounds: 31, paced: 100_000_000 };
 const QUICK: Size = Size { step_rounds: 7, rate_rounds: 3, paced: 1_000_000 };
 
 fn main() -> anyhow::Result<()> {
