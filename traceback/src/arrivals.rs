@@ -9,8 +9,9 @@
 //! Drawing is by Walker's alias method (Vose, IEEE TSE 17(9), 1991).
 
 use crate::invariant::Invariant;
-use crate::scheme::{Chance, Field, Hop, Marked, Place, Scheme};
+use crate::scheme::{Chance, Field, Hop, Place, Scheme};
 use crate::stats::whole;
+use crate::vantage::field_mask;
 use std::collections::BTreeMap;
 
 /// Different marks that are told apart at most.
@@ -102,12 +103,11 @@ fn draws(Chance { p, bits }: Chance) -> impl Iterator<Item = (u32, f64)> {
 
 /// A router's step and its lowering of the TTL, as [`crate::vantage::At`] and the router do it.
 fn step<S: Scheme>(scheme: &S, local: &S::Local, hop: &Hop, before: Arrived) -> Option<Arrived> {
-    let mask = u32::try_from((1_u64 << S::Mark::BITS) - 1).unwrap_or(u32::MAX);
-    let Marked { mark, ttl, need, .. } =
-        scheme.mark(local, hop, &Invariant::NONE, S::Mark::unpack(before.mark));
-    if need.is_some() {
+    let after = scheme.mark(local, hop, &Invariant::NONE, S::Mark::unpack(before.mark));
+    if after.need.is_some() {
         return None;
     }
-    let ttl = ttl.filter(|ttl| *ttl != hop.ttl).map_or(hop.ttl, |ttl| ttl.max(2));
-    Some(Arrived { mark: before.mark & !mask | mark.pack(), ttl: ttl.checked_sub(1)? })
+    let ttl = after.other_ttl(hop.ttl).unwrap_or(hop.ttl).checked_sub(1)?;
+    let mark = before.mark & !field_mask::<S::Mark>() | after.mark.pack();
+    Some(Arrived { mark, ttl })
 }

@@ -147,6 +147,12 @@ pub struct Marked<M> {
 }
 
 impl<M> Marked<M> {
+    /// The TTL that a packet with this one gets, where that is another; at least 2, since the router has
+    /// decided that the packet lives on.
+    pub fn other_ttl(&self, ttl: u8) -> Option<u8> {
+        self.ttl.filter(|new| *new != ttl).map(|new| new.max(2))
+    }
+
     /// The same with another mark.
     pub fn map<N>(self, mark: impl FnOnce(M) -> N) -> Marked<N> {
         let Self { record, ttl, need, .. } = self;

@@ -152,9 +152,8 @@ impl<S: Scheme> At<S> {
                 self.harms.df_set += 1;
             }
         }
-        if let Some(ttl) = after.ttl.filter(|ttl| *ttl != packet.ttl()) {
-            // The router has decided that the packet lives on.
-            packet.set_ttl(ttl.max(2));
+        if let Some(ttl) = after.other_ttl(packet.ttl()) {
+            packet.set_ttl(ttl);
             self.harms.ttl_changed += 1;
         }
         if let Some(record) = after.record {
@@ -178,7 +177,8 @@ pub const fn keyed_draw(schedule: &Schedule, place: Place, digest: u64) -> u64 {
     mix2(digest ^ schedule.draws, place.id.0 as u64)
 }
 
-fn field_mask<M: Field>() -> u32 {
+/// The bits of a slot that are a mark's.
+pub(crate) fn field_mask<M: Field>() -> u32 {
     u32::try_from((1_u64 << M::BITS) - 1).unwrap_or(u32::MAX)
 }
 

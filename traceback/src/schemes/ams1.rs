@@ -15,16 +15,14 @@
 //!
 //! Cost: one comparison and at most two writes to one 16-bit field for each packet.
 
-use super::ams2::{Pair, done};
+use super::ams2::{Ams2, Pair, done};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::invariant::Invariant;
 use crate::scheme::{
-    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
-    probability,
+    BadParams, Card, Chance, Field, Hop, Marked, Place, RouterId, Scheme, probability,
 };
 use crate::schemes::walk::{FUNCTIONS, Hashes, Seen, Values, Walk};
-use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
 /// Distances are counted up to this one, which means "this or more".
@@ -56,45 +54,64 @@ impl Default for Params {
 }
 
 /// The 16 bits.
+pub type Mark = Link<11>;
+
+/// A distance of five bits and a hash of so many, 27 at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct Link<const HASH: u32> {
     /// Hops since it was written, saturating at [`FAR`].
     pub distance: u8,
-    /// Hash of a router, or of a link: 11 bits.
-    pub hash: u16,
+    /// Hash of a router, or of a link.
+    pub hash: u32,
 }
 
-impl Field for Mark {
-    const BITS: u32 = 16;
+impl<const HASH: u32> Field for Link<HASH> {
+    const BITS: u32 = 5 + HASH;
 
     fn pack(self) -> u32 {
-        u32::from(self.distance) << 11 | u32::from(self.hash)
+        u32::from(self.distance) << HASH | self.hash
     }
 
     fn unpack(bits: u32) -> Self {
-        Self { distance: (bits >> 11 & 31) as u8, hash: (bits & 0x7ff) as u16 }
+        Self { distance: (bits >> HASH & 31) as u8, hash: low::<HASH>(bits.into()) }
     }
 }
 
-/// Eleven bits of each word.
-struct Low;
+impl<const HASH: u32> Link<HASH> {
+    /// What a router makes of a mark, if it `writes` and if it does not.
+    pub(super) fn next(mut self, pair: &Pair, writes: bool) -> Self {
+        if writes {
+            return Self { distance: 0, hash: low::<HASH>(pair.alone) };
+        }
+        if self.distance == 0 {
+            self.hash ^= low::<HASH>(pair.under);
+        }
+        // Saturates: a wrapped distance would let the attacker forge nearby links.
+        self.distance = FAR.min(self.distance + 1);
+        self
+    }
+}
 
-impl Hashes for Low {
+/// The low bits of each word.
+pub(super) struct Low<const HASH: u32>;
+
+impl<const HASH: u32> Hashes for Low<HASH> {
     fn alone(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).alone).into())
+        only(low::<HASH>(Pair::of(router).alone))
     }
 
     fn under(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).under).into())
+        only(low::<HASH>(Pair::of(router).under))
     }
 }
 
-fn low(word: u64) -> u16 {
-    (word & 0x7ff) as u16
+/// So many low bits of a word.
+pub(super) fn low<const HASH: u32>(word: u64) -> u32 {
+    (word & 0xffff_ffff) as u32 & ((1 << HASH) - 1)
 }
 
 /// One function's value.
-pub(super) fn only(value: u32) -> Values {
+fn only(value: u32) -> Values {
     let mut values = [0; FUNCTIONS];
     values[0] = value;
     values
@@ -105,17 +122,7 @@ impl Scheme for Ams1 {
         id: "ams1",
         title: "Advanced marking I, one hash function",
         paper: "Song, Perrig, INFOCOM 2001, scheme I",
-        v4: Slot::Id,
-        v6: Slot::FlowLabel,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Paths,
-        needs_map: true,
-        groups_by_flow: false,
-        draws: true,
-        hashes: false,
-        harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF",
-        state: "16 bytes for each router",
+        ..Ams2::CARD
     };
     type Params = Params;
     type Local = Pair;
@@ -139,16 +146,8 @@ impl Scheme for Ams1 {
         Some(Chance { p: self.params.p, bits: 0 })
     }
 
-    fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {
-        if u64::from(hop.draw) < self.draws {
-            return Mark { distance: 0, hash: low(pair.alone) }.into();
-        }
-        if mark.distance == 0 {
-            mark.hash ^= low(pair.under);
-        }
-        // Saturates: a wrapped distance would let the attacker forge nearby links.
-        mark.distance = FAR.min(mark.distance + 1);
-        mark.into()
+    fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
+        mark.next(pair, u64::from(hop.draw) < self.draws).into()
     }
 
     fn observe(&self, _: &Hop, _: &Invariant, mark: Mark, _: &[u8], ledger: &mut Counts) {
@@ -159,10 +158,10 @@ impl Scheme for Ams1 {
         let mut seen = Seen::new(1, 11);
         for (mark, _) in evidence.ledgers.values().flat_map(Counts::iter) {
             let mark = Mark::unpack(mark.into());
-            seen.add(mark.distance, 0, mark.hash.into());
+            seen.add(mark.distance, 0, mark.hash);
         }
         let saturated = self.params.saturated;
-        let walk = Walk { case, seen: &seen, hashes: &Low, need: 1, saturated };
+        let walk = Walk { case, seen: &seen, hashes: &Low::<11>, need: 1, saturated };
         let packets = evidence.ledgers.values().map(Counts::packets).sum();
         done(walk.paths()?, packets, self.params.p, 1, 1)
     }

@@ -16,24 +16,18 @@
 //!
 //! Cost: one comparison and one write of 32 bits for each packet.
 
-use super::ams1::only;
+use super::ams1::{Ams1, Link, Low};
 use super::ams2::{Pair, done};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::Invariant;
 use crate::marks::Marks;
-use crate::scheme::{
-    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
-    probability,
-};
-use crate::schemes::walk::{Hashes, Seen, Values, Walk};
+use crate::scheme::{BadParams, Card, Chance, Field, Hop, Marked, Place, Scheme, probability};
+use crate::schemes::walk::{Seen, Walk};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
 
-/// Distances are counted up to this one, which means "this or more".
-pub const FAR: u8 = 31;
 /// Bits of the hash.
 pub const BITS: u32 = 27;
-const HASH: u32 = (1 << BITS) - 1;
 
 /// Wide AMS I at work.
 #[derive(Debug, Clone, Copy)]
@@ -63,59 +57,16 @@ impl Default for Params {
 }
 
 /// The 32 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Hops since it was written, saturating at [`FAR`].
-    pub distance: u8,
-    /// Hash of a router, or of a link: 27 bits.
-    pub hash: u32,
-}
-
-impl Field for Mark {
-    const BITS: u32 = 32;
-
-    fn pack(self) -> u32 {
-        u32::from(self.distance) << BITS | self.hash
-    }
-
-    fn unpack(bits: u32) -> Self {
-        Self { distance: (bits >> BITS) as u8, hash: bits & HASH }
-    }
-}
-
-/// Twenty-seven bits of each word.
-struct Low;
-
-impl Hashes for Low {
-    fn alone(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).alone))
-    }
-
-    fn under(&self, router: RouterId) -> Values {
-        only(low(Pair::of(router).under))
-    }
-}
-
-fn low(word: u64) -> u32 {
-    (word & 0x7ff_ffff) as u32
-}
+pub type Mark = Link<BITS>;
 
 impl Scheme for AmsWide {
     const CARD: Card = Card {
         id: "amswide",
         title: "Advanced marking I in reserved room, a hash of 27 bits",
-        paper: "Song, Perrig, INFOCOM 2001, scheme I",
         v4: Slot::Room,
         v6: Slot::Room,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Paths,
-        needs_map: true,
-        groups_by_flow: false,
-        draws: true,
-        hashes: false,
         harms: "needs senders that reserve room",
-        state: "16 bytes for each router",
+        ..Ams1::CARD
     };
     type Params = Params;
     type Local = Pair;
@@ -139,16 +90,8 @@ impl Scheme for AmsWide {
         Some(Chance { p: self.params.p, bits: 0 })
     }
 
-    fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {
-        if u64::from(hop.draw) < self.draws {
-            return Mark { distance: 0, hash: low(pair.alone) }.into();
-        }
-        if mark.distance == 0 {
-            mark.hash ^= low(pair.under);
-        }
-        // Saturates: a wrapped distance would let the attacker forge nearby links.
-        mark.distance = FAR.min(mark.distance + 1);
-        mark.into()
+    fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
+        mark.next(pair, u64::from(hop.draw) < self.draws).into()
     }
 
     fn observe(&self, _: &Hop, _: &Invariant, mark: Mark, _: &[u8], ledger: &mut Marks) {
@@ -162,7 +105,7 @@ impl Scheme for AmsWide {
             seen.add(mark.distance, 0, mark.hash);
         }
         let saturated = self.params.saturated;
-        let walk = Walk { case, seen: &seen, hashes: &Low, need: 1, saturated };
+        let walk = Walk { case, seen: &seen, hashes: &Low::<BITS>, need: 1, saturated };
         let packets = evidence.ledgers.values().map(Marks::packets).sum();
         done(walk.paths()?, packets, self.params.p, 1, 1)
     }
@@ -171,14 +114,16 @@ impl Scheme for AmsWide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RouterId;
     use crate::graph::{AttackGraph, Finding};
+    use crate::schemes::ams1::low;
     use crate::schemes::rig;
     use crate::schemes::trial::{GATEWAY, case, map, paths};
 
     #[test]
     fn layout_is_distance_hash() {
         assert_eq!(Mark { distance: 31, hash: 0x5a7 }.pack(), 31 << 27 | 0x5a7);
-        for bits in [0, 1, u32::MAX, 0x1234_5678, 1 << 27, HASH] {
+        for bits in [0, 1, u32::MAX, 0x1234_5678, 1 << 27, (1 << 27) - 1] {
             assert_eq!(Mark::unpack(bits).pack(), bits);
         }
     }
@@ -187,10 +132,10 @@ mod tests {
     fn complete(truth: &[Vec<RouterId>]) -> Evidence<Marks> {
         let mut ledger = Marks::default();
         for edge in AttackGraph::from_paths(truth.iter().cloned()).edges {
-            let under = edge.to.map_or(0, |to| low(Pair::of(to).under));
+            let under = edge.to.map_or(0, |to| low::<BITS>(Pair::of(to).under));
             let distance = u8::try_from(edge.distance).unwrap();
             ledger.add(
-                Mark { distance, hash: low(Pair::of(edge.from).alone) ^ under }.pack(),
+                Mark { distance, hash: low::<BITS>(Pair::of(edge.from).alone) ^ under }.pack(),
                 1 << 20,
             );
         }

@@ -36,7 +36,7 @@ fn a_flow_from_two_routers_is_set_aside() {
 #[test]
 fn only_the_edge_marks_and_it_wipes_what_was_there() {
     let dpm = Dpm::new(&Params::default()).unwrap();
-    let inv = Invariant { digest: 0, flow: 0 };
+    let inv = Invariant::NONE;
     let forged = Mark { half: 1, bits: 0xbad };
     let inside = Hop { draw: 1, ..Hop::default() };
     assert_eq!(dpm.mark(&ROUTER, &inside, &inv, forged).mark, forged);

@@ -22,18 +22,16 @@ use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops};
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
-    probability,
+    BadParams, Card, Chance, Field, Hop, Marked, Place, RouterId, Scheme, probability,
 };
-use crate::slot::Slot;
+use crate::schemes::node::Node;
+use crate::schemes::walk::MAX_PATHS;
 use crate::stats::whole;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Distances are counted up to this one, which means "this or more".
 pub const FAR: u8 = 63;
-/// Paths listed at most; a lawful tree of routers has far fewer.
-const MAX_PATHS: usize = 10_000;
 /// Bits of a name.
 const NAME: u32 = 13;
 
@@ -96,17 +94,10 @@ impl Scheme for Edge {
         id: "edge",
         title: "Edge sampling",
         paper: "Savage, Wetherall, Karlin, Anderson, SIGCOMM 2000, section 4.3",
-        v4: Slot::Room,
-        v6: Slot::Room,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Paths,
         needs_map: true,
-        groups_by_flow: false,
-        draws: true,
-        hashes: false,
         harms: "needs room that the sender reserved; marked packets get DF",
         state: "its position in the map",
+        ..Node::CARD
     };
     type Params = Params;
     type Local = u16;

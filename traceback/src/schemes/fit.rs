@@ -31,6 +31,7 @@ use crate::scheme::{
     BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
     probability,
 };
+use crate::schemes::walk::MAX_PATHS;
 use crate::slot::Slot;
 use crate::stats::whole;
 use serde::{Deserialize, Serialize};
@@ -44,8 +45,6 @@ const INDICES: [u8; FRAGMENTS] = [0, 1, 2, 3];
 const DISTANCES: u16 = 64;
 /// Bits of a fragment.
 const WIDTH: u32 = 13;
-/// Paths listed at most; a lawful tree of routers has far fewer.
-const MAX_PATHS: usize = 10_000;
 
 /// FIT at work.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,7 @@ fn paths(step: Result<Step, Gap>) -> Vec<Vec<u32>> {
 
 #[test]
 fn the_ttl_counts_hops_for_every_start_and_constant() {
-    let inv = Invariant { digest: 0, flow: 0 };
+    let inv = Invariant::NONE;
     for c in 2..=31 {
         let fit = fit(c);
         for ttl in 2..=255_u8 {
@@ -46,7 +46,7 @@ fn the_ttl_counts_hops_for_every_start_and_constant() {
 fn no_mark_no_write() {
     let hop = Hop { ttl: 60, draw: u32::MAX, ..Hop::default() };
     let before = Mark { b: 1, index: 2, fragment: 77 };
-    let after = fit(31).mark(&9, &hop, &Invariant { digest: 0, flow: 0 }, before);
+    let after = fit(31).mark(&9, &hop, &Invariant::NONE, before);
     assert_eq!((after.mark, after.ttl), (before, None));
 }
 

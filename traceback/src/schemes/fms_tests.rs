@@ -2,7 +2,7 @@ use super::*;
 
 fn step(fms: &Fms, me: u32, draw: u32, before: Mark) -> Mark {
     let hop = Hop { me: RouterId(me), draw, ..Hop::default() };
-    let inv = Invariant { digest: 0, flow: 0 };
+    let inv = Invariant::NONE;
     fms.mark(&Check::default().name(RouterId(me)), &hop, &inv, before).mark
 }
 

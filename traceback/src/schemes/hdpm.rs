@@ -18,15 +18,14 @@
 //!
 //! Cost: one comparison on every router; one hash of a word and one write of 17 bits at the ingress.
 
-use super::dpm::want;
+use super::dpm::{Dpm, want};
 use super::segments::Layout;
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::ledger::Ledger;
 use crate::marks::Marks;
-use crate::scheme::{BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, Scheme};
-use crate::slot::Slot;
+use crate::scheme::{BadParams, Card, Chance, Field, Hop, Marked, Place, Scheme};
 use serde::{Deserialize, Serialize};
 
 /// Hash-based DPM at work.
@@ -73,19 +72,8 @@ impl Scheme for Hdpm {
         id: "hdpm",
         title: "Deterministic packet marking with digests",
         paper: "Belenky, Ansari, PACRIM 2003; Computer Networks 51(10), 2007",
-        v4: Slot::IdReserved,
-        v6: Slot::FlowLabel,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Ingress,
-        needs_map: false,
         groups_by_flow: false,
-        draws: true,
-        hashes: false,
-        harms: "overwrites the IPv4 Identification and the reserved flag of every packet: fragments \
-                are left unmarked, marked packets get DF; believes that every ingress router marks, \
-                else the sender's own bits count",
-        state: "none",
+        ..Dpm::CARD
     };
     type Params = Params;
     type Local = u32;
@@ -151,7 +139,7 @@ mod tests {
     #[test]
     fn two_ingress_routers_are_named_whatever_their_senders_claim() {
         let hdpm = Hdpm::new(&Params { a: 4, f: 2 }).unwrap();
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         let mut ledger = Marks::default();
         for n in 0..1_000_u32 {
             let me = 0xc613_0001 + (n & 1);

@@ -19,9 +19,10 @@
 //! Cost: one product for each packet; one log entry of 12 bytes for each packet after a dozen routers.
 
 use super::digits::{Back, Digits, Mark};
+use super::riht::Riht;
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::{Invariant, mix2};
-use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
+use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme};
 use crate::slot::Slot;
 use crate::table::{MOST_ENTRIES, Table};
 use serde::{Deserialize, Serialize};
@@ -101,19 +102,9 @@ impl Scheme for Mrt {
         id: "mrt",
         title: "Path as a number to the base of links, logged when full",
         paper: "Malliga, Tamilarasi, WSEAS 2008; Choi, Dai, ISPAN 2004",
-        v4: Slot::IdFlagsOffset,
-        v6: Slot::Room,
-        records: false,
-        keeper: Keeper::Routers,
-        names: Names::Paths,
-        needs_map: true,
-        groups_by_flow: false,
-        draws: false,
         hashes: true,
-        harms: "overwrites Identification, flags and fragment offset of every IPv4 packet: fragments are \
-                destroyed, and marked packets look like fragments until somebody clears them; believes \
-                that the first router takes part, else a sender forges the end of the path",
         state: "12 bytes for each packet that fills its mark here",
+        ..Riht::CARD
     };
     type Params = Params;
     type Local = ();

@@ -51,6 +51,15 @@ impl Default for Params {
     }
 }
 
+impl Npc {
+    /// Of 2^32 packets, those that no router before this one has marked. None are left on paths that are
+    /// too long, and nothing is marked there.
+    fn unmarked(&self, hop: &Hop) -> u64 {
+        let passed = u64::from(hop.number()) - 1;
+        (1_u64 << 32).saturating_sub(passed * self.share)
+    }
+}
+
 impl Scheme for Npc {
     const CARD: Card = Card {
         id: "npc",
@@ -81,18 +90,13 @@ impl Scheme for Npc {
     }
 
     fn chance(&self, hop: &Hop) -> Option<Chance> {
-        let passed = u64::from(hop.number()) - 1;
-        let unmarked = (1_u64 << 32).saturating_sub(passed * self.share);
-        // None are left on paths that are too long, and nothing is marked there.
+        let unmarked = self.unmarked(hop);
         let p = if unmarked == 0 { 0.0 } else { self.share as f64 / unmarked as f64 };
         (p <= 1.0).then_some(Chance { p, bits: 3 })
     }
 
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
-        let passed = u64::from(hop.number()) - 1;
-        // Of 2^32 packets, those that no router before this one has marked. None are left on paths that
-        // are too long, and nothing is marked there.
-        let unmarked = (1_u64 << 32).saturating_sub(passed * self.share);
+        let unmarked = self.unmarked(hop);
         let chosen = unmarked > 0 && (u64::from(hop.draw) * unmarked) >> 32 < self.share;
         if mark.distance == FAR && chosen {
             return Mark::written(name, hop.draw).into();
@@ -118,7 +122,7 @@ mod tests {
 
     fn step(scheme: &Npc, ttl: u8, draw: u32, before: Mark) -> Mark {
         let hop = Hop { ttl, draw, ..Hop::default() };
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         scheme.mark(&Check::Split.name(RouterId(7)), &hop, &inv, before).mark
     }
 

@@ -158,7 +158,7 @@ mod tests {
     /// The mark of one packet that passes these routers.
     fn send(n: u8, path: &[u32], ttl: u8, start: u16) -> u16 {
         let pi = Pi::new(&Params { n }).unwrap();
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         let mut from = RouterId(0);
         let steps = path.iter().zip((0..=ttl).rev());
         let mark = steps.fold(Mark(start), |mark, (me, ttl)| {

@@ -31,8 +31,9 @@ use crate::counts::Counts;
 use crate::graph::Finding;
 use crate::invariant::Invariant;
 use crate::law::{Coupon, Hops, survives};
-use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme, probability};
-use crate::schemes::fragments::{self, CELLS, Check, FAR, Mark, Name, decode};
+use crate::scheme::{BadParams, Card, Chance, Hop, Marked, Place, Scheme};
+use crate::schemes::fms::{self, Fms};
+use crate::schemes::fragments::{CELLS, Check, FAR, Mark, Name, decode};
 use crate::stats::real;
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +41,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy)]
 pub struct Rppm {
     params: Params,
-    /// A draw below this marks.
-    threshold: u64,
+    /// What routers do.
+    fms: Fms,
 }
 
 /// What a scenario may set.
@@ -66,7 +67,7 @@ impl Scheme for Rppm {
         id: "rppm",
         title: "Rectified marking: FMS with a stopping rule",
         paper: "Wong, Law, Lui, Wong, IEEE TDSC 5(1), 2008; Barak-Pelleg et al., arXiv 2304.05123",
-        ..fragments::CARD
+        ..Fms::CARD
     };
     type Params = Params;
     type Local = Name;
@@ -79,30 +80,28 @@ impl Scheme for Rppm {
             let got = confidence.to_string();
             return Err(BadParams { key: "confidence", must: "must lie between 0 and 1", got });
         }
-        Ok(Self { params: *params, threshold: probability("p", p)? })
+        let fms = Fms::new(&fms::Params { p, ..fms::Params::default() })?;
+        Ok(Self { params: *params, fms })
     }
 
     fn local(&self, place: &Place) -> Name {
-        Check::Split.name(place.id)
+        self.fms.local(place)
     }
 
     fn twin(&self, name: &Name) -> Vec<u64> {
-        vec![self.threshold, u64::from_be_bytes(*name)]
+        self.fms.twin(name)
     }
 
-    fn chance(&self, _: &Hop) -> Option<Chance> {
-        Some(Chance { p: self.params.p, bits: 3 })
+    fn chance(&self, hop: &Hop) -> Option<Chance> {
+        self.fms.chance(hop)
     }
 
-    fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
-        if u64::from(hop.draw) < self.threshold {
-            return Mark::written(name, hop.draw).into();
-        }
-        mark.carried(name, FAR).into()
+    fn mark(&self, name: &Name, hop: &Hop, inv: &Invariant, mark: Mark) -> Marked<Mark> {
+        self.fms.mark(name, hop, inv, mark)
     }
 
-    fn observe(&self, _: &Hop, _: &Invariant, mark: Mark, _: &[u8], ledger: &mut Counts) {
-        mark.count(ledger);
+    fn observe(&self, hop: &Hop, inv: &Invariant, mark: Mark, records: &[u8], ledger: &mut Counts) {
+        self.fms.observe(hop, inv, mark, records, ledger);
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Counts>) -> Result<Step, Gap> {

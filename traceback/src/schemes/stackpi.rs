@@ -17,12 +17,11 @@
 //!
 //! Cost: one hash of two words and one write of 16 bits for each packet.
 
-use super::pi::{self, Mark, classes, link_bits};
+use super::pi::{self, Mark, Pi, classes, link_bits};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::counts::Counts;
 use crate::invariant::Invariant;
-use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, RouterId, Scheme};
-use crate::slot::Slot;
+use crate::scheme::{BadParams, Card, Hop, Marked, Place, RouterId, Scheme};
 use serde::{Deserialize, Serialize};
 
 /// StackPi at work.
@@ -60,18 +59,9 @@ impl Scheme for StackPi {
         id: "stackpi",
         title: "Path identification by a stack",
         paper: "Yaar, Perrig, Song, IEEE JSAC 24(10), 2006",
-        v4: Slot::Id,
-        v6: Slot::FlowLabel,
-        records: false,
-        keeper: Keeper::Victim,
-        names: Names::Classes,
-        needs_map: false,
-        groups_by_flow: false,
-        draws: false,
-        hashes: false,
         harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF; \
                 on short paths the sender's own bits remain",
-        state: "none",
+        ..Pi::CARD
     };
     type Params = Params;
     type Local = RouterId;
@@ -148,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_nearest_routers_remain_whatever_the_ttl() {
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         for n in [1_u8, 2] {
             let stack = StackPi::new(&Params { n, ahead: true }).unwrap();
             let send = |start: u16, ttl: u8| {

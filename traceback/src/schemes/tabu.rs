@@ -104,7 +104,7 @@ mod tests {
 
     fn step(scheme: &Tabu, ttl: u8, draw: u32, before: Mark) -> Mark {
         let hop = Hop { ttl, draw, ..Hop::default() };
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         scheme.mark(&Check::Split.name(RouterId(7)), &hop, &inv, before).mark
     }
 

@@ -96,7 +96,7 @@ mod tests {
 
     fn step(scheme: &Tpm, ttl: u8, draw: u32, before: Mark) -> Mark {
         let hop = Hop { ttl, draw, ..Hop::default() };
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         scheme.mark(&Check::Split.name(RouterId(7)), &hop, &inv, before).mark
     }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_victim_ignores_what_cannot_be() {
         let mut ledger = Counts::default();
-        let inv = Invariant { digest: 0, flow: 0 };
+        let inv = Invariant::NONE;
         let hop = Hop { ttl: 60, ..Hop::default() };
         for distance in [3, 4] {
             Tpm.observe(&hop, &inv, Mark { offset: 0, distance, fragment: 0 }, &[], &mut ledger);

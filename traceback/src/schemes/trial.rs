@@ -46,7 +46,7 @@ pub(super) fn complete<S: Scheme<Ledger = Counts>>(
     paths: &[Vec<RouterId>],
     draws: std::ops::Range<u32>,
 ) -> Evidence<Counts> {
-    let inv = Invariant { digest: 0, flow: 0 };
+    let inv = Invariant::NONE;
     let mut ledger = Counts::default();
     for path in paths {
         let mut locals = vec![];
