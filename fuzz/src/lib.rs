@@ -16,7 +16,7 @@ use traceback::invariant::Invariant;
 use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::report::Report;
-use traceback::router::{ETHERNET, Port, Router};
+use traceback::router::{ETHERNET, Far, Port, Router};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
 use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
@@ -71,7 +71,11 @@ fn router(scheme: &dyn AnyScheme) -> Router {
     for (net, len) in ADDRESSES.nets {
         fib.insert(net, len, NextHop { port: 1, via: None });
     }
-    let port = |neighbour| Port { neighbour, addresses: ADDRESSES.own.to_vec(), mtu: 1500 };
+    let port = |neighbour| Port {
+        far: Far { neighbour, ..Far::default() },
+        addresses: ADDRESSES.own.to_vec(),
+        mtu: 1500,
+    };
     let ports = vec![port(Some(ids()[0])), port(Some(ids()[2])), port(None)];
     let mut router = Router::new(setting().place, ports, &[], fib);
     router.vantage = Some(scheme.vantage(setting()));

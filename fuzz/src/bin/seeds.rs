@@ -8,9 +8,9 @@ use libfuzzer_sys as _;
 
 use ashiato_collector::wire;
 use ashiato_fuzz::{case, ids, line, udp4};
-use prost::Message;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use prost::Message;
 use std::path::Path;
 use std::time::Duration;
 use traceback::Nanos;
@@ -81,7 +81,8 @@ fn ledgers(dir: &Path) -> Outcome {
         let id = entry.card().id;
         let scheme = entry.build(&entry.defaults())?;
         let key = case().key;
-        let mut observer = scheme.vantage(Setting { place, key, draws: Draws::Keyed, filter: None });
+        let mut observer =
+            scheme.vantage(Setting { place, key, draws: Draws::Keyed, filter: None });
         for seq in 0..20 {
             let bytes = udp4(seq);
             observer.see(Nanos(seq), &Packet::parse(&bytes[..])?);
