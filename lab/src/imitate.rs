@@ -8,7 +8,6 @@ use crate::plan::{Flow, Forged, Plan};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use traceback::Nanos;
-use traceback::RouterId;
 use traceback::invariant::mix2;
 use traceback::packet::Packet;
 use traceback::scheme::{Hop, Place};
@@ -16,13 +15,12 @@ use traceback::schemes::AnyScheme;
 use traceback::vantage::{Draws, Setting, Vantage};
 
 /// Routers played by attackers, by flow.
-#[derive(Default)]
 pub struct Imitator {
     flows: BTreeMap<u32, Vec<Played>>,
 }
 
-/// A router that is played, and its steps.
-type Played = (Place, Box<dyn Vantage>);
+/// What a router that is played knows of every packet, and its steps.
+type Played = (Hop, Box<dyn Vantage>);
 
 impl Imitator {
     /// All imitations of a plan in the turn of a scheme.
@@ -34,15 +32,26 @@ impl Imitator {
         let mut flows = BTreeMap::new();
         for flow in &plan.flows {
             let Some(Forged::Imitated(routers)) = &flow.forged else { continue };
-            let mut played = vec![];
-            for router in routers {
+            let place = |router: &usize| -> Result<Place> {
                 let id = plan.routers.get(*router).context("no such router to imitate")?.id;
-                let place = map.place(id).context("the map holds every router")?;
+                map.place(id).context("the map holds every router")
+            };
+            let places: Vec<Place> = routers.iter().map(place).collect::<Result<_>>()?;
+            let played = |(i, place): (usize, &Place)| -> Played {
+                let id = |at: Option<usize>| at.and_then(|at| places.get(at)).map(|p| p.id);
+                let hop = Hop {
+                    me: place.id,
+                    from: id(i.checked_sub(1)).unwrap_or_default(),
+                    to: id(Some(i + 1)).unwrap_or_default(),
+                    degree: place.degree,
+                    edge: u8::from(i == 0),
+                    ..Hop::default()
+                };
                 let draws = Draws::Seeded(mix2(plan.seed, flow.id.into()));
-                let setting = Setting { place, key: plan.key, draws, filter: None };
-                played.push((place, scheme.vantage(setting)));
-            }
-            flows.insert(flow.id, played);
+                let setting = Setting { place: *place, key: plan.key, draws, filter: None };
+                (hop, scheme.vantage(setting))
+            };
+            flows.insert(flow.id, places.iter().enumerate().map(played).collect());
         }
         Ok(Self { flows })
     }
@@ -51,19 +60,8 @@ impl Imitator {
     pub fn forge(&mut self, flow: &Flow, at: Nanos, ip: &mut [u8]) {
         let Some(played) = self.flows.get_mut(&flow.id) else { return };
         let Ok(mut packet) = Packet::parse(ip) else { return };
-        let names: Vec<RouterId> = played.iter().map(|(place, _)| place.id).collect();
-        for (i, (place, vantage)) in played.iter_mut().enumerate() {
-            let hop = Hop {
-                at,
-                me: place.id,
-                from: i.checked_sub(1).map_or(RouterId(0), |before| names[before]),
-                to: names.get(i + 1).copied().unwrap_or_default(),
-                degree: place.degree,
-                ttl: packet.ttl(),
-                edge: u8::from(i == 0),
-                ..Hop::default()
-            };
-            vantage.forward(hop, &mut packet);
+        for (hop, vantage) in played {
+            vantage.forward(Hop { at, ttl: packet.ttl(), ..*hop }, &mut packet);
             packet.decrement_ttl();
         }
     }

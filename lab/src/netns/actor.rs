@@ -95,11 +95,11 @@ pub fn run(config: &Config) -> Result<Exit> {
         ethertype: 0,
         ..Opening::default()
     })?;
+    let imitator = Imitator::new(&plan, run::scheme(&plan, config.scheme)?.as_ref())?;
+    let macs = [gateway, config.mac];
+    let mut actor = Actor::new(&plan, config.host, gate, socket, macs, imitator);
     let lease = Lease::start()?;
     say(&Said::Ready)?;
-    let imitator = Imitator::new(&plan, run::scheme(&plan, config.scheme)?.as_ref())?;
-    let mut actor = Actor::new(&plan, config.host, gate, socket, [gateway, config.mac]);
-    actor.imitator = imitator;
     let end = actor.act(&lease);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     actor.left.keep(&config.departures)?;
@@ -129,11 +129,11 @@ impl<'a> Actor<'a> {
         gate: Gate,
         socket: PacketSocket,
         [to, from]: [[u8; 6]; 2],
+        imitator: Imitator,
     ) -> Self {
         let frame = [to, from].concat();
         let gap = shortest_gap(plan, host);
         let (sent, left) = (BTreeMap::new(), Departures::default());
-        let imitator = Imitator::default();
         Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0, imitator }
     }
 

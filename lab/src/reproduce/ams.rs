@@ -217,7 +217,7 @@ fn complete<S: Scheme>(
     at: fn(S::Mark, u8) -> S::Mark,
 ) -> S::Ledger {
     let mut ledger = S::Ledger::default();
-    let inv = Invariant { digest: 0, flow: 0 };
+    let inv = Invariant::NONE;
     let local = |id| scheme.local(&Place { id, index: 0, degree: 2, asn: 0 });
     for edge in edges {
         for draw in 0..marks {

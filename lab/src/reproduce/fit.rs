@@ -4,6 +4,7 @@
 //! path: the rows show both, and what all four fragments of all routers take.
 
 use super::chance::{Chance, Sampling};
+use super::line::path_map;
 use super::row::{Gate, Measured, Row, Said};
 use super::{Job, packets};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use traceback::case::{Evidence, Step};
 use traceback::graph::Finding;
 use traceback::invariant::Invariant;
 use traceback::law::{self, Coupon, Hops};
-use traceback::map::{Map, MapRouter};
+use traceback::map::Map;
 use traceback::marks::Marks;
 use traceback::scheme::{Field, Hop, Place};
 use traceback::schemes::fit::{Fit, Mark, Params};
@@ -56,18 +57,9 @@ impl Path {
         while ids.len() < usize::from(d) {
             ids.insert(RouterId(chance.draw()));
         }
-        let router = |id: &RouterId| MapRouter {
-            id: *id,
-            name: id.to_string(),
-            asn: 64_512,
-            nation: "XA".into(),
-            aliases: vec![],
-        };
-        let links = (1..u16::from(d)).map(|i| (i - 1, i)).collect();
-        let map = Map::new(ids.iter().map(router).collect(), links)
-            .expect("invariant: a line of different routers");
+        let ids: Vec<RouterId> = ids.into_iter().collect();
         let local = |id: &RouterId| fit.local(&Place { id: *id, index: 0, degree: 2, asn: 0 });
-        Self { routers: ids.iter().map(|id| (*id, local(id))).collect(), map }
+        Self { routers: ids.iter().map(|id| (*id, local(id))).collect(), map: path_map(&ids) }
     }
 
     /// One packet's mark and TTL at the victim; it starts with whatever its sender wrote.

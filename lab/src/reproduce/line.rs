@@ -1,7 +1,7 @@
 //! One path of routers that mark, and how many packets it takes until the victim knows it.
 //!
-//! Shared by the oracles of schemes that mark: [`super::fms`], [`super::ams`], [`super::ppm`] and
-//! [`super::words`]. "Known" means that every router of the path was seen in as many of its cells (fragments,
+//! Shared by the oracles of schemes that mark: [`super::fms`], [`super::ams`], [`super::ppm`],
+//! [`super::sampling`] and [`super::words`]. "Known" means that every router of the path was seen in as many of its cells (fragments,
 //! hash functions) as the scheme needs, and that the path rebuilt from the ledger is exactly the true one.
 
 use super::chance::{Chance, Sampling};
@@ -43,7 +43,7 @@ impl<S: Scheme> Line<S> {
         ids.sort_by_key(|id| mix(id.0.into()));
         let place = |(index, id)| (id, scheme.local(&Place { id, index, degree: 2, asn: 0 }));
         let routers = (0..).zip(ids).map(place).collect();
-        Self { routers, inv: Invariant { digest: 0, flow: 0 } }
+        Self { routers, inv: Invariant::NONE }
     }
 
     /// What one packet of a clean run carries at the victim.
@@ -93,7 +93,8 @@ impl<S: Scheme> Line<S> {
     }
 }
 
-fn path_map(ids: &[RouterId]) -> Map {
+/// A map that shows one path.
+pub fn path_map(ids: &[RouterId]) -> Map {
     let router = |id: &RouterId| MapRouter {
         id: *id,
         name: id.to_string(),

@@ -6,13 +6,11 @@
 
 use super::Job;
 use super::chance::{Chance, Sampling};
+use super::line::{Convergence, Line};
 use super::row::{Gate, Measured, Row, Said};
-use traceback::RouterId;
 use traceback::Scheme;
-use traceback::invariant::Invariant;
-use traceback::law::{Coupon, Hops, survives};
-use traceback::scheme::{Field, Hop, Place};
-use traceback::schemes::edge::{self, Edge};
+use traceback::law::{Hops, survives};
+use traceback::schemes::edge::{self, Edge, Mark};
 use traceback::schemes::node::{self, Node};
 use traceback::stats::Statistic;
 
@@ -33,30 +31,14 @@ pub fn jobs() -> impl Iterator<Item = Job> {
     std::iter::once(first).chain(edges)
 }
 
-/// Passes one packet along routers and returns its mark.
-fn send<S: Scheme>(scheme: &S, routers: &[(RouterId, S::Local)], chance: &mut Chance) -> S::Mark {
-    routers.iter().fold(S::Mark::unpack(0), |mark, (me, local)| {
-        let hop = Hop { me: *me, draw: chance.draw(), ..Hop::default() };
-        scheme.mark(local, &hop, &Invariant::NONE, mark).mark
-    })
-}
-
-fn line<S: Scheme>(scheme: &S, d: u8) -> Vec<(RouterId, S::Local)> {
-    let router = |index: u8| {
-        let id = RouterId(0xc613_0000 | u32::from(index));
-        (id, scheme.local(&Place { id, index: index.into(), degree: 2, asn: 0 }))
-    };
-    (0..d).map(router).collect()
-}
-
 fn farthest(id: &str, sampling: &Sampling) -> Row {
     let (d, p, paper) = FARTHEST;
     let params = node::Params { p, ..node::Params::default() };
     let node = Node::new(&params).expect("invariant: 0.51 is a probability");
-    let routers = line(&node, d);
     let samples = sampling.sample(id, sampling.runs(10_000, 300), |chance: &mut Chance| {
-        let far = routers[0].0.0;
-        let packets = (1..2_000_000_u32).find(|_| send(&node, &routers, chance).0 == far)?;
+        let line = Line::new(&node, d, chance);
+        let far = line.ids()[0].0;
+        let packets = (1..2_000_000_u32).find(|_| line.send(&node, chance).0 == far)?;
         Some(f64::from(packets))
     });
     let said = Said { paper: Some(paper), law: Some(survives(p, d.into()).recip()) };
@@ -66,24 +48,17 @@ fn farthest(id: &str, sampling: &Sampling) -> Row {
 
 fn links(id: &str, d: u8, p: f64, paper: Option<f64>, sampling: &Sampling) -> Row {
     let params = edge::Params { p, ..edge::Params::default() };
-    let edge = Edge::new(&params).expect("invariant: the paper's parameters are in range");
-    let routers = line(&edge, d);
-    let samples = sampling.sample(id, sampling.runs(10_000, 2_000), |chance: &mut Chance| {
-        let (mut seen, all) = (0_u64, (1_u64 << d) - 1);
-        let mut packets = 0_u32;
-        while seen != all {
-            packets += 1;
-            let mark = send(&edge, &routers, chance);
-            // Unmarked packets come with the distance that the sender chose, plus the path's length.
-            if mark.start > 0 && mark.distance < d {
-                seen |= 1 << mark.distance;
-            }
-        }
-        Some(packets.into())
-    });
-    let law = Coupon::new(Hops::Overwriting(p), d.into(), 1, 1)
-        .expect("invariant: the paper's parameters have a law");
-    let said = Said { paper, law: Some(law.mean()) };
+    let convergence = Convergence {
+        scheme: Edge::new(&params).expect("invariant: the paper's parameters are in range"),
+        // Unmarked packets show nobody's name, at distances that the sender chose.
+        cell: |_, mark: Mark| (u64::from(mark.start > 0) << mark.distance, 0),
+        cells: 1,
+        need: 1,
+        hops: Hops::Overwriting(p),
+        rebuild: true,
+    };
+    let samples = convergence.samples(id, d, sampling.runs(10_000, 2_000), sampling);
+    let said = Said { paper, law: Some(convergence.law(d).mean()) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.03), sampling)
 }
