@@ -139,6 +139,16 @@ static __always_inline int patch(struct view *v, const struct packet *p, const s
 	return 0;
 }
 
+/* Repairs the checksum that covers the room, if one does. */
+static __always_inline void repair_room(struct view *v, const struct packet *p,
+					const struct room *room, const struct change *change)
+{
+	if (room->kind == IN_OPTION4)
+		repair_header(v, change);
+	else if (room->kind == IN_PAYLOAD)
+		repair_udp(v, p->l4 + 6, change);
+}
+
 /* Writes the first two records, which are known to lie in the packet. */
 static __always_inline void set_room(struct view *v, struct packet *p, const struct room *room,
 				     __u32 old, __u32 new)
@@ -149,10 +159,7 @@ static __always_inline void set_room(struct view *v, struct packet *p, const str
 	if (patch(v, p, room, at, bpf_htons(old >> 16), bpf_htons(new >> 16), &change, 0) ||
 	    patch(v, p, room, at + 2, bpf_htons(old), bpf_htons(new), &change, 1))
 		return;
-	if (room->kind == IN_OPTION4)
-		repair_header(v, &change);
-	else if (room->kind == IN_PAYLOAD)
-		repair_udp(v, p->l4 + 6, &change);
+	repair_room(v, p, room, &change);
 }
 
 /* Appends a record. Returns whether there was room; says so in the packet where there was not. */
@@ -174,9 +181,6 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 		return 0;
 	if (fits)
 		patch(v, p, &room, at, was, bpf_htons(record), &change, 1);
-	if (room.kind == IN_OPTION4)
-		repair_header(v, &change);
-	else if (room.kind == IN_PAYLOAD)
-		repair_udp(v, p->l4 + 6, &change);
+	repair_room(v, p, &room, &change);
 	return fits;
 }
