@@ -309,6 +309,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     /// the header beside the scheme's file, in their order.
     fn twin(&self, local: &Self::Local) -> Vec<u64>;
 
+    /// The scheme as somebody runs it who knows all of it but routers' secrets, where it has any.
+    fn outsider(&self) -> Option<Self> {
+        None
+    }
+
     /// The log that a kernel twin keeps, where routers keep one.
     fn log(&self) -> Option<LogShape> {
         None

@@ -5,6 +5,7 @@ use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use traceback::invariant::mix2;
 use traceback::scheme::{Card, Keeper, Names};
 use traceback::schemes;
 
@@ -18,6 +19,10 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         if logs {
             pages::size(&mut params, plan);
         }
+        if entry.defaults().get("secret").is_some() {
+            // 63 bits: what any format of numbers holds.
+            params.entry("secret").or_insert((mix2(plan.seed, SECRET) >> 1).into());
+        }
         let refuse = |e| Report::whole(format!("scheme \"{}\": {e}", card.id), "");
         let params = entry.build(&Value::Object(params)).map_err(refuse)?.params();
         let expected = if logs { pages::false_routers(&params, plan) } else { None };
@@ -26,6 +31,9 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
     };
     spec.scheme.iter().map(turn).collect()
 }
+
+/// Stream of the seed from which routers' secrets come.
+const SECRET: u64 = 0x5345_4352;
 
 /// The best recall of any answer: what the routers that take part could tell.
 fn ceiling(card: &Card, plan: &Plan) -> Ceiling {

@@ -10,6 +10,7 @@ pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod authms;
 mod digits;
 pub mod dpm;
 pub mod dppm;
@@ -64,6 +65,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
     &Of::<amswide::AmsWide>::NEW,
+    &Of::<authms::AuthMs>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
@@ -145,6 +147,8 @@ pub trait AnyScheme: Send + Sync {
     fn vantage(&self, setting: Setting) -> Box<dyn Vantage>;
     /// [`Scheme::twin`] at one place.
     fn twin(&self, place: &Place) -> Vec<u64>;
+    /// [`Scheme::outsider`].
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
     /// [`Scheme::userspace_only`].
@@ -218,6 +222,11 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn twin(&self, place: &Place) -> Vec<u64> {
         self.scheme.twin(&self.scheme.local(place))
+    }
+
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>> {
+        let scheme = Arc::new(self.scheme.outsider()?);
+        Some(Arc::new(Self { scheme, params: self.params.clone() }))
     }
 
     fn log(&self) -> Option<LogShape> {

@@ -1,7 +1,7 @@
 //! A router whose packets stay in the kernel: its program, and what the agent reads from it.
 
 use super::layout::{Counts, PortEntry, Setting};
-use super::log::Log;
+use super::log::{Log, monotonic};
 use super::meter::Meter;
 use super::program::{Hook, Program};
 use super::times;
@@ -70,7 +70,7 @@ impl KernelRouter {
             if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
             &*scheme,
             &config.place(),
-            &setting(config),
+            &setting(config, clock),
             &interfaces,
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
@@ -163,10 +163,11 @@ fn ports(config: &Config) -> Vec<PortEntry> {
 }
 
 /// What is fixed before the program is loaded.
-fn setting(config: &Config) -> Setting {
+fn setting(config: &Config, clock: Clock) -> Setting {
     let keyed = config.draws == DrawKind::Keyed;
     let (key, me) = (config.key.0, config.router.into());
     Setting {
+        zero: monotonic().wrapping_sub(clock.now().0).cast_signed(),
         forwards: u32::from(config.datapath == Datapath::Xdp),
         ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
     }
