@@ -108,6 +108,15 @@ impl Map {
         list.iter().map(|i| self.routers[usize::from(*i)].id)
     }
 
+    /// The autonomous systems that a path of routers leads through, in order; routers that are not on
+    /// the map belong to none.
+    pub fn as_path(&self, path: &[RouterId]) -> Vec<u32> {
+        let mut systems: Vec<u32> =
+            path.iter().filter_map(|id| Some(self.router(*id)?.asn)).collect();
+        systems.dedup();
+        systems
+    }
+
     /// The place of a router, as its agent needs it.
     pub fn place(&self, id: RouterId) -> Option<Place> {
         let index = *self.by_id.get(&id)?;

@@ -186,6 +186,8 @@ pub enum Names {
     Paths,
     /// The routers where traffic entered.
     Ingress,
+    /// Whole paths of autonomous systems.
+    AsPaths,
     /// Fingerprints of paths, without routers.
     Classes,
     /// Nothing: the control.

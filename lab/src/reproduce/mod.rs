@@ -3,20 +3,20 @@
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
 //! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
-//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
-//! [`Job`]s, which share their runs; one file for each family. To
-//! add one, write a file with a `jobs` function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
 //! the seven traps in each file) are shown beside ours, never tuned to.
 
 pub mod ams;
+pub mod ases;
+pub mod authms;
 pub mod chance;
 pub mod coding;
 pub mod dpm;
 pub mod fit;
 pub mod fms;
+pub mod fms6;
 pub mod hybrid;
 pub mod line;
 pub mod packets;
@@ -97,9 +97,12 @@ pub fn run(
 /// Every job, in the order of the documents.
 fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(fms6::jobs(&lengths(request, "fms6-d", fms6::LENGTHS, fms6::MOST_HOPS)?));
     jobs.extend(sampling::jobs());
     jobs.extend(ams::first_jobs(&lengths(request, "ams1-d", ams::LENGTHS, ams::MOST_HOPS)?));
     jobs.extend(ams::second_jobs(&lengths(request, "ams2-d", ams::LENGTHS, ams::MOST_HOPS)?));
+    let authenticated = lengths(request, "authms-d", authms::LENGTHS, authms::MOST_HOPS)?;
+    jobs.extend(authms::jobs(&authenticated));
     for scheme in ppm::CONVERGING {
         let family = format!("{scheme}-d");
         let lengths = lengths(request, &family, ppm::LENGTHS, ppm::MOST_HOPS)?;
@@ -117,6 +120,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(pi::jobs());
     jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
     jobs.extend(hybrid::jobs());
+    let systems = |family, most| lengths(request, family, ases::LENGTHS, most);
+    jobs.extend(ases::fast_jobs(&systems("fast-d", ases::MOST_OF_FAST)?));
+    jobs.extend(ases::asem_jobs(&systems("asem-d", ases::MOST_OF_ASEM)?));
     Ok(jobs)
 }
 

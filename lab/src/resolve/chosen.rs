@@ -53,7 +53,7 @@ fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
         f64::from(count(&told)) / f64::from(count(&all).max(1))
     };
     Ceiling {
-        router: level(&|r| r.to_string()),
+        router: if card.names == Names::AsPaths { 0.0 } else { level(&|r| r.to_string()) },
         r#as: level(&|r| plan.routers[r].asn.to_string()),
         nation: level(&|r| plan.routers[r].nation.clone()),
     }
@@ -67,6 +67,13 @@ fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
     };
     match card.names {
         Names::Nothing | Names::Classes => vec![],
+        // One router speaks for its AS: the one where packets come in.
+        Names::AsPaths => {
+            let asn = |i: usize| plan.routers[path[i]].asn;
+            let enters = |i: &usize| *i == 0 || asn(*i) != asn(*i - 1);
+            let speaking: Vec<usize> = (0..path.len()).filter(enters).map(|i| path[i]).collect();
+            speaking.into_iter().filter(|r| deployed(&r)).collect()
+        }
         Names::Ingress => path.first().into_iter().filter(deployed).copied().collect(),
         // Questions go from router to router, so nobody asks beyond one that does not answer.
         Names::Paths if card.keeper == Keeper::Routers => {

@@ -34,9 +34,7 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::{AttackGraph, Edge};
 use crate::invariant::Invariant;
 use crate::law::filter;
-use crate::scheme::{
-    BadParams, Card, Hop, Marked, Nanos, Place, RouterId, Scheme, probability,
-};
+use crate::scheme::{BadParams, Card, Hop, Marked, Nanos, Place, RouterId, Scheme, probability};
 use buffer::{Buffer, Kept};
 use chain::{Chain, INTERVALS, Role};
 use serde::{Deserialize, Serialize};
@@ -258,9 +256,10 @@ impl Unravelled<'_> {
         let wanted: Vec<u8> = marks.iter().map(|t| t.kept.mark.hash ^ completed(t)).collect();
         let fits = |from: &&RouterId| {
             let chain = Chain::of(secret, **from);
-            let fitting = marks.iter().zip(&wanted).filter(|(trial, wanted)| {
-                trial.hash(&chain, Role::Writes, **from) == **wanted
-            });
+            let fitting = marks
+                .iter()
+                .zip(&wanted)
+                .filter(|(trial, wanted)| trial.hash(&chain, Role::Writes, **from) == **wanted);
             let (hits, functions) = fitting
                 .fold((0, 0_u8), |(n, bits), (t, _)| (n + 1, bits | 1 << t.kept.mark.function));
             functions.count_ones() >= self.scheme.params.threshold.into()

@@ -25,10 +25,10 @@ fn send(
         .iter()
         .map(|path| path.iter().map(|id| (*id, scheme.local(&place(id)))).collect())
         .collect();
-    for n in 0..packets {
+    for (n, path) in (0..packets).zip(locals.iter().cycle()) {
         let inv = Invariant { digest: mix(n ^ marked), flow: 0 };
         let mut mark = Mark { distance: FAR, function: 0, hash: 0 };
-        for (me, chain) in &locals[(n % paths.len() as u64) as usize] {
+        for (me, chain) in path {
             let draw = (mix2(inv.digest, me.0.into()) >> 32) as u32;
             let hop = Hop { at: Nanos(marked), me: *me, draw, ..Hop::default() };
             mark = scheme.mark(chain, &hop, &inv, mark).mark;

@@ -4,20 +4,24 @@
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
 //! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
-//! and the [`walk`] over a map.
+//! paths of [`ases`], and the [`walk`] over a map.
 
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod asem;
+pub mod ases;
 pub mod authms;
 mod digits;
 pub mod dpm;
 pub mod dppm;
 pub mod edge;
+pub mod fast;
 pub mod fdpm;
 pub mod fit;
 pub mod fms;
+pub mod fms6;
 pub mod fragments;
 pub mod hdpm;
 pub mod hit;
@@ -62,6 +66,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<fms6::Fms6>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
     &Of::<amswide::AmsWide>::NEW,
@@ -85,6 +90,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fdpm::Fdpm>::NEW,
     &Of::<pi::Pi>::NEW,
     &Of::<stackpi::StackPi>::NEW,
+    &Of::<fast::Fast>::NEW,
+    &Of::<asem::Asem>::NEW,
 ];
 
 /// The registry's entry under an id.

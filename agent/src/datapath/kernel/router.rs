@@ -66,11 +66,12 @@ impl KernelRouter {
         let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
         let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
         let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+        let zero = monotonic().wrapping_sub(clock.now().0).cast_signed();
         let mut program = Program::load(
             if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
             &*scheme,
             &config.place(),
-            &setting(config, clock),
+            &Setting { zero, ..setting(config) },
             &interfaces,
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
@@ -163,11 +164,10 @@ fn ports(config: &Config) -> Vec<PortEntry> {
 }
 
 /// What is fixed before the program is loaded.
-fn setting(config: &Config, clock: Clock) -> Setting {
+fn setting(config: &Config) -> Setting {
     let keyed = config.draws == DrawKind::Keyed;
     let (key, me) = (config.key.0, config.router.into());
     Setting {
-        zero: monotonic().wrapping_sub(clock.now().0).cast_signed(),
         forwards: u32::from(config.datapath == Datapath::Xdp),
         ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
     }
