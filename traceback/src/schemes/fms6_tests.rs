@@ -72,8 +72,9 @@ fn fragments_make_names_and_names_routers() {
 fn several_attackers_are_found_without_a_map() {
     // Long names: 128 bits of hash let nothing pass. Short ones by the law: of 25 routers below and 25^6
     // combinations, 1.4 false links at each of seven distances; 30 are six standard deviations away.
-    for (layout, attackers, most) in [(Layout::Short, 25, 30), (Layout::Long, 3, 0)] {
-        let truth = paths(attackers, 8);
+    let settings = [(Layout::Short, 25, 8, 30), (Layout::Long, 2, 8, 0), (Layout::Long, 3, 3, 0)];
+    for (layout, attackers, hops, most) in settings {
+        let truth = paths(attackers, hops);
         let found = trace(layout, complete(layout, &truth)).unwrap();
         let truth = AttackGraph::from_paths(truth);
         assert!(found.edges.is_superset(&truth.edges), "{layout:?}");

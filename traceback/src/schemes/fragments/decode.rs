@@ -21,8 +21,8 @@ use crate::schemes::walk::MAX_PATHS;
 use crate::stats::{real, whole};
 use std::collections::BTreeSet;
 
-/// Combinations of half of the fragments that are held at most.
-const MOST_HALVES: f64 = 2_097_152.0;
+/// Combinations of halves of the fragments that are held at most, both together.
+const MOST_HALVES: f64 = 4_194_304.0;
 
 /// One mark, and how many packets brought it.
 #[derive(Debug, Clone, Copy)]
