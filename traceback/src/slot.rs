@@ -50,6 +50,7 @@ impl Slot {
     }
 
     /// Whether the slot exists in this packet.
+    #[inline]
     pub fn fits<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> bool {
         match self {
             Self::None => true,
@@ -62,6 +63,7 @@ impl Slot {
     }
 
     /// The slot's bits, or `None` where the packet has no such slot.
+    #[inline]
     pub fn read<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> Option<u32> {
         if !self.fits(packet) {
             return None;
@@ -80,6 +82,7 @@ impl Slot {
     }
 
     /// Writes the low [`Self::bits`] of `value`; does nothing where the packet has no such slot.
+    #[inline]
     pub fn write<T: AsRef<[u8]> + AsMut<[u8]>>(self, packet: &mut Packet<T>, value: u32) {
         if !self.fits(packet) {
             return;
