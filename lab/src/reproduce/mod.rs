@@ -2,10 +2,8 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
-//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
-//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
-//! [`Job`]s, which share their runs; one file for each family. To
-//! add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs`
+//! function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
@@ -18,6 +16,7 @@ pub mod dpm;
 pub mod fit;
 pub mod fms;
 pub mod hybrid;
+pub mod layers;
 pub mod line;
 pub mod packets;
 pub mod pi;
