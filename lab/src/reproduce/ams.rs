@@ -38,10 +38,11 @@ pub const ROUTERS: u32 = 200_000;
 
 /// Convergence of the first scheme.
 pub fn first_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
-    lengths.iter().map(|&d| {
+    let mean = lengths.iter().map(|&d| {
         let id = format!("ams1-d{d}-mean");
         Job::new(vec![id.clone()], move |s| vec![first().mean(&id, d, None, 0.03, s)])
-    })
+    });
+    mean.chain([Job::new(vec![FIRST.into()], |s| vec![false_links_of_first(s)])])
 }
 
 /// All oracles of the second, and of the wide form of the first.
@@ -66,6 +67,7 @@ pub fn second_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
     mean.chain(reservoir).chain(wrong).chain([full, wide])
 }
 
+const FIRST: &str = "ams1-false-n100";
 const SATURATED: &str = "ams2-saturated-n10000";
 const WIDE: &str = "amswide-false-n10000";
 
@@ -148,6 +150,22 @@ fn share(counts: &[(u64, u64)], law: f64, id: &str, sampling: &Sampling) -> Row 
     let (wrong, of) = counts.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let said = Said { paper: None, law: Some(law) };
     Measured::share(wrong, of).row(id, said, Gate::Law(0.1), sampling)
+}
+
+/// The same for the first scheme's 11 bits, at the first number of links.
+fn false_links_of_first(sampling: &Sampling) -> Row {
+    let layers = Layers::new(20, ROUTERS / 20, &mut Chance(sampling.stream(FIRST)));
+    let params = ams1::Params { saturated: 1.0, ..ams1::Params::default() };
+    let ams = Ams1::new(&params).expect("invariant: 1 is a probability");
+    let links = FALSE[0].0;
+    let counts = sampling.sample(FIRST, sampling.runs(200, 40), |chance| {
+        let truth = layers.links(links, chance);
+        let at = |mark, distance| ams1::Mark { distance, ..mark };
+        let found = layers.reconstruct(&ams, complete(&ams, &truth, 1, at));
+        let Ok(Finding::Paths(graph)) = found else { return (0, 0) };
+        layers.examined(&graph.edges, &truth)
+    });
+    share(&counts, filter::false_match(links, 11, 1, 1), FIRST, sampling)
 }
 
 /// The same where ten thousand links at each distance are told apart by 27 bits; a run that misses a true

@@ -23,7 +23,7 @@ pub const LENGTHS: &[u8] = &[5, 10, 25, 36, 59];
 pub const MOST_HOPS: u8 = 64;
 
 /// Figure 10(a): hops, mean.
-const FIGURE_10: &[(u8, f64)] = &[(5, 11.3), (10, 23.4), (25, 41.0), (36, 47.9), (59, 67.8)];
+pub const FIGURE_10: &[(u8, f64)] = &[(5, 11.3), (10, 23.4), (25, 41.0), (36, 47.9), (59, 67.8)];
 /// Switches of the topology: every one is a candidate for every hop.
 const SWITCHES: u32 = 753;
 /// A run that takes longer has failed.
@@ -74,7 +74,7 @@ fn over_lengths(sampling: &Sampling) -> Row {
 
 /// Packets until the decoder names exactly the true path; `None` where it contradicts itself.
 fn packets_to_path(k: u8, chance: &mut Chance) -> Option<f64> {
-    Trial::new(k, chance).decode().map(f64::from)
+    Trial::new(k, chance).told
 }
 
 /// A path, and packets that came over it.
@@ -85,6 +85,8 @@ pub struct Trial {
     hops: u8,
     /// By packet: its hash, and its digests at the victim.
     packets: Vec<(u64, Mark)>,
+    /// How many packets told the path; `None` where the decoder contradicted itself or named another.
+    told: Option<f64>,
 }
 
 impl Trial {
@@ -105,15 +107,16 @@ impl Trial {
             decoder.add(digest, mark);
             packets.push((digest, mark));
         }
-        Self { pint, ids, hops: k, packets }
+        let right = decoder.path().is_some_and(|path| path == ids[..usize::from(k)]);
+        let told = right.then_some(packets.len() as f64);
+        Self { pint, ids, hops: k, packets, told }
     }
 
-    /// How many packets tell the path; `None` where the decoder contradicts itself or names another.
-    pub fn decode(&self) -> Option<u32> {
+    /// Whether the decoder names the path again, from its first packet on.
+    pub fn decodes(&self) -> bool {
         let mut decoder = Decoder::new(self.pint, self.ids.clone(), self.hops);
         self.packets.iter().for_each(|(digest, mark)| decoder.add(*digest, *mark));
-        let right = decoder.path()? == self.ids[..usize::from(self.hops)];
-        right.then(|| u32::try_from(self.packets.len()).unwrap_or(u32::MAX))
+        decoder.path().is_some_and(|path| path == self.ids[..usize::from(self.hops)])
     }
 }
 
