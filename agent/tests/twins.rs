@@ -370,7 +370,8 @@ fn check_table(pair: &Pair<'_>) {
     assert_eq!(entries.len() > 100, pair.scheme.entries().is_some());
     let mut adopting = pair.scheme.vantage(place());
     adopting.adopt(&entries);
-    let keys = (0..=entries.len() as u64).chain(entries.iter().map(|(key, _)| key >> 32 << 32));
+    let keys = (0..=entries.len() as u64)
+        .chain(entries.iter().flat_map(|(key, _)| [*key, key >> 32 << 32]));
     let query = Query { keys: keys.collect(), from: Nanos(0), to: Nanos(0) };
     assert_eq!(adopting.answer(&query), pair.vantage.answer(&query), "{}", pair.scheme.card().id);
 }

@@ -3,7 +3,7 @@
 //! No clock, socket, file, thread, global or `unsafe` here: time, chance and place are arguments.
 //! The module list is a map of the code; read it top to bottom.
 //!
-//! - Bytes: [`packet`] parses once, [`slot`] and [`room`] say where marks live, [`checksum`] repairs,
+//! - Bytes: [`packet`] parses once, [`slot`], [`room`] and [`ioam`] say where marks live, [`checksum`] repairs,
 //!   [`invariant`] hashes what nobody changes, [`icmp`] builds a router's error messages.
 //! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
 //!   a scheme at work at one place behind one erased interface.
@@ -21,6 +21,7 @@ pub mod fib;
 pub mod graph;
 pub mod icmp;
 pub mod invariant;
+pub mod ioam;
 pub mod law;
 pub mod ledger;
 pub mod map;

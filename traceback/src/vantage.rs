@@ -145,8 +145,11 @@ impl<S: Scheme> At<S> {
         let before = S::Mark::unpack(bits);
         let after = self.step(hop, inv, before);
         if after.mark != before {
-            slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack());
-            self.harms.marked += 1;
+            if slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack()) {
+                self.harms.marked += 1;
+            } else {
+                self.harms.no_room += 1;
+            }
             if slot != Slot::IdFlagsOffset && !packet.df() {
                 packet.set_df();
                 self.harms.df_set += 1;
@@ -202,8 +205,12 @@ impl<S: Scheme> Vantage for At<S> {
             self.write(&hop, &inv, packet);
         }
         if S::CARD.keeper == Keeper::Routers {
-            let mark = slot.read(packet).unwrap_or(0);
-            self.scheme.observe(&hop, &inv, S::Mark::unpack(mark), &[], &mut self.ledger);
+            let mark = slot.read(packet);
+            // A mark that found no slot was counted when it was to be written.
+            self.harms.no_slot += u64::from(S::Mark::BITS == 0 && mark.is_none());
+            let option = if slot == Slot::IoamExport { slot.records(packet) } else { &[] };
+            let mark = S::Mark::unpack(mark.unwrap_or(0));
+            self.scheme.observe(&hop, &inv, mark, option, &mut self.ledger);
         }
     }
 
@@ -229,7 +236,7 @@ impl<S: Scheme> Vantage for At<S> {
         let inv = Invariant::under(&packet, &self.schedule);
         let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
         let mark = S::Mark::unpack(mark);
-        self.scheme.observe(&hop, &inv, mark, packet.records(), &mut self.ledger);
+        self.scheme.observe(&hop, &inv, mark, slot.records(&packet), &mut self.ledger);
     }
 
     fn cut(&mut self) -> Option<Vec<u8>> {

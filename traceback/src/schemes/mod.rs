@@ -3,13 +3,14 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
-//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
-//! and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, [`paths`] in packets,
+//! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod dex;
 mod digits;
 pub mod dpm;
 pub mod dppm;
@@ -21,11 +22,14 @@ pub mod fragments;
 pub mod hdpm;
 pub mod hit;
 pub mod huffman;
+mod inquiry;
+pub mod ioam;
 pub mod mrt;
 pub mod node;
 pub mod none;
 pub mod npc;
 pub mod pages;
+pub mod paths;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
@@ -58,6 +62,8 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<ioam::Ioam>::NEW,
+    &Of::<dex::Dex>::NEW,
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
