@@ -34,6 +34,11 @@ fn schemes() -> Vec<Arc<dyn AnyScheme>> {
     SCHEMES.iter().map(|e| e.build(&json!({})).unwrap()).collect()
 }
 
+/// Schemes that programs in the kernel can carry out.
+fn in_kernel() -> impl Iterator<Item = Arc<dyn AnyScheme>> {
+    schemes().into_iter().filter(|s| s.userspace_only().is_none())
+}
+
 fn headers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../traceback/src/schemes")
 }
@@ -312,7 +317,7 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
     let mut one = nix::sched::CpuSet::new();
     one.set(0).unwrap();
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one).unwrap();
-    for scheme in schemes() {
+    for scheme in in_kernel() {
         for hook in [Hook::Tc, Hook::Xdp] {
             let id = scheme.card().id;
             let mut pair = Pair::load(&*scheme, hook);
@@ -407,7 +412,7 @@ fn the_verifier_is_done_soon() {
     let always = ("fms", json!({ "p": 1.0 }));
     let more = [large, always]
         .map(|(id, params)| traceback::schemes::entry(id).unwrap().build(&params).unwrap());
-    for scheme in schemes().into_iter().chain(more) {
+    for scheme in in_kernel().chain(more) {
         for (hook, forwards) in [(Hook::Tc, 0), (Hook::Xdp, 0), (Hook::Xdp, 1)] {
             for keyed in [true, false] {
                 let mut setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, 64);

@@ -24,7 +24,12 @@ use traceback::{Nanos, RouterId, checksum, room};
 const KEY: Key = Key(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
 
 fn schemes() -> Vec<Arc<dyn AnyScheme>> {
-    SCHEMES.iter().map(|e| e.build(&serde_json::json!({})).unwrap()).collect()
+    // The papers' parameters, but where they need millions of packets.
+    let params = |id| match id {
+        "itrace" => serde_json::json!({ "p": 0.001 }),
+        _ => serde_json::json!({}),
+    };
+    SCHEMES.iter().map(|e| e.build(&params(e.card().id)).unwrap()).collect()
 }
 
 fn id(i: u16) -> RouterId {
@@ -157,6 +162,23 @@ fn v6(scheme: &dyn AnyScheme) -> bool {
     !scheme.card().v4.exists(false)
 }
 
+/// Takes a frame down the line, and with it what routers say about it; gives what they said.
+fn walk(routers: &mut [Router], frame: &mut [u8], at: Nanos) -> Vec<Vec<u8>> {
+    let mut said: Vec<Vec<u8>> = vec![];
+    for router in routers {
+        for message in &mut said {
+            assert!(matches!(router.forward(0, message, at, &mut ()), Verdict::Send { .. }));
+        }
+        let verdict = router.forward(0, frame, at, &mut ());
+        assert!(matches!(verdict, Verdict::Send { port: 1, .. }), "{verdict:?}");
+        if let Some((1, _, message)) = router.take_message() {
+            let version = if message[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+            said.push([&[0; 12], &version[..], &message].concat());
+        }
+    }
+    said
+}
+
 /// Sends packets down the line, then rebuilds, asking routers as the collector would.
 fn trace(scheme: &dyn AnyScheme, map: &Map, packets: u64) -> Result<Finding, Gap> {
     let mut routers = routers(scheme, map);
@@ -164,9 +186,8 @@ fn trace(scheme: &dyn AnyScheme, map: &Map, packets: u64) -> Result<Finding, Gap
     let mut samples = vec![];
     for seq in 0..packets {
         let mut bytes = frame(v6(scheme), seq, 18);
-        for router in &mut routers {
-            let verdict = router.forward(0, &mut bytes, Nanos(seq), &mut ());
-            assert!(matches!(verdict, Verdict::Send { port: 1, .. }), "{verdict:?}");
+        for message in walk(&mut routers, &mut bytes, Nanos(seq)) {
+            observer.see(Nanos(seq), &Packet::parse(&message[ETHERNET..]).unwrap());
         }
         let packet = Packet::parse(&bytes[ETHERNET..]).unwrap();
         observer.see(Nanos(seq), &packet);

@@ -16,7 +16,7 @@
 //!
 //! Cost: two words written; no checksum covers them.
 
-use super::paths::{self, Paths};
+use super::verbatim::{self, Verbatim};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::{AttackGraph, Finding};
 use crate::invariant::Invariant;
@@ -41,7 +41,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { max_paths: paths::USUAL }
+        Self { max_paths: verbatim::USUAL }
     }
 }
 
@@ -89,7 +89,7 @@ impl Scheme for Ioam {
     type Params = Params;
     type Local = u32;
     type Mark = NodeData;
-    type Ledger = Paths;
+    type Ledger = Verbatim;
 
     fn new(params: &Params) -> Result<Self, BadParams> {
         Ok(Self { max_paths: params.max_paths })
@@ -107,7 +107,7 @@ impl Scheme for Ioam {
         NodeData { hop_limit: hop.ttl.wrapping_sub(1), node: *node }.into()
     }
 
-    fn observe(&self, _: &Hop, _: &Invariant, _: NodeData, option: &[u8], ledger: &mut Paths) {
+    fn observe(&self, _: &Hop, _: &Invariant, _: NodeData, option: &[u8], ledger: &mut Verbatim) {
         let Some(trace) = Trace::of(option) else { return };
         // An overflow hides who came later: the first byte says so.
         let mut path = vec![u8::from(trace.overflowed)];
@@ -115,10 +115,10 @@ impl Scheme for Ioam {
         ledger.add(&path, self.max_paths);
     }
 
-    fn reconstruct(&self, case: &Case, evidence: &Evidence<Paths>) -> Result<Step, Gap> {
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Verbatim>) -> Result<Step, Gap> {
         let mut set_aside = 0;
         let mut paths = vec![];
-        for (told, packets) in evidence.ledgers.values().flat_map(Paths::iter) {
+        for (told, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
             match routers(case, told) {
                 Some(path) => paths.push(path),
                 None => set_aside += packets,
@@ -165,8 +165,8 @@ mod tests {
     }
 
     /// A ledger of what options like these arrived as.
-    fn ledger(options: &[Vec<u8>]) -> Paths {
-        let mut ledger = Paths::default();
+    fn ledger(options: &[Vec<u8>]) -> Verbatim {
+        let mut ledger = Verbatim::default();
         for option in options {
             let mark = NodeData::unpack(0);
             scheme().observe(&Hop::default(), &Invariant::NONE, mark, option, &mut ledger);
@@ -222,6 +222,6 @@ mod tests {
         }
         let mut bytes = vec![];
         ledger(&[option(&[1], false)]).encode(&mut bytes);
-        assert_eq!(Paths::decode(&bytes).unwrap(), ledger(&[option(&[1], false)]));
+        assert_eq!(Verbatim::decode(&bytes).unwrap(), ledger(&[option(&[1], false)]));
     }
 }

@@ -3,7 +3,7 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
-//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, [`paths`] in packets,
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, what packets say [`verbatim`],
 //! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
 pub mod algebraic;
@@ -24,12 +24,12 @@ pub mod hit;
 pub mod huffman;
 mod inquiry;
 pub mod ioam;
+pub mod itrace;
 pub mod mrt;
 pub mod node;
 pub mod none;
 pub mod npc;
 pub mod pages;
-pub mod paths;
 pub mod pi;
 pub mod pint;
 pub mod recorder;
@@ -45,6 +45,7 @@ pub mod tabu;
 pub mod tpm;
 #[cfg(test)]
 mod trial;
+pub mod verbatim;
 pub mod walk;
 
 use crate::arrivals::{Arrivals, Arrived};
@@ -77,6 +78,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<rppm::Rppm>::NEW,
     &Of::<rnl::Rnl>::NEW,
     &Of::<algebraic::Algebraic>::NEW,
+    &Of::<itrace::ITrace>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,

@@ -14,7 +14,7 @@
 //!
 //! Cost: two bytes written and a checksum repaired for each packet.
 
-use super::paths::{self, Paths};
+use super::verbatim::{self, Verbatim};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::{AttackGraph, Finding};
 use crate::invariant::Invariant;
@@ -38,7 +38,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { max_paths: paths::USUAL }
+        Self { max_paths: verbatim::USUAL }
     }
 }
 
@@ -62,7 +62,7 @@ impl Scheme for Recorder {
     type Params = Params;
     type Local = u16;
     type Mark = ();
-    type Ledger = Paths;
+    type Ledger = Verbatim;
 
     fn new(params: &Params) -> Result<Self, BadParams> {
         Ok(Self { max_paths: params.max_paths })
@@ -80,16 +80,16 @@ impl Scheme for Recorder {
         Marked { record: Some(*index), ..().into() }
     }
 
-    fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Paths) {
+    fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Verbatim) {
         if !records.is_empty() {
             ledger.add(records, self.max_paths);
         }
     }
 
-    fn reconstruct(&self, case: &Case, evidence: &Evidence<Paths>) -> Result<Step, Gap> {
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Verbatim>) -> Result<Step, Gap> {
         let mut set_aside = 0;
         let mut paths = vec![];
-        for (records, packets) in evidence.ledgers.values().flat_map(Paths::iter) {
+        for (records, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
             let index = |c: &[u8]| u16::from_be_bytes([c[0], c[1]]);
             let path: Option<Vec<_>> = records
                 .chunks_exact(2)
