@@ -18,7 +18,7 @@ struct setting {
 	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
 	__u32 own_cells; /* logs: 1 where each processor has its own copy of the cells, else 0 */
 	__u32 entries;	/* of the table, at most */
-	__u32 pad;
+	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
 };
 const volatile struct setting setting = {};
 

@@ -60,21 +60,24 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 {
 	struct room room = find_room(v, p);
 	__u32 bits, after;
+	__be32 old;
 
-	if (room.records < 2 || room.used > FARTHEST * 3 || take(v, room.used + 2, &bits, 4)) {
+	if (get_room(v, &room, &old)) {
 		count->no_slot++;
 		return 0;
 	}
-	bits = bpf_ntohl(bits);
+	bits = bpf_ntohl(old);
 	after = next_mark(hop, digest, bits & mask, count) & mask;
 	if (after == (bits & mask))
 		return after;
 	/* First: repairing the transport checksum may move the packet. */
 	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
-		set_df(v->data + ETH_HLEN);
+		__u64 *head = v->data + ETH_HLEN;
+
+		set_head((void *)head, 0, *head, *head | DF);
 		count->df_set++;
 	}
-	set_room(v, p, &room, bits, (bits & ~mask) | after);
+	set_room(v, p, &room, old, bpf_htonl((bits & ~mask) | after));
 	count->marked++;
 	return after;
 }
@@ -112,6 +115,7 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
 	__u32 bits, after;
+	__u64 head, next;
 
 	if (slot == SLOT_ROOM)
 		return write_room(v, p, hop, digest, count);
@@ -121,7 +125,8 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 		count->no_slot++;
 		return 0;
 	}
-	bits = slot_read(slot, ip);
+	head = *(__u64 *)ip;
+	bits = slot_read(slot, head);
 	if (p->fragment && slot != SLOT_FLOW_LABEL) {
 		/* A mark would break its reassembly. */
 		count->fragments_skipped++;
@@ -130,16 +135,18 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 	after = next_mark(hop, digest, bits & mask, count) & mask;
 #ifdef SETS_TTL
 	set_ttl(ip, p->v6, hop, count);
+	head = *(__u64 *)ip; /* IPv6's hop limit is in it */
 #endif
 	if (after == (bits & mask))
 		return after;
-	slot_write(slot, ip, (bits & ~mask) | after);
+	next = slot_write(slot, head, (bits & ~mask) | after);
 	count->marked++;
 	if (slot != SLOT_ID_FLAGS_OFFSET && !p->df) {
 		/* Nobody may fragment it behind the mark. */
-		set_df(ip);
+		next |= DF;
 		count->df_set++;
 	}
+	set_head(ip, p->v6, head, next);
 	return after;
 }
 #endif
@@ -245,7 +252,7 @@ static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 in, __u32 
 	}
 #endif
 #ifdef USES_NEXT
-	struct port *next = bpf_map_lookup_elem(&ports, &out);
+	struct port *next = setting.ahead ? bpf_map_lookup_elem(&ports, &out) : 0;
 
 	if (next && next->known) {
 		hop->to = next->from;

@@ -212,6 +212,7 @@ type Made = (u32, Vec<u8>);
 impl<'a> Pair<'a> {
     fn load(scheme: &'a dyn AnyScheme, hook: Hook) -> Self {
         let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 3);
+        let setting = Setting { ahead: 1, ..setting };
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
         let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
@@ -416,7 +417,7 @@ fn the_verifier_is_done_soon() {
         for (hook, forwards) in [(Hook::Tc, 0), (Hook::Xdp, 0), (Hook::Xdp, 1)] {
             for keyed in [true, false] {
                 let mut setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, 64);
-                setting.forwards = forwards;
+                (setting.forwards, setting.ahead) = (forwards, 1);
                 let mut program =
                     Program::load(hook, &*scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
                 let info = match hook {

@@ -34,9 +34,10 @@ pub fn of(bytes: &[u8]) -> u16 {
 
 /// The checksum after one 16-bit word changed from `old` to `new`.
 ///
-/// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`.
+/// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`. Of the two ways to write zero it gives 0, never
+/// 0xffff, whatever the words are: several changes repaired at once come out as one after the other.
 pub fn repair(check: u16, old: u16, new: u16) -> u16 {
-    !fold(u32::from(!check) + u32::from(!old) + u32::from(new))
+    !fold(0xffff + u32::from(!check) + u32::from(!old) + u32::from(new))
 }
 
 #[cfg(test)]

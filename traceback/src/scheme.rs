@@ -248,7 +248,7 @@ pub struct Card {
     pub groups_by_flow: bool,
     /// Whether the router's step draws from chance.
     pub draws: bool,
-    /// Whether the router's step hashes the packet.
+    /// Whether the router's step hashes the packet, with default parameters.
     pub hashes: bool,
     /// A mark in a fragment's Identification breaks its reassembly.
     pub harms: &'static str,
@@ -375,6 +375,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     /// one or looks at the packet. What may be drawn directly ([`crate::arrivals`]) depends on it.
     fn chance(&self, _hop: &Hop) -> Option<Chance> {
         (!Self::CARD.draws && !Self::CARD.hashes).then_some(Chance { p: 1.0, bits: 0 })
+    }
+
+    /// Whether the step hashes the packet, as it does where this is not said otherwise.
+    fn hashes(&self) -> bool {
+        Self::CARD.hashes
     }
 
     /// The router's step on one packet.

@@ -27,7 +27,8 @@ struct hop {
 	__u32 me;     /* this router's address, host order */
 	__u32 from;   /* the neighbour that sent the packet, 0 for a host */
 	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */
-	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT */
+	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT and
+		       * some neighbour takes no part */
 	__u32 cell;   /* what the table holds under the key that the step needs */
 	__u16 port;   /* index of the ingress port */
 	__u16 degree; /* links to other routers */

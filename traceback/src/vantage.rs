@@ -217,7 +217,7 @@ impl<S: Scheme> Vantage for At<S> {
         }
         hop.fragment = packet.is_fragment().into();
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
-        let inv = if keyed || S::CARD.hashes {
+        let inv = if keyed || self.scheme.hashes() {
             Invariant::under(packet, &self.schedule)
         } else {
             Invariant::NONE

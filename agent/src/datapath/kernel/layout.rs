@@ -29,8 +29,8 @@ pub struct Setting {
     pub own_cells: u32,
     /// Entries that a table of the scheme holds at most. [`super::program`] decides.
     pub entries: u32,
-    /// Nothing.
-    pub pad: u32,
+    /// 1 where some neighbour takes no part in the scheme, so that a packet's next router matters.
+    pub ahead: u32,
 }
 
 impl Setting {
@@ -47,7 +47,7 @@ impl Setting {
             forwards: 0,
             own_cells: 0,
             entries: 0,
-            pad: 0,
+            ahead: 0,
         }
     }
 }

@@ -168,6 +168,7 @@ fn setting(config: &Config) -> Setting {
     let (key, me) = (config.key.0, config.router.into());
     Setting {
         forwards: u32::from(config.datapath == Datapath::Xdp),
+        ahead: config.ports.iter().any(|port| port.legacy).into(),
         ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
     }
 }
