@@ -18,6 +18,8 @@ pub mod dpm;
 pub mod fit;
 pub mod fms;
 pub mod hybrid;
+pub mod ioam;
+pub mod itrace;
 pub mod line;
 pub mod packets;
 pub mod pi;
@@ -112,11 +114,13 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
+    jobs.extend(itrace::jobs(&lengths(request, "itrace-d", itrace::LENGTHS, itrace::MOST_HOPS)?));
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
     jobs.extend(pi::jobs());
     jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
     jobs.extend(hybrid::jobs());
+    jobs.extend(ioam::jobs());
     Ok(jobs)
 }
 
