@@ -9,6 +9,7 @@ use crate::invariant::{Invariant, Key, mix2};
 use crate::packet::Packet;
 use crate::report::Counters;
 use crate::scheme::{Hop, Nanos, Place, RouterId};
+use crate::scope;
 use crate::vantage::Vantage;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -160,6 +161,8 @@ pub struct Router {
     pub counters: Counters,
     scratch: Vec<u8>,
     answers: (u64, u64),
+    /// A message of the scheme's about the packet just forwarded; empty where there is none.
+    message: Vec<u8>,
 }
 
 impl std::fmt::Debug for Router {
@@ -184,7 +187,25 @@ impl Router {
             counters: Counters::default(),
             scratch: Vec::with_capacity(2048),
             answers: (0, 0),
+            message: vec![],
         }
+    }
+
+    /// Takes the message that the scheme makes this router send after the frame just forwarded: a whole IP
+    /// packet, its egress port, and the neighbour whose link-layer address it needs. None leaves
+    /// [`scope`], whatever addresses a packet claims, nor one that the router has no way for.
+    pub fn take_message(&mut self) -> Option<(u16, IpAddr, Vec<u8>)> {
+        if self.message.is_empty() {
+            return None;
+        }
+        let message = std::mem::take(&mut self.message);
+        let to = Packet::parse(&message[..]).ok()?.destination();
+        if !scope::contains(to) || self.own.contains(&to) {
+            return None;
+        }
+        let next = self.fib.lookup(to)?;
+        self.counters.answered += 1;
+        Some((next.port, next.via.unwrap_or(to), message))
     }
 
     /// Where this router is.
@@ -249,10 +270,11 @@ impl Router {
         }
         let hop = self.hop((port, out), packet.ttl(), at);
         watch.start();
-        if let Some(vantage) = &mut self.vantage {
-            vantage.forward(hop, &mut packet);
-        }
+        let speaks = self.vantage.as_mut().is_some_and(|v| v.forward(hop, &mut packet));
         watch.stop();
+        if speaks {
+            self.speak(&packet, (port, out));
+        }
         packet.decrement_ttl();
         self.counters.forwarded += 1;
         Verdict::Send { port: out, via }
@@ -275,6 +297,16 @@ impl Router {
             border: before.border.into(),
             legacy: after.legacy.into(),
             ..Hop::default()
+        }
+    }
+
+    /// Lets the scheme write its message about a packet that goes from one port to another.
+    fn speak(&mut self, packet: &Packet<&mut [u8]>, (port, out): (u16, u16)) {
+        self.message.clear();
+        let from = self.ports.get(usize::from(port)).map_or(&[][..], |p| &p.addresses);
+        let said = |v: &mut Box<dyn Vantage>| v.speak(packet, out, from, &mut self.message);
+        if !self.vantage.as_mut().is_some_and(said) {
+            self.message.clear();
         }
     }
 

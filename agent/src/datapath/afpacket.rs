@@ -115,6 +115,12 @@ impl Forwarder {
             // An error message that cannot be sent is no loss of a packet on its way.
             Decision::Answer(to) => self.send(to, false, at, counter),
         }
+        if let Some((port, to, message)) = self.rest.router.take_message() {
+            self.frame.resize(ETHERNET, 0);
+            self.frame.extend_from_slice(&message);
+            self.frame[12..ETHERNET].copy_from_slice(&ethertype(&message));
+            self.send((port, to), false, at, counter);
+        }
         true
     }
 }

@@ -21,6 +21,8 @@ pub mod fms;
 pub mod forged;
 pub mod hybrid;
 pub mod layers;
+pub mod ioam;
+pub mod itrace;
 pub mod line;
 pub mod packets;
 pub mod pi;
@@ -126,6 +128,7 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
+    jobs.extend(itrace::jobs(&lengths(request, "itrace-d", itrace::LENGTHS, itrace::MOST_HOPS)?));
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
     jobs.extend(pi::jobs());
@@ -133,6 +136,7 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(hybrid::jobs());
     jobs.extend(forged::jobs());
     jobs.extend(deployment::jobs(request.as_graph.as_ref()));
+    jobs.extend(ioam::jobs());
     Ok(jobs)
 }
 

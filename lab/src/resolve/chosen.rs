@@ -3,7 +3,7 @@
 use super::pages;
 use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use traceback::scheme::{Card, Keeper, Names};
 use traceback::schemes;
@@ -17,6 +17,11 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         let logs = matches!(card.id, "spie" | "hit");
         if logs {
             pages::size(&mut params, plan);
+        }
+        if card.id == "itrace" {
+            // Who is attacked asks for messages, where the scenario names nobody else.
+            let victim = json!([plan.case.filter.victim]);
+            params.entry("wanted").or_insert(victim);
         }
         let refuse = |e| Report::whole(format!("scheme \"{}\": {e}", card.id), "");
         let params = entry.build(&Value::Object(params)).map_err(refuse)?.params();

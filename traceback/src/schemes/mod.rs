@@ -3,13 +3,14 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
-//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
-//! and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, what packets say [`verbatim`],
+//! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod dex;
 mod digits;
 pub mod dpm;
 pub mod dppm;
@@ -21,6 +22,9 @@ pub mod fragments;
 pub mod hdpm;
 pub mod hit;
 pub mod huffman;
+mod inquiry;
+pub mod ioam;
+pub mod itrace;
 pub mod mrt;
 pub mod node;
 pub mod none;
@@ -41,6 +45,7 @@ pub mod tabu;
 pub mod tpm;
 #[cfg(test)]
 mod trial;
+pub mod verbatim;
 pub mod walk;
 
 use crate::arrivals::{Arrivals, Arrived};
@@ -58,6 +63,8 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<ioam::Ioam>::NEW,
+    &Of::<dex::Dex>::NEW,
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
@@ -71,6 +78,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<rppm::Rppm>::NEW,
     &Of::<rnl::Rnl>::NEW,
     &Of::<algebraic::Algebraic>::NEW,
+    &Of::<itrace::ITrace>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,
