@@ -18,6 +18,7 @@ const volatile struct scheme scheme = {};
 #include "log.h"
 #include "room.h"
 #include "table.h"
+#include "trace.h"
 
 #ifdef SETS_TTL
 /* The twin says which TTL the packet shall seem to have had on arrival; by LOWERED it is lower here. */
@@ -81,6 +82,32 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 	return after;
 }
 
+/* Writes node data into an IOAM trace: push_node of ioam.rs. */
+static __always_inline __u32 write_trace(struct view *v, struct packet *p, struct hop *hop,
+					 __u64 digest, struct counters *count)
+{
+	__u32 at = find_ioam(v, p, IOAM_CHANGING), flags, data;
+	__u16 word;
+
+	if (!at || at > FARTHEST || take(v, at + 6, &word, 2)) {
+		count->no_slot++;
+		return 0;
+	}
+	flags = bpf_ntohs(word);
+	if ((flags & IOAM_OVERFLOW) || !(flags & IOAM_REMAINING)) {
+		put(v, at + 6, bpf_htons(flags | IOAM_OVERFLOW));
+		count->no_room++;
+		return 0;
+	}
+	data = next_mark(hop, digest, 0, count);
+	put(v, at + 6, bpf_htons(flags - 1));
+	at += IOAM_TRACE_HEAD + 4 * ((flags & IOAM_REMAINING) - 1);
+	put(v, at, bpf_htons(data >> 16));
+	put(v, at + 2, bpf_htons(data));
+	count->marked++;
+	return 0;
+}
+
 /* Returns the mark that the packet carries now. */
 static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 					struct hop *hop, __u64 digest, struct counters *count)
@@ -92,6 +119,8 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 
 	if (slot == SLOT_ROOM)
 		return write_room(v, p, hop, digest, count);
+	if (slot == SLOT_IOAM_TRACE)
+		return write_trace(v, p, hop, digest, count);
 	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
 		count->no_slot++;
 		return 0;
@@ -119,6 +148,21 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 	}
 	set_head(ip, p->v6, head, next);
 	return after;
+}
+#endif
+
+#ifdef EXPORTS
+/* Exports a packet that asks for it, under its flow and number: dex.rs. */
+static __always_inline void export_packet(struct view *v, struct packet *p, const struct hop *hop,
+					  struct counters *count)
+{
+	__u32 at = find_ioam(v, p, IOAM_CONSTANT), id[2];
+
+	if (!at || at > FARTHEST || take(v, at + 12, id, 8)) {
+		count->no_slot++;
+		return;
+	}
+	keep_first((__u64)bpf_ntohl(id[0]) << 32 | bpf_ntohl(id[1]), exported(hop), count);
 }
 #endif
 
@@ -160,6 +204,9 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 	__u32 now = write_mark(v, p, hop, digest, count);
 #else
 	__u32 now = 0;
+#endif
+#ifdef EXPORTS
+	export_packet(v, p, hop, count);
 #endif
 #ifdef RECORDS
 	count->no_room += !push_record(v, p, record(&scheme));

@@ -69,6 +69,9 @@ impl Steps {
             candidates.push(long);
             for scheme in SCHEMES.iter().filter(|scheme| wanted(scheme.card().id)) {
                 let scheme = scheme.build(&json!({}))?;
+                if scheme.userspace_only().is_some() {
+                    continue;
+                }
                 let long = needs_room(&scheme.card());
                 candidates.push(Candidate::load(&*scheme, hook, false, long)?);
                 if scheme.card().draws {

@@ -19,6 +19,8 @@
 #define SLOT_ID_FLAGS_OFFSET 4
 #define SLOT_FLOW_LABEL 5
 #define SLOT_ROOM 6
+#define SLOT_IOAM_TRACE 7
+#define SLOT_IOAM_EXPORT 8
 
 /* One packet's visit to one router, on arrival, before the TTL is lowered. */
 struct hop {

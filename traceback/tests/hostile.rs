@@ -11,7 +11,7 @@ mod support;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{asn, case, frame, id, line, needs_v6, schemes, setting, trace, trace_from};
+use support::{asn, case, frame, id, line, schemes, setting, trace, trace_from, v6};
 use traceback::case::{Case, Gap, Step, Window};
 use traceback::graph::Finding;
 use traceback::map::{BadMap, Map};
@@ -25,13 +25,13 @@ use traceback::{Nanos, RouterId};
 const SOON: Duration = Duration::from_secs(30);
 
 /// Routers of one name, and links by position.
-fn map(routers: u16, links: Vec<(u16, u16)>) -> Map {
+fn map(routers: u16, links: Vec<(u32, u32)>) -> Map {
     Map::new(line(routers).routers().to_vec(), links).unwrap()
 }
 
 /// Maps that no honest collector would bring, their last router at the victim.
 fn maps() -> Vec<(&'static str, Map)> {
-    let pairs = |n: u16| (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b))).collect();
+    let pairs = |n: u32| (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b))).collect();
     vec![
         ("none", map(0, vec![])),
         ("islands", map(6, vec![(0, 1), (2, 3)])),
@@ -45,7 +45,7 @@ fn maps() -> Vec<(&'static str, Map)> {
 /// A case over a map, which may not even show its gateway.
 fn about(map: &Map) -> Case {
     let known = if map.routers().is_empty() { &line(3) } else { map };
-    let mut case = Case { map: map.clone(), ..case(known, vec![]) };
+    let mut case = Case { map: map.clone(), ..case(known, vec![], false) };
     case.budget.candidates = 1_000_000;
     case
 }
@@ -53,10 +53,10 @@ fn about(map: &Map) -> Case {
 /// The ledger of a victim who saw these bits in the slot, each at several TTLs; bits above 16 are chance.
 fn ledger(scheme: &dyn AnyScheme, bits: impl Iterator<Item = u32>) -> Vec<u8> {
     let mut observer = scheme.vantage(setting(&line(4), 3));
-    let v6 = needs_v6(scheme);
-    let slot = if v6 { scheme.card().v6 } else { scheme.card().v4 };
+    let over = v6(scheme);
+    let slot = if over { scheme.card().v6 } else { scheme.card().v4 };
     for (seq, bits) in (0..).zip(bits) {
-        let mut bytes = frame(v6, seq, 18);
+        let mut bytes = frame(over, seq, 18);
         let mut packet = Packet::parse(&mut bytes[ETHERNET..]).unwrap();
         packet.set_ttl((seq % 256) as u8);
         slot.write(&mut packet, bits | (seq as u32).wrapping_mul(0x9e37_79b1) & 0xffff_0000);

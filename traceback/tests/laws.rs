@@ -9,7 +9,7 @@ mod support;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use support::{asn, case, frame, id, line, needs_v6, routers, schemes, setting, trace};
+use support::{asn, case, frame, id, line, routers, schemes, setting, trace, v6};
 use traceback::graph::{AttackGraph, Finding};
 use traceback::packet::Packet;
 use traceback::router::ETHERNET;
@@ -122,7 +122,7 @@ fn three_ledgers(scheme: &dyn AnyScheme, seed: u64) -> [Vec<u8>; 3] {
         let mut routers = routers(scheme, &map);
         let mut observer = scheme.vantage(setting(&map, 3));
         for seq in 0..40 + 10 * part {
-            let mut bytes = frame(needs_v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, 18);
+            let mut bytes = frame(v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, 18);
             for router in &mut routers {
                 router.forward(0, &mut bytes, Nanos(seq), &mut ());
             }
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn hostile_ledgers_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), flip in any::<usize>()) {
         for scheme in schemes() {
-            let case = case(&line(4), vec![]);
+            let case = case(&line(4), vec![], v6(&*scheme));
             let _ = scheme.reconstruct(&case, &[(case.gateway, &bytes)], &Answers::new());
             let [mut valid, ..] = three_ledgers(&*scheme, 1);
             if !valid.is_empty() {

@@ -3,21 +3,30 @@
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
 //! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs`
+//! function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
 //! the seven traps in each file) are shown beside ours, never tuned to.
 
 pub mod ams;
+pub mod as_graph;
 pub mod ases;
 pub mod authms;
 pub mod chance;
 pub mod coding;
+pub mod deployment;
 pub mod dpm;
+pub mod figures;
 pub mod fit;
 pub mod fms;
 pub mod fms6;
+pub mod forged;
 pub mod hybrid;
+pub mod ioam;
+pub mod itrace;
+pub mod layers;
 pub mod line;
 pub mod packets;
 pub mod pi;
@@ -30,8 +39,10 @@ pub mod spie;
 pub mod words;
 
 use crate::exit::Exit;
+use as_graph::AsGraph;
 use chance::Sampling;
 pub use row::Row;
+use std::sync::Arc;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +55,15 @@ pub struct Request {
     pub hops: Vec<u8>,
     /// Seed of all chance.
     pub seed: u64,
+    /// Relationships of autonomous systems, in place of grown graphs.
+    pub as_graph: Option<Arc<AsGraph>>,
+}
+
+impl Request {
+    /// How much is measured, and from which seed.
+    pub fn sampling(&self) -> Sampling {
+        Sampling { seed: self.seed, quick: self.quick }
+    }
 }
 
 type Work = dyn Fn(&Sampling) -> Vec<Row>;
@@ -83,7 +103,7 @@ pub fn run(
             )));
         }
     }
-    let sampling = Sampling { seed: request.seed, quick: request.quick };
+    let sampling = request.sampling();
     let wanted: Vec<&Job> = jobs.iter().filter(|job| job.wanted(&request.only)).collect();
     let mut rows = vec![];
     for (i, job) in wanted.iter().enumerate() {
@@ -115,6 +135,7 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
+    jobs.extend(itrace::jobs(&lengths(request, "itrace-d", itrace::LENGTHS, itrace::MOST_HOPS)?));
     jobs.extend(spie::jobs());
     jobs.extend(dpm::jobs());
     jobs.extend(pi::jobs());
@@ -123,6 +144,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let systems = |family, most| lengths(request, family, ases::LENGTHS, most);
     jobs.extend(ases::fast_jobs(&systems("fast-d", ases::MOST_OF_FAST)?));
     jobs.extend(ases::asem_jobs(&systems("asem-d", ases::MOST_OF_ASEM)?));
+    jobs.extend(forged::jobs());
+    jobs.extend(deployment::jobs(request.as_graph.as_ref()));
+    jobs.extend(ioam::jobs());
     Ok(jobs)
 }
 

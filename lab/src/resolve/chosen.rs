@@ -3,7 +3,7 @@
 use super::pages;
 use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use traceback::invariant::mix2;
 use traceback::scheme::{Card, Keeper, Names};
@@ -22,6 +22,11 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         if entry.defaults().get("secret").is_some() {
             // 63 bits: what any format of numbers holds.
             params.entry("secret").or_insert((mix2(plan.seed, SECRET) >> 1).into());
+        }
+        if card.id == "itrace" {
+            // Who is attacked asks for messages, where the scenario names nobody else.
+            let victim = json!([plan.case.filter.victim]);
+            params.entry("wanted").or_insert(victim);
         }
         let refuse = |e| Report::whole(format!("scheme \"{}\": {e}", card.id), "");
         let params = entry.build(&Value::Object(params)).map_err(refuse)?.params();

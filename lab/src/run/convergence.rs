@@ -44,7 +44,7 @@ pub fn packets_to_path(
     };
     let is_all = |said: &Said| said.is_all(scheme.card().names, truth, &case.map);
     let complete = is_all(&found).then(|| match scheme.card().keeper {
-        Keeper::Routers => heard_of_all(plan, &replay.tape, truth),
+        Keeper::Routers => heard_of_all(plan, &replay, truth),
         Keeper::Victim | Keeper::None => replay.until(is_all),
     });
     let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();
@@ -63,10 +63,10 @@ pub fn packets_to_path(
 }
 
 /// Packets until one of every true path had come: what routers' logs are asked about must come first.
-fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
+fn heard_of_all(plan: &Plan, replay: &Replay<'_>, truth: &BTreeSet<Path>) -> u64 {
     let (mut silent, walker) = (truth.clone(), Walker::new(plan));
-    for (packets, arrival) in (1..).zip(tape) {
-        let packet = Packet::parse(&arrival.bytes[..]).ok();
+    for (packets, at) in (1..).zip(&replay.packets) {
+        let packet = Packet::parse(&replay.tape[*at].bytes[..]).ok();
         if let Some(tag) = packet.and_then(|p| traffic::tag(plan.key.0, &p)) {
             let flow = &plan.flows[tag.flow as usize];
             let path = if flow.ways.is_empty() { None } else { walker.path(flow, tag.seq) };
@@ -77,7 +77,7 @@ fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
             return packets;
         }
     }
-    tape.len() as u64
+    replay.packets.len() as u64
 }
 
 /// What a finding says, as far as it can be right or wrong.
@@ -121,14 +121,17 @@ struct Replay<'a> {
     scheme: &'a dyn AnyScheme,
     case: &'a Case,
     setting: Setting,
-    tape: Vec<&'a Arrival>,
+    /// All that arrived: routers' messages match no filter, and tell.
+    tape: &'a [Arrival],
+    /// Positions of the packets that the case is about.
+    packets: Vec<usize>,
     known: BTreeMap<usize, Said>,
 }
 
 impl<'a> Replay<'a> {
     fn new(plan: &Plan, scheme: &'a dyn AnyScheme, case: &'a Case, tape: &'a [Arrival]) -> Self {
         let parse =
-            |a: &&Arrival| Packet::parse(&a.bytes[..]).is_ok_and(|p| case.filter.matches(&p));
+            |a: &Arrival| Packet::parse(&a.bytes[..]).is_ok_and(|p| case.filter.matches(&p));
         let place = case.map.place(case.gateway).unwrap_or(traceback::Place {
             id: case.gateway,
             index: 0,
@@ -137,13 +140,18 @@ impl<'a> Replay<'a> {
         });
         let filter = Some(case.filter);
         let setting = Setting { place, key: plan.key, draws: Draws::Keyed, filter };
-        let tape = tape.iter().filter(parse).collect();
-        Self { scheme, case, setting, tape, known: BTreeMap::new() }
+        let packets = (0..tape.len()).filter(|at| parse(&tape[*at])).collect();
+        Self { scheme, case, setting, tape, packets, known: BTreeMap::new() }
+    }
+
+    /// What had arrived before the packet behind so many.
+    fn start(&self, packets: usize) -> &'a [Arrival] {
+        self.packets.get(packets).map_or(self.tape, |next| &self.tape[..*next])
     }
 
     /// The shortest tape that a condition holds for, which holds for the whole tape.
     fn until(&mut self, holds: impl Fn(&Said) -> bool) -> u64 {
-        let (mut low, mut high) = (0, self.tape.len());
+        let (mut low, mut high) = (0, self.packets.len());
         while low + 1 < high {
             let middle = low.midpoint(high);
             if holds(self.said(middle)) { high = middle } else { low = middle }
@@ -152,10 +160,11 @@ impl<'a> Replay<'a> {
     }
 
     fn said(&mut self, packets: usize) -> &Said {
-        let (scheme, case, tape, setting) = (self.scheme, self.case, &self.tape, self.setting);
+        let (scheme, case, setting) = (self.scheme, self.case, self.setting);
+        let tape = self.start(packets);
         self.known.entry(packets).or_insert_with(|| {
             let mut observer = scheme.vantage(setting);
-            for arrival in &tape[..packets] {
+            for arrival in tape {
                 if let Ok(packet) = Packet::parse(&arrival.bytes[..]) {
                     observer.see(arrival.at, &packet);
                 }

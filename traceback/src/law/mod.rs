@@ -12,10 +12,12 @@
 mod contour;
 mod coupon;
 pub mod filter;
+mod messages;
 mod quadrature;
 pub mod segments;
 
 pub use coupon::{BadLaw, Coupon, Hops};
+pub use messages::{independent_messages, linked_messages};
 
 /// The harmonic number `1 + 1/2 + ... + 1/n`.
 pub fn harmonic(n: u32) -> f64 {
@@ -52,14 +54,6 @@ pub fn savage_bound(p: f64, d: u32, k: u32) -> f64 {
 pub fn savage_packets(p: f64, d: u32, k: u32, c: f64) -> f64 {
     let k = f64::from(k);
     k * (k * f64::from(d) * c).ln() / survives(p, d)
-}
-
-/// Mean number of packets until each of `d` routers has sent its own message, when each does so
-/// with probability `q` and independently of the others: `H_d / q`.
-///
-/// Source: draft-ietf-itrace-04 section 4, whose probability to one end is 1/40000.
-pub fn independent_messages(q: f64, d: u32) -> f64 {
-    harmonic(d) / q
 }
 
 /// Mean number of packets until `wanted` different ones of `of` equally likely values were drawn.

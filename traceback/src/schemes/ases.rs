@@ -48,7 +48,7 @@ pub fn case_of(case: &Case) -> Result<Case, Gap> {
 /// ASes and the links between them.
 fn map_of(map: &Map) -> Option<Map> {
     let ases: BTreeSet<u32> = map.routers().iter().map(|r| r.asn).collect();
-    let index: BTreeMap<u32, u16> = ases.iter().copied().zip(0..).collect();
+    let index: BTreeMap<u32, u32> = ases.iter().copied().zip(0..).collect();
     let system = |asn: &u32| MapRouter {
         id: RouterId(*asn),
         name: format!("as{asn}"),
@@ -56,9 +56,9 @@ fn map_of(map: &Map) -> Option<Map> {
         nation: String::new(),
         aliases: vec![],
     };
-    let of = |router: u16| Some(*index.get(&map.by_index(router)?.asn)?);
+    let of = |router: u32| Some(*index.get(&map.by_index(router)?.asn)?);
     let links = map.links().iter().filter_map(|(a, b)| Some((of(*a)?, of(*b)?)));
-    let links: BTreeSet<(u16, u16)> = links.filter(|(a, b)| a != b).collect();
+    let links: BTreeSet<(u32, u32)> = links.filter(|(a, b)| a != b).collect();
     Map::new(ases.iter().map(system).collect(), links.into_iter().collect()).ok()
 }
 
@@ -83,7 +83,7 @@ pub(super) mod tests {
             aliases: vec![],
         };
         let routers = u16::try_from(2 * ases.len()).unwrap();
-        let links = (1..routers).map(|i| (i - 1, i)).collect();
+        let links = (1..u32::from(routers)).map(|i| (i - 1, i)).collect();
         rig::case(Map::new((0..routers).map(of).collect(), links).unwrap(), vec![])
     }
 

@@ -5,6 +5,8 @@
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
 //! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
 //! paths of [`ases`], and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, what packets say [`verbatim`],
+//! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
 pub mod algebraic;
 pub mod ams1;
@@ -13,6 +15,7 @@ pub mod amswide;
 pub mod asem;
 pub mod ases;
 pub mod authms;
+pub mod dex;
 mod digits;
 pub mod dpm;
 pub mod dppm;
@@ -26,6 +29,9 @@ pub mod fragments;
 pub mod hdpm;
 pub mod hit;
 pub mod huffman;
+mod inquiry;
+pub mod ioam;
+pub mod itrace;
 pub mod mrt;
 pub mod node;
 pub mod none;
@@ -46,6 +52,7 @@ pub mod tabu;
 pub mod tpm;
 #[cfg(test)]
 mod trial;
+pub mod verbatim;
 pub mod walk;
 
 use crate::arrivals::{Arrivals, Arrived};
@@ -63,6 +70,8 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<ioam::Ioam>::NEW,
+    &Of::<dex::Dex>::NEW,
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
@@ -78,6 +87,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<rppm::Rppm>::NEW,
     &Of::<rnl::Rnl>::NEW,
     &Of::<algebraic::Algebraic>::NEW,
+    &Of::<itrace::ITrace>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,

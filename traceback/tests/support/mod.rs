@@ -16,14 +16,18 @@ use traceback::packet::Packet;
 use traceback::router::{ETHERNET, Far, Port, Router, Verdict};
 use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
-use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
 use traceback::{Nanos, RouterId, checksum, room};
 
 pub(crate) const KEY: Key = Key(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
 
 pub(crate) fn schemes() -> Vec<Arc<dyn AnyScheme>> {
-    SCHEMES.iter().map(|e| e.build(&serde_json::json!({})).unwrap()).collect()
+    // The papers' parameters, but where they need millions of packets.
+    let params = |id| match id {
+        "itrace" => serde_json::json!({ "p": 0.001 }),
+        _ => serde_json::json!({}),
+    };
+    SCHEMES.iter().map(|e| e.build(&params(e.card().id)).unwrap()).collect()
 }
 
 pub(crate) fn id(i: u16) -> RouterId {
@@ -44,7 +48,7 @@ pub(crate) fn line(routers: u16) -> Map {
         nation: "XA".into(),
         aliases: vec![],
     };
-    Map::new((0..routers).map(router).collect(), (1..routers).map(|i| (i - 1, i)).collect())
+    Map::new((0..routers).map(router).collect(), (1..routers.into()).map(|i| (i - 1, i)).collect())
         .unwrap()
 }
 
@@ -62,7 +66,8 @@ pub(crate) fn frame(v6: bool, seq: u64, records: usize) -> Vec<u8> {
     let len = u16::try_from(udp.len()).unwrap();
     udp[4..6].copy_from_slice(&len.to_be_bytes());
     let option = if records == 0 { 0 } else { room::HEAD + 2 * records };
-    let mut ip = if v6 { head6(option, len) } else { head4(option, len) };
+    let mut ip =
+        if v6 { head6(option, len, &ioam(records.max(20), seq)) } else { head4(option, len) };
     let addresses = if v6 { 8..40 } else { 12..20 };
     let pseudo = checksum::sum(&ip[addresses]) + 17 + u32::from(len);
     let check = !checksum::fold(pseudo + checksum::sum(&udp));
@@ -89,14 +94,21 @@ pub(crate) fn head4(option: usize, udp: u16) -> Vec<u8> {
     ip
 }
 
-pub(crate) fn head6(option: usize, udp: u16) -> Vec<u8> {
-    let padded = if option == 0 { 0 } else { (2 + option).next_multiple_of(8) };
+/// IOAM options for a packet, which begin where Linux wants them.
+pub(crate) fn ioam(nodes: usize, seq: u64) -> Vec<u8> {
+    [vec![1, 0], traceback::ioam::trace(nodes), traceback::ioam::export(7, seq as u32)].concat()
+}
+
+pub(crate) fn head6(option: usize, udp: u16, ioam: &[u8]) -> Vec<u8> {
+    let padded = if option == 0 { 0 } else { (2 + ioam.len() + option).next_multiple_of(8) };
     let mut ip = vec![0x60, 0, 0x1f, 0, 0, 0, if option == 0 { 17 } else { 0 }, 64];
     ip[4..6].copy_from_slice(&(padded as u16 + udp).to_be_bytes());
     ip.extend([0x20, 1, 0, 2, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 7]);
     ip.extend([0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     if option > 0 {
-        ip.extend([17, (padded / 8 - 1) as u8, room::OPTION6, (option - 2) as u8, 0, 0]);
+        ip.extend([17, (padded / 8 - 1) as u8]);
+        ip.extend(ioam);
+        ip.extend([room::OPTION6, (option - 2) as u8, 0, 0]);
     }
     ip.resize(40 + padded, 0);
     ip
@@ -123,9 +135,9 @@ pub(crate) fn routers(scheme: &dyn AnyScheme, map: &Map) -> Vec<Router> {
     (0..count).map(make).collect()
 }
 
-pub(crate) fn case(map: &Map, samples: Vec<Sample>) -> Case {
+pub(crate) fn case(map: &Map, samples: Vec<Sample>, v6: bool) -> Case {
     let filter = Filter {
-        victim: "198.18.0.2".parse().unwrap(),
+        victim: if v6 { "2001:2::2" } else { "198.18.0.2" }.parse().unwrap(),
         protocol: Some(17),
         source_port: None,
         port: Some(9),
@@ -135,9 +147,26 @@ pub(crate) fn case(map: &Map, samples: Vec<Sample>) -> Case {
     Case { gateway, filter, window, samples, key: KEY, map: map.clone(), budget }
 }
 
-/// Whether the scheme has no slot in IPv4.
-pub(crate) fn needs_v6(scheme: &dyn AnyScheme) -> bool {
-    scheme.card().v4 == Slot::FlowLabel
+/// Schemes without a slot in IPv4 are tried in IPv6.
+pub(crate) fn v6(scheme: &dyn AnyScheme) -> bool {
+    !scheme.card().v4.exists(false)
+}
+
+/// Takes a frame down the line, and with it what routers say about it; gives what they said.
+pub(crate) fn walk(routers: &mut [Router], frame: &mut [u8], at: Nanos) -> Vec<Vec<u8>> {
+    let mut said: Vec<Vec<u8>> = vec![];
+    for router in routers {
+        for message in &mut said {
+            assert!(matches!(router.forward(0, message, at, &mut ()), Verdict::Send { .. }));
+        }
+        let verdict = router.forward(0, frame, at, &mut ());
+        assert!(matches!(verdict, Verdict::Send { port: 1, .. }), "{verdict:?}");
+        if let Some((1, _, message)) = router.take_message() {
+            let version = if message[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+            said.push([&[0; 12], &version[..], &message].concat());
+        }
+    }
+    said
 }
 
 /// Sends packets down the line, then rebuilds, asking routers as the collector would.
@@ -155,15 +184,14 @@ pub(crate) fn trace_from(
     let mut routers = routers(scheme, map);
     let count = u16::try_from(routers.len()).unwrap();
     let mut observer = scheme.vantage(setting(map, count - 1));
-    let (mut samples, v6) = (vec![], needs_v6(scheme));
+    // A longer path has no room in an option of IPv4.
+    let v6 = v6(scheme) || count > 18;
+    let mut samples = vec![];
     for seq in 0..packets {
-        // A longer path has no room in an option of IPv4.
-        let long = usize::from(count) > 18;
-        let mut bytes = frame(v6 || long, seq, usize::from(count).max(18));
+        let mut bytes = frame(v6, seq, usize::from(count).max(18));
         Packet::parse(&mut bytes[ETHERNET..]).unwrap().set_ttl(ttl);
-        for router in &mut routers {
-            let verdict = router.forward(0, &mut bytes, Nanos(seq), &mut ());
-            assert!(matches!(verdict, Verdict::Send { port: 1, .. }), "{verdict:?}");
+        for message in walk(&mut routers, &mut bytes, Nanos(seq)) {
+            observer.see(Nanos(seq), &Packet::parse(&message[ETHERNET..]).unwrap());
         }
         let packet = Packet::parse(&bytes[ETHERNET..]).unwrap();
         observer.see(Nanos(seq), &packet);
@@ -171,7 +199,7 @@ pub(crate) fn trace_from(
             samples.push(Sample { bytes: packet.as_bytes().to_vec(), at: Nanos(seq) });
         }
     }
-    let case = case(map, samples);
+    let case = case(map, samples, v6);
     let ledger = observer.cut();
     let ledgers: Vec<_> = ledger.iter().map(|l| (case.gateway, &l[..])).collect();
     let mut answers = Answers::new();
