@@ -11,7 +11,7 @@
 #include "step.h"
 
 #ifdef USES_NEXT
-#define NEEDS_ROUTE 1
+#define NEEDS_ROUTE setting.ahead
 #else
 #define NEEDS_ROUTE 0
 #endif

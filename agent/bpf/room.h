@@ -11,6 +11,7 @@ static __always_inline void repair_udp(struct view *v, __u32 at, const struct ch
 #define OPTION4 158
 #define OPTION6 0x3e
 #define HEAD 4
+#define UDP_HLEN 8
 #define MAGIC 0x41534849 /* "ASHI" */
 
 enum kind { NO_ROOM, IN_OPTION4, IN_HOP_BY_HOP, IN_PAYLOAD };
@@ -18,11 +19,12 @@ struct room {
 	__u32 used;    /* offset of the byte that counts, from the IP header */
 	__u32 records; /* that fit */
 	enum kind kind;
+	__u8 *first; /* where the first two lie in the linear part, else 0; until a helper moves it */
 };
 
 static __always_inline struct room room_at(enum kind kind, __u32 used, __u32 len)
 {
-	return (struct room){ used, (len - HEAD) / 2, kind };
+	return (struct room){ used, (len - HEAD) / 2, kind, 0 };
 }
 
 /* A search through options that begin at `at` and end before `end`. */
@@ -71,28 +73,32 @@ static __always_inline struct room in_options(const struct view *v, __u32 at, __
 	__u64 found = find_option(v->ctx, at, end, v6);
 	enum kind kind = v6 ? IN_HOP_BY_HOP : IN_OPTION4;
 
-	return (struct room){ found, found >> 32, found ? kind : NO_ROOM };
+	return (struct room){ found, found >> 32, found ? kind : NO_ROOM, 0 };
 }
 
-static __always_inline struct room find_payload(const struct view *v, struct packet *p)
+/* Behind the header of UDP and the first bytes of its payload. */
+static __always_inline struct room find_payload(const struct view *v, const struct packet *p)
 {
-	struct room none = {};
-	__u32 at, left;
-	__u32 magic;
+	struct room room = {};
+	__u32 at = p->l4 + UDP_HLEN, left = p->total - at, magic;
+	__u8 *payload = v->data + ETH_HLEN + (at & (4 * FARTHEST - 1)), *first = 0;
 	__u8 head[2] __attribute__((aligned(2)));
 
-	if (p->proto != UDP || p->fragment)
-		return none;
-	parse_transport(v, p);
-	at = p->payload;
-	left = p->total - at;
-	if (left < PAYLOAD + 2 || at > FARTHEST * 2 || take(v, at, &magic, 4) ||
-	    take(v, at + PAYLOAD, head, 2))
-		return none;
+	if (p->proto != UDP || p->fragment || at + PAYLOAD + 2 > p->total || at > FARTHEST * 2)
+		return room;
+	if ((void *)(payload + PAYLOAD + HEAD + 4) <= v->end) {
+		copy(&magic, payload, 4);
+		copy(head, payload + PAYLOAD, 2);
+		first = payload + PAYLOAD + HEAD;
+	} else if (take(v, at, &magic, 4) || take(v, at + PAYLOAD, head, 2)) {
+		return room;
+	}
 	if (magic != bpf_htonl(MAGIC) || head[0] != OPTION4 || head[1] < HEAD ||
 	    PAYLOAD + head[1] > left)
-		return none;
-	return room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[1]);
+		return room;
+	room = room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[1]);
+	room.first = first;
+	return room;
 }
 
 static __always_inline struct room find_room(const struct view *v, struct packet *p)
@@ -149,15 +155,28 @@ static __always_inline void repair_room(struct view *v, const struct packet *p,
 		repair_udp(v, p->l4 + 6, change);
 }
 
-/* Writes the first two records, which are known to lie in the packet. */
-static __always_inline void set_room(struct view *v, struct packet *p, const struct room *room,
-				     __u32 old, __u32 new)
+/* The first two records, if the packet has them. */
+static __always_inline int get_room(const struct view *v, const struct room *room, __be32 *bits)
 {
-	struct change change = {};
+	if (room->records < 2)
+		return -1;
+	if (!room->first)
+		return room->used > FARTHEST * 3 ? -1 : take(v, room->used + 2, bits, 4);
+	copy(bits, room->first, 4);
+	return 0;
+}
+
+/* Writes them, which are known to lie in the packet. */
+static __always_inline void set_room(struct view *v, struct packet *p, const struct room *room,
+				     __be32 old, __be32 new)
+{
+	struct change change = { { old, old >> 16 }, { new, new >> 16 } };
 	__u32 at = room->used + 2;
 
-	if (patch(v, p, room, at, bpf_htons(old >> 16), bpf_htons(new >> 16), &change, 0) ||
-	    patch(v, p, room, at + 2, bpf_htons(old), bpf_htons(new), &change, 1))
+	if (room->first)
+		*(__be32 *)room->first = new;
+	else if (patch(v, p, room, at, old, new, &change, 0) ||
+		 patch(v, p, room, at + 2, old >> 16, new >> 16, &change, 1))
 		return;
 	repair_room(v, p, room, &change);
 }
@@ -172,7 +191,11 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 	__u32 at;
 	int fits;
 
-	if (room.kind == NO_ROOM || room.used > FARTHEST * 3 || take(v, room.used, counts, 2))
+	if (room.kind == NO_ROOM || room.used > FARTHEST * 3)
+		return 0;
+	if (room.first)
+		copy(counts, room.first - 2, 2);
+	else if (take(v, room.used, counts, 2))
 		return 0;
 	old = counts[0] | counts[1] << 8;
 	at = room.used + 2 + 2 * counts[0];

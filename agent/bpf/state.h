@@ -11,6 +11,7 @@
 struct setting {
 	__u64 keys[9];	/* of the packet's hash: invariant.rs, struct Schedule */
 	__u64 draws;	/* of keyed draws */
+	__s64 zero;	/* the run's, on the monotonic clock */
 	__u32 me;
 	__u32 degree;
 	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */
@@ -18,7 +19,7 @@ struct setting {
 	__u32 forwards; /* the XDP program: 1 forwards by itself, 0 passes to the kernel */
 	__u32 own_cells; /* logs: 1 where each processor has its own copy of the cells, else 0 */
 	__u32 entries;	/* of the table, at most */
-	__u32 pad;
+	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
 };
 const volatile struct setting setting = {};
 

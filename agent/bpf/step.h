@@ -18,6 +18,7 @@ const volatile struct scheme scheme = {};
 #include "log.h"
 #include "room.h"
 #include "table.h"
+#include "trace.h"
 
 #ifdef SETS_TTL
 /* The twin says which TTL the packet shall seem to have had on arrival; by LOWERED it is lower here. */
@@ -59,23 +60,52 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 {
 	struct room room = find_room(v, p);
 	__u32 bits, after;
+	__be32 old;
 
-	if (room.records < 2 || room.used > FARTHEST * 3 || take(v, room.used + 2, &bits, 4)) {
+	if (get_room(v, &room, &old)) {
 		count->no_slot++;
 		return 0;
 	}
-	bits = bpf_ntohl(bits);
+	bits = bpf_ntohl(old);
 	after = next_mark(hop, digest, bits & mask, count) & mask;
 	if (after == (bits & mask))
 		return after;
 	/* First: repairing the transport checksum may move the packet. */
 	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
-		set_df(v->data + ETH_HLEN);
+		__u64 *head = v->data + ETH_HLEN;
+
+		set_head((void *)head, 0, *head, *head | DF);
 		count->df_set++;
 	}
-	set_room(v, p, &room, bits, (bits & ~mask) | after);
+	set_room(v, p, &room, old, bpf_htonl((bits & ~mask) | after));
 	count->marked++;
 	return after;
+}
+
+/* Writes node data into an IOAM trace: push_node of ioam.rs. */
+static __always_inline __u32 write_trace(struct view *v, struct packet *p, struct hop *hop,
+					 __u64 digest, struct counters *count)
+{
+	__u32 at = find_ioam(v, p, IOAM_CHANGING), flags, data;
+	__u16 word;
+
+	if (!at || at > FARTHEST || take(v, at + 6, &word, 2)) {
+		count->no_slot++;
+		return 0;
+	}
+	flags = bpf_ntohs(word);
+	if ((flags & IOAM_OVERFLOW) || !(flags & IOAM_REMAINING)) {
+		put(v, at + 6, bpf_htons(flags | IOAM_OVERFLOW));
+		count->no_room++;
+		return 0;
+	}
+	data = next_mark(hop, digest, 0, count);
+	put(v, at + 6, bpf_htons(flags - 1));
+	at += IOAM_TRACE_HEAD + 4 * ((flags & IOAM_REMAINING) - 1);
+	put(v, at, bpf_htons(data >> 16));
+	put(v, at + 2, bpf_htons(data));
+	count->marked++;
+	return 0;
 }
 
 /* Returns the mark that the packet carries now. */
@@ -85,14 +115,18 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 	__u8 *ip = v->data + ETH_HLEN;
 	int slot = p->v6 ? SLOT6 : SLOT4;
 	__u32 bits, after;
+	__u64 head, next;
 
 	if (slot == SLOT_ROOM)
 		return write_room(v, p, hop, digest, count);
+	if (slot == SLOT_IOAM_TRACE)
+		return write_trace(v, p, hop, digest, count);
 	if (!slot_fits(slot, p->v6) || (void *)(ip + 20) > v->end) {
 		count->no_slot++;
 		return 0;
 	}
-	bits = slot_read(slot, ip);
+	head = *(__u64 *)ip;
+	bits = slot_read(slot, head);
 	if (p->fragment && slot != SLOT_FLOW_LABEL) {
 		/* A mark would break its reassembly. */
 		count->fragments_skipped++;
@@ -101,17 +135,34 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 	after = next_mark(hop, digest, bits & mask, count) & mask;
 #ifdef SETS_TTL
 	set_ttl(ip, p->v6, hop, count);
+	head = *(__u64 *)ip; /* IPv6's hop limit is in it */
 #endif
 	if (after == (bits & mask))
 		return after;
-	slot_write(slot, ip, (bits & ~mask) | after);
+	next = slot_write(slot, head, (bits & ~mask) | after);
 	count->marked++;
 	if (slot != SLOT_ID_FLAGS_OFFSET && !p->df) {
 		/* Nobody may fragment it behind the mark. */
-		set_df(ip);
+		next |= DF;
 		count->df_set++;
 	}
+	set_head(ip, p->v6, head, next);
 	return after;
+}
+#endif
+
+#ifdef EXPORTS
+/* Exports a packet that asks for it, under its flow and number: dex.rs. */
+static __always_inline void export_packet(struct view *v, struct packet *p, const struct hop *hop,
+					  struct counters *count)
+{
+	__u32 at = find_ioam(v, p, IOAM_CONSTANT), id[2];
+
+	if (!at || at > FARTHEST || take(v, at + 12, id, 8)) {
+		count->no_slot++;
+		return;
+	}
+	keep_first((__u64)bpf_ntohl(id[0]) << 32 | bpf_ntohl(id[1]), exported(hop), count);
 }
 #endif
 
@@ -140,6 +191,11 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 #elif MARK_BITS > 0
 	__u64 digest = 0;
 #endif
+#ifdef USES_TIME
+	__s64 since = bpf_ktime_get_coarse_ns() - setting.zero;
+
+	hop->at = since < 0 ? 0 : since;
+#endif
 #ifdef DRAWS
 	hop->draw = setting.keyed ? mix2(digest ^ setting.draws, hop->me) >> 32
 				  : draw(count);
@@ -148,6 +204,9 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 	__u32 now = write_mark(v, p, hop, digest, count);
 #else
 	__u32 now = 0;
+#endif
+#ifdef EXPORTS
+	export_packet(v, p, hop, count);
 #endif
 #ifdef RECORDS
 	count->no_room += !push_record(v, p, record(&scheme));
@@ -198,7 +257,7 @@ static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 in, __u32 
 	}
 #endif
 #ifdef USES_NEXT
-	struct port *next = bpf_map_lookup_elem(&ports, &out);
+	struct port *next = setting.ahead ? bpf_map_lookup_elem(&ports, &out) : 0;
 
 	if (next && next->known) {
 		hop->to = next->from;

@@ -6,7 +6,7 @@
 #pragma once
 #include "state.h"
 
-#ifdef NEEDS
+#if defined(NEEDS) || defined(EXPORTS)
 /* Memory is taken as entries are made: `max_entries`, which the agent sets, is far more than most need. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -23,7 +23,26 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } made SEC(".maps");
+#endif
 
+#ifdef EXPORTS
+/* Keeps the first value under a key, as long as there is room. */
+__noinline int keep_first(__u64 key, __u32 value, struct counters *count)
+{
+	__u32 zero = 0;
+	__u64 *last = bpf_map_lookup_elem(&made, &zero);
+
+	if (!count || !last || bpf_map_lookup_elem(&table, &key))
+		return 0;
+	if (*last >= setting.entries)
+		count->overfull++;
+	else if (!bpf_map_update_elem(&table, &key, &value, BPF_NOEXIST))
+		__sync_fetch_and_add(last, 1);
+	return 0;
+}
+#endif
+
+#ifdef NEEDS
 /* The number of the entry under a key; 0 where the table is full. A function of its own, which the
  * verifier looks at once. */
 __noinline __u32 find_cell(__u64 key, struct counters *count)

@@ -34,6 +34,11 @@ fn schemes() -> Vec<Arc<dyn AnyScheme>> {
     SCHEMES.iter().map(|e| e.build(&json!({})).unwrap()).collect()
 }
 
+/// Schemes that programs in the kernel can carry out.
+fn in_kernel() -> impl Iterator<Item = Arc<dyn AnyScheme>> {
+    schemes().into_iter().filter(|s| s.userspace_only().is_none())
+}
+
 fn headers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../traceback/src/schemes")
 }
@@ -107,7 +112,10 @@ impl One {
             let ttl = if n & 0xf == 0 { (n >> 4 & 0xff) as u8 } else { word as u8 };
             let from = RouterId(random.next() as u32);
             let other = random.next();
+            // Up to half an hour, now and then at the end of time.
+            let at = if n & 0xff == 0 { u64::MAX } else { (other & 0x1ff) << 32 | word >> 32 };
             let hop = Hop {
+                at: Nanos(at),
                 me: PLACE.id,
                 from,
                 draw,
@@ -134,6 +142,7 @@ impl One {
         let Self { hop, digest, salt, before } = self;
         out.extend(digest.to_le_bytes());
         out.extend(salt.to_le_bytes());
+        out.extend(hop.at.0.to_le_bytes());
         for word in [hop.me.0, hop.from.0, hop.draw, hop.to.0, hop.cell, *before] {
             out.extend(word.to_le_bytes());
         }
@@ -160,8 +169,8 @@ fn twins_on_the_host_equal_rust_for_every_mark() {
     for scheme in schemes() {
         let id = scheme.card().id;
         let mut input = scheme.twin(&PLACE);
-        assert!(input.len() <= 8);
-        input.resize(8, 0);
+        assert!(input.len() <= 512);
+        input.resize(512, 0);
         let mut input: Vec<u8> = input.iter().flat_map(|w| w.to_le_bytes()).collect();
         One::all(&*scheme).for_each(|one| one.write(&mut input));
         let mut child =
@@ -207,6 +216,7 @@ type Made = (u32, Vec<u8>);
 impl<'a> Pair<'a> {
     fn load(scheme: &'a dyn AnyScheme, hook: Hook) -> Self {
         let setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, true, 3);
+        let setting = Setting { ahead: 1, ..setting };
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
         let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
@@ -312,7 +322,7 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
     let mut one = nix::sched::CpuSet::new();
     one.set(0).unwrap();
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one).unwrap();
-    for scheme in schemes() {
+    for scheme in in_kernel() {
         for hook in [Hook::Tc, Hook::Xdp] {
             let id = scheme.card().id;
             let mut pair = Pair::load(&*scheme, hook);
@@ -370,7 +380,8 @@ fn check_table(pair: &Pair<'_>) {
     assert_eq!(entries.len() > 100, pair.scheme.entries().is_some());
     let mut adopting = pair.scheme.vantage(place());
     adopting.adopt(&entries);
-    let keys = (0..=entries.len() as u64).chain(entries.iter().map(|(key, _)| key >> 32 << 32));
+    let keys = (0..=entries.len() as u64)
+        .chain(entries.iter().flat_map(|(key, _)| [*key, key >> 32 << 32]));
     let query = Query { keys: keys.collect(), from: Nanos(0), to: Nanos(0) };
     assert_eq!(adopting.answer(&query), pair.vantage.answer(&query), "{}", pair.scheme.card().id);
 }
@@ -406,11 +417,11 @@ fn the_verifier_is_done_soon() {
     let always = ("fms", json!({ "p": 1.0 }));
     let more = [large, always]
         .map(|(id, params)| traceback::schemes::entry(id).unwrap().build(&params).unwrap());
-    for scheme in schemes().into_iter().chain(more) {
+    for scheme in in_kernel().chain(more) {
         for (hook, forwards) in [(Hook::Tc, 0), (Hook::Xdp, 0), (Hook::Xdp, 1)] {
             for keyed in [true, false] {
                 let mut setting = Setting::new(KEY, PLACE.id.into(), PLACE.degree, keyed, 64);
-                setting.forwards = forwards;
+                (setting.forwards, setting.ahead) = (forwards, 1);
                 let mut program =
                     Program::load(hook, &*scheme, &PLACE, &setting, &[INTERFACE]).unwrap();
                 let info = match hook {

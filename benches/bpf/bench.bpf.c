@@ -74,11 +74,14 @@ static __always_inline int renew(void *data, void *end)
 	} else {
 		((__u32 *)data)[SHORT / 4 - 1] = traffic.words[SHORT / 8];
 	}
-	number = (*sent)++;
+	number = *sent;
 	*(__u32 *)(data + NUMBER) = number;
 	*(__u16 *)(data + IP + 4) = number;
 	sum = (__u32)traffic.sum + (__u16)number;
 	*(__u16 *)(data + IP + 10) = ~((sum & 0xffff) + (sum >> 16));
+	// Atomic, so that all of this has left the processor's store buffer: a packet that comes from
+	// elsewhere was written long before, and reading what was just written in other units stalls.
+	__sync_fetch_and_add(sent, 1);
 	return 1;
 }
 

@@ -54,11 +54,12 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Measures every scheme so many rounds, in turns.
+    /// Measures schemes so many rounds, in turns: all, or only those named.
     ///
     /// # Errors
     /// A program does not load or does not do what it should.
-    pub fn measure(rounds: usize) -> anyhow::Result<Self> {
+    pub fn measure(rounds: usize, only: &[&str]) -> anyhow::Result<Self> {
+        let wanted = |id: &str| only.is_empty() || id == "none" || only.contains(&id);
         let mut candidates = vec![];
         for hook in [Hook::Tc, Hook::Xdp] {
             candidates.push(Candidate::empty(hook)?);
@@ -66,8 +67,11 @@ impl Steps {
             let mut long = Candidate::load(&*entry("none")?.build(&json!({}))?, hook, false, true)?;
             long.name = PARSE_LONG.into();
             candidates.push(long);
-            for scheme in SCHEMES {
+            for scheme in SCHEMES.iter().filter(|scheme| wanted(scheme.card().id)) {
                 let scheme = scheme.build(&json!({}))?;
+                if scheme.userspace_only().is_some() {
+                    continue;
+                }
                 let long = needs_room(&scheme.card());
                 candidates.push(Candidate::load(&*scheme, hook, false, long)?);
                 if scheme.card().draws {

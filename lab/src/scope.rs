@@ -18,10 +18,7 @@ pub fn ranges() -> [IpNet; 2] {
     ["198.18.0.0/15", "2001:2::/48"].map(|net| net.parse().expect("invariant: a literal network"))
 }
 
-/// Whether an address lies in the testbed's ranges.
-pub fn contains(address: IpAddr) -> bool {
-    ranges().iter().any(|net| net.contains(&address))
-}
+pub use traceback::scope::contains;
 
 /// Why packets may not leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -117,6 +117,14 @@ pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
     })
 }
 
+/// Where a frame is: on a link, since when, coming from whom.
+#[derive(Debug, Clone, Copy)]
+struct Leg {
+    at: Nanos,
+    from: Node,
+    link: usize,
+}
+
 /// Routers and the victim's observer during one turn.
 struct Network {
     routers: Vec<Router>,
@@ -181,13 +189,31 @@ impl Network {
         frame: &mut Vec<u8>,
         log: &mut Traffic,
     ) {
-        let (mut at, mut from, mut link) = (at, Node::Host(host), plan.hosts[host].link);
+        let mut said = vec![];
+        let start = Leg { at, from: Node::Host(host), link: plan.hosts[host].link };
+        self.travel(plan, start, frame, log, &mut said);
+        // Messages about messages would be sent, too; schemes make none.
+        while let Some((leg, mut message)) = said.pop() {
+            self.travel(plan, leg, &mut message, log, &mut said);
+        }
+    }
+
+    /// Takes a frame from one leg of its way to the end; what schemes make routers say about it is put aside.
+    fn travel(
+        &mut self,
+        plan: &Plan,
+        mut leg: Leg,
+        frame: &mut Vec<u8>,
+        log: &mut Traffic,
+        said: &mut Vec<(Leg, Vec<u8>)>,
+    ) {
         loop {
+            let Leg { from, link, .. } = leg;
             if lost(plan, link, frame) {
                 log.lost += 1;
                 return;
             }
-            at = Nanos(at.0 + HOP.0);
+            let at = Nanos(leg.at.0 + HOP.0);
             let to = match plan.links[link].seen_from(from).1.node {
                 Node::Host(to) => return self.arrive(plan, at, to, frame, log),
                 Node::Router(to) => to,
@@ -197,23 +223,42 @@ impl Network {
                 *log.taps.entry((to, tag.flow)).or_default() += 1;
             }
             let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
-            let port = u16::try_from(port).unwrap_or(u16::MAX);
-            let out = match self.routers[to].forward(port, frame, at, &mut ()) {
-                Verdict::Send { port, .. } => {
-                    if plan.routers[to].nat {
-                        nat::translate(plan.routers[to].id, &mut frame[ETHERNET..]);
-                    }
-                    port
+            let Some(out) = self.pass(plan, to, port, frame, at) else { return };
+            let next = |port: u16| self.ports[to][usize::from(port)];
+            leg = Leg { at, from: Node::Router(to), link: next(out) };
+            if let Some((port, _, message)) = self.routers[to].take_message() {
+                let mut frame = vec![0; ETHERNET];
+                frame[12..].copy_from_slice(&ethertype(&message));
+                frame.extend(message);
+                said.push((Leg { link: self.ports[to][usize::from(port)], ..leg }, frame));
+            }
+        }
+    }
+
+    /// Lets a router decide about a frame; the port by which it, or the answer that takes its place, leaves.
+    fn pass(
+        &mut self,
+        plan: &Plan,
+        router: usize,
+        port: usize,
+        frame: &mut Vec<u8>,
+        at: Nanos,
+    ) -> Option<u16> {
+        let port = u16::try_from(port).unwrap_or(u16::MAX);
+        match self.routers[router].forward(port, frame, at, &mut ()) {
+            Verdict::Send { port, .. } => {
+                if plan.routers[router].nat {
+                    nat::translate(plan.routers[router].id, &mut frame[ETHERNET..]);
                 }
-                Verdict::Answer { packet, port, .. } => {
-                    // The offender is gone; its error message travels on in its place.
-                    frame.truncate(ETHERNET);
-                    frame.extend_from_slice(packet);
-                    port
-                }
-                Verdict::Local | Verdict::Dropped => return,
-            };
-            (from, link) = (Node::Router(to), self.ports[to][usize::from(out)]);
+                Some(port)
+            }
+            Verdict::Answer { packet, port, .. } => {
+                // The offender is gone; its error message travels on in its place.
+                frame.truncate(ETHERNET);
+                frame.extend_from_slice(packet);
+                Some(port)
+            }
+            Verdict::Local | Verdict::Dropped => None,
         }
     }
 

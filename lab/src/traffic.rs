@@ -6,15 +6,18 @@
 //! ```
 //! The tag is a keyed hash of flow and sequence, so that a stray packet can be told from ours.
 
-use crate::plan::{Flow, Forged, Plan, RoomKind, Source, StartMark};
+use crate::plan::{Flow, Forged, Plan, Room, RoomKind, Source, StartMark};
 use std::net::IpAddr;
 use traceback::invariant::{mix, mix2};
 use traceback::packet::{Packet, proto};
 use traceback::room::{HEAD, MAGIC, OPTION4, OPTION6};
-use traceback::{Nanos, checksum, stats};
+use traceback::{Nanos, checksum, ioam, stats};
 
 /// The Identification of clean runs. Source: schemes.md section 18; distance 31 in FMS's layout.
 pub const CLEAN_ID: u16 = 0x1f00;
+
+/// PadN of two bytes.
+const PAD2: [u8; 2] = [1, 0];
 
 /// Bytes of a UDP header.
 const UDP: usize = 8;
@@ -54,6 +57,9 @@ pub fn build(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
                 IpAddr::V6(a) => a.octets(),
             };
             header6(out, plan, flow, (id, ttl), [octets(from), octets(to)]);
+            if let Some(room) = plan.room.filter(|r| options6(*r) > 0) {
+                hop_by_hop(out, room, flow.id, seq);
+            }
         }
     }
     udp(out, plan, flow, seq);
@@ -123,7 +129,7 @@ fn source(plan: &Plan, flow: &Flow, seq: u64) -> IpAddr {
 }
 
 fn room(plan: &Plan, kind: RoomKind) -> Option<usize> {
-    plan.room.filter(|r| r.kind == kind).map(|r| r.records)
+    plan.room.and_then(|r| r.records_as(kind))
 }
 
 fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, (id, ttl): (u16, u8)) {
@@ -150,27 +156,50 @@ fn header6(
     (id, ttl): (u16, u8),
     [from, to]: [[u8; 16]; 2],
 ) {
-    let records = room(plan, RoomKind::Option);
-    let next = if records.is_some() { 0 } else { proto::UDP };
+    let next = if plan.room.is_some_and(|r| options6(r) > 0) { 0 } else { proto::UDP };
     let [high, low] = id.to_be_bytes();
     out.extend([0x60, 0, high, low]);
     out.extend((flow.size - 40).to_be_bytes());
     out.extend([next, ttl]);
     out.extend(from);
     out.extend(to);
-    if let Some(records) = records {
+}
+
+/// The hop-by-hop header with everything that a packet of this number reserves or asks for.
+fn hop_by_hop(out: &mut Vec<u8>, room: Room, flow: u32, seq: u64) {
+    let (start, total) = (out.len(), options6(room));
+    out.extend([proto::UDP, u8::try_from(total / 8 - 1).unwrap_or(u8::MAX)]);
+    if room.trace_nodes > 0 || room.export {
+        out.extend(PAD2);
+    }
+    if room.trace_nodes > 0 {
+        out.extend(ioam::trace(room.trace_nodes));
+    }
+    if room.export {
+        // A run is far shorter than 2^32 packets of one flow.
+        out.extend(ioam::export(flow, (seq & 0xffff_ffff) as u32));
+    }
+    if let Some(records) = room.records_as(RoomKind::Option) {
         let len = HEAD + 2 * records;
-        let total = (2 + len).next_multiple_of(8);
-        let start = out.len();
-        out.extend([proto::UDP, u8::try_from(total / 8 - 1).unwrap_or(u8::MAX)]);
         out.extend([OPTION6, u8::try_from(len - 2).unwrap_or(u8::MAX), 0, 0]);
-        out.resize(start + 2 + len, 0);
-        // PadN of RFC 8200 section 4.2 for the rest; Pad1 is a single zero.
-        let pad = start + total - out.len();
-        if pad >= 2 {
-            out.extend([1, u8::try_from(pad - 2).unwrap_or(0)]);
-        }
-        out.resize(start + total, 0);
+        out.resize(out.len() + 2 * records, 0);
+    }
+    // PadN of RFC 8200 section 4.2 for the rest; Pad1 is a single zero.
+    let pad = start + total - out.len();
+    if pad >= 2 {
+        out.extend([1, u8::try_from(pad - 2).unwrap_or(0)]);
+    }
+    out.resize(start + total, 0);
+}
+
+/// Bytes of the hop-by-hop header; 0 where there is none. IOAM's options begin at a multiple of four.
+fn options6(room: Room) -> usize {
+    let trace = if room.trace_nodes > 0 { ioam::trace_len(room.trace_nodes) } else { 0 };
+    let ioam = trace + if room.export { ioam::EXPORT } else { 0 };
+    let padded = if ioam > 0 { PAD2.len() + ioam } else { 0 };
+    match padded + room.records_as(RoomKind::Option).map_or(0, |n| HEAD + 2 * n) {
+        0 => 0,
+        options => (2 + options).next_multiple_of(8),
     }
 }
 
@@ -206,12 +235,13 @@ pub(crate) fn seal_udp(out: &mut [u8], start: usize) {
 }
 
 /// Bytes of the smallest packet that a plan's flows may use.
-pub fn smallest(v6: bool, room: Option<crate::plan::Room>) -> u16 {
+pub fn smallest(v6: bool, room: Option<Room>) -> u16 {
     let ip = if v6 { 40 } else { 20 };
-    let extra = room.map_or(0, |r| match (r.kind, v6) {
-        (RoomKind::Option, false) => (HEAD + 2 * r.records).next_multiple_of(4),
-        (RoomKind::Option, true) => (2 + HEAD + 2 * r.records).next_multiple_of(8),
-        (RoomKind::Payload, _) => HEAD + 2 * r.records,
+    let extra = room.map_or(0, |r| {
+        let option = r.records_as(RoomKind::Option);
+        let option4 = option.map_or(0, |n| (HEAD + 2 * n).next_multiple_of(4));
+        let payload = r.records_as(RoomKind::Payload).map_or(0, |n| HEAD + 2 * n);
+        payload + if v6 { options6(r) } else { option4 }
     });
     u16::try_from(ip + 8 + 24 + extra).unwrap_or(u16::MAX)
 }

@@ -44,7 +44,12 @@ fn both_worlds_mark_every_packet_alike() {
         (Xdp, false, false, RoomKind::Payload),
         (XdpPass, false, false, RoomKind::Option),
     ] {
-        let room = Some(Room { kind, records: ROUTERS });
+        let room = Some(Room {
+            kind,
+            records: ROUTERS,
+            trace_nodes: if v6 { ROUTERS } else { 0 },
+            export: v6,
+        });
         let schemes = SCHEMES.map(scheme).into();
         println!("{datapath:?}, v6 {v6}, {kind:?}");
         alike(&Plan { process_per_router, room, schemes, ..line(ROUTERS, v6, true) }, datapath);

@@ -3,11 +3,11 @@
 //! No clock, socket, file, thread, global or `unsafe` here: time, chance and place are arguments.
 //! The module list is a map of the code; read it top to bottom.
 //!
-//! - Bytes: [`packet`] parses once, [`slot`] and [`room`] say where marks live, [`checksum`] repairs,
+//! - Bytes: [`packet`] parses once, [`slot`], [`room`] and [`ioam`] say where marks live, [`checksum`] repairs,
 //!   [`invariant`] hashes what nobody changes, [`icmp`] builds a router's error messages.
 //! - Schemes: [`scheme`] is the trait, [`schemes`] the published ones, one file each, [`vantage`]
 //!   a scheme at work at one place behind one erased interface.
-//! - Routers: [`fib`] looks up, [`router`] forwards and marks.
+//! - Routers: [`fib`] looks up, [`router`] forwards and marks, [`scope`] says where their own messages may go.
 //! - Evidence: [`ledger`], [`counts`], [`marks`], [`table`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
 //! - Many packets at once: [`arrivals`] draws what comes out at the end of a path.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
@@ -21,6 +21,7 @@ pub mod fib;
 pub mod graph;
 pub mod icmp;
 pub mod invariant;
+pub mod ioam;
 pub mod law;
 pub mod ledger;
 pub mod map;
@@ -31,6 +32,7 @@ pub mod room;
 pub mod router;
 pub mod scheme;
 pub mod schemes;
+pub mod scope;
 pub mod score;
 pub mod slot;
 pub mod stats;

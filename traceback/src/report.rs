@@ -22,7 +22,7 @@ pub struct Counters {
     pub forwarded: u64,
     /// Packets for the router itself, and frames that are not IP: left to the kernel.
     pub local: u64,
-    /// Error messages sent to packets' senders.
+    /// Messages of the router's own: errors to packets' senders, and what a scheme makes it say.
     pub answered: u64,
     /// Dropped: headers that make no sense.
     pub malformed: u64,

@@ -124,9 +124,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
 fn find<T: AsRef<[u8]>>(packet: &Packet<T>) -> Option<Place> {
     let bytes = packet.as_bytes();
     if packet.is_v6() {
-        if bytes[6] == proto::HOP_BY_HOP
-            && let Some(place) = find_hop_by_hop(bytes)
-        {
+        if let Some(place) = find_hop_by_hop(bytes) {
             return Some(place);
         }
     } else if let Some(place) = find_option4(&bytes[..packet.transport_offset()]) {
@@ -155,20 +153,35 @@ fn find_option4(header: &[u8]) -> Option<Place> {
 }
 
 fn find_hop_by_hop(bytes: &[u8]) -> Option<Place> {
-    let options = bytes.get(42..40 + 8 + 8 * usize::from(*bytes.get(41)?))?;
-    let mut at = 0;
-    while at + 1 < options.len() {
-        let len = if options[at] == 0 { 1 } else { 2 + usize::from(options[at + 1]) };
-        if at + len > options.len() {
-            return None;
-        }
-        if options[at] == OPTION6 && len >= HEAD {
-            let records = (len - HEAD) / 2;
-            return Some(Place { used: 42 + at + 2, records, kind: Kind::HopByHop });
-        }
-        at += len;
+    let (at, option) =
+        options6(bytes).find(|(_, o)| o.first() == Some(&OPTION6) && o.len() >= HEAD)?;
+    Some(Place { used: at + 2, records: (option.len() - HEAD) / 2, kind: Kind::HopByHop })
+}
+
+/// The options of a packet's hop-by-hop header, with type and length, each with its place in the
+/// packet; none where the packet has no such header first. Ends before an option that is cut short.
+pub(crate) fn options6(bytes: &[u8]) -> Options<'_> {
+    let has = bytes[0] >> 4 == 6 && bytes[6] == proto::HOP_BY_HOP;
+    let end = if has { bytes.get(41).map_or(0, |len| 48 + 8 * usize::from(*len)) } else { 0 };
+    Options { bytes: bytes.get(..end).unwrap_or(&[]), at: 42 }
+}
+
+/// See [`options6`].
+#[derive(Debug, Clone)]
+pub(crate) struct Options<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at;
+        let [kind, len, ..] = self.bytes.get(at..)? else { return None };
+        self.at += if *kind == 0 { 1 } else { 2 + usize::from(*len) };
+        Some((at, self.bytes.get(at..self.at)?))
     }
-    None
 }
 
 fn find_payload<T: AsRef<[u8]>>(packet: &Packet<T>) -> Option<Place> {

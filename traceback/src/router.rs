@@ -9,6 +9,7 @@ use crate::invariant::{Invariant, Key, mix2};
 use crate::packet::Packet;
 use crate::report::Counters;
 use crate::scheme::{Hop, Nanos, Place, RouterId};
+use crate::scope;
 use crate::vantage::Vantage;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -70,8 +71,8 @@ pub enum Verdict<'a> {
     Send {
         /// Egress port.
         port: u16,
-        /// Whose link-layer address it needs.
-        to: IpAddr,
+        /// Whose link-layer address it needs; `None`: its receiver's, who is on the link.
+        via: Option<IpAddr>,
     },
     /// Send this IP packet by this port: an error message to the frame's sender.
     Answer {
@@ -110,13 +111,52 @@ impl Spread {
     }
 }
 
+/// A router's own addresses, sorted; compared as numbers, because every packet is.
+#[derive(Debug, Default)]
+struct Own {
+    v4: Vec<u32>,
+    v6: Vec<u128>,
+}
+
+impl Own {
+    fn new<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> Self {
+        let mut own = Self::default();
+        for address in addresses {
+            match *address {
+                IpAddr::V4(a) => own.v4.push(a.into()),
+                IpAddr::V6(a) => own.v6.push(a.into()),
+            }
+        }
+        own.v4.sort_unstable();
+        own.v6.sort_unstable();
+        own
+    }
+
+    /// Whether a packet goes no further than this router, whatever its tables say.
+    #[inline]
+    fn keeps<T: AsRef<[u8]>>(&self, packet: &Packet<T>) -> bool {
+        if let Some((from, to)) = packet.addresses4() {
+            return self.v4.binary_search(&to).is_ok() || !routable4(to) || !routable4(from);
+        }
+        let to = packet.destination();
+        self.contains(to) || !routable(to) || !routable(packet.source())
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(a) => self.v4.binary_search(&a.into()).is_ok(),
+            IpAddr::V6(a) => self.v6.binary_search(&a.into()).is_ok(),
+        }
+    }
+}
+
 /// One router.
 pub struct Router {
     place: Place,
     ports: Vec<Port>,
     /// [`ranks`] of the ports.
     links: Vec<u16>,
-    own: BTreeSet<IpAddr>,
+    own: Own,
     /// Forwarding table; the datapath replaces it when the kernel's changes.
     pub fib: Fib,
     /// How it chooses between next hops that are equally near; `None`: the first takes everything.
@@ -127,6 +167,8 @@ pub struct Router {
     pub counters: Counters,
     scratch: Vec<u8>,
     answers: (u64, u64),
+    /// A message of the scheme's about the packet just forwarded; empty where there is none.
+    message: Vec<u8>,
 }
 
 impl std::fmt::Debug for Router {
@@ -138,7 +180,7 @@ impl std::fmt::Debug for Router {
 impl Router {
     /// A router with its links and addresses of its own (loopback) beside those of the ports.
     pub fn new(place: Place, ports: Vec<Port>, own: &[IpAddr], fib: Fib) -> Self {
-        let own = ports.iter().flat_map(|p| &p.addresses).chain(own).copied().collect();
+        let own = Own::new(ports.iter().flat_map(|p| &p.addresses).chain(own));
         let far: Vec<Far> = ports.iter().map(|p| p.far).collect();
         Self {
             place,
@@ -151,7 +193,25 @@ impl Router {
             counters: Counters::default(),
             scratch: Vec::with_capacity(2048),
             answers: (0, 0),
+            message: vec![],
         }
+    }
+
+    /// Takes the message that the scheme makes this router send after the frame just forwarded: a whole IP
+    /// packet, its egress port, and the neighbour whose link-layer address it needs. None leaves
+    /// [`scope`], whatever addresses a packet claims, nor one that the router has no way for.
+    pub fn take_message(&mut self) -> Option<(u16, IpAddr, Vec<u8>)> {
+        if self.message.is_empty() {
+            return None;
+        }
+        let message = std::mem::take(&mut self.message);
+        let to = Packet::parse(&message[..]).ok()?.destination();
+        if !scope::contains(to) || self.own.contains(to) {
+            return None;
+        }
+        let next = self.fib.lookup(to)?;
+        self.counters.answered += 1;
+        Some((next.port, next.via.unwrap_or(to), message))
     }
 
     /// Where this router is.
@@ -190,17 +250,19 @@ impl Router {
         at: Nanos,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
-        let to = packet.destination();
-        if self.own.contains(&to) || !routable(to) || !routable(packet.source()) {
+        if self.own.keeps(&packet) {
             return self.local();
         }
         if packet.ttl() <= 1 {
             self.counters.expired += 1;
             return self.complain(port, &packet, Problem::TimeExceeded, at);
         }
-        let next = match self.spread {
-            None => self.fib.lookup(to),
-            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, &packet)),
+        let next = match (self.spread, packet.addresses4()) {
+            (None, Some((_, to))) => self.fib.lookup4(to),
+            (None, None) => self.fib.lookup(packet.destination()),
+            (Some(spread), _) => {
+                self.fib.spread(packet.destination(), || spread.hash(self.place.id, &packet))
+            }
         };
         let Some(NextHop { port: out, via }) = next else {
             self.counters.unroutable += 1;
@@ -214,16 +276,18 @@ impl Router {
         }
         let hop = self.hop((port, out), packet.ttl(), at);
         watch.start();
-        if let Some(vantage) = &mut self.vantage {
-            vantage.forward(hop, &mut packet);
-        }
+        let speaks = self.vantage.as_mut().is_some_and(|v| v.forward(hop, &mut packet));
         watch.stop();
+        if speaks {
+            self.speak(&packet, (port, out));
+        }
         packet.decrement_ttl();
         self.counters.forwarded += 1;
-        Verdict::Send { port: out, to: via.unwrap_or(to) }
+        Verdict::Send { port: out, via }
     }
 
     /// What it tells its scheme about a packet that comes by `port` and leaves by `out`.
+    #[inline]
     pub fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
         let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
         let (before, after) = (far(port), far(out));
@@ -240,6 +304,16 @@ impl Router {
             border: before.border.into(),
             legacy: after.legacy.into(),
             ..Hop::default()
+        }
+    }
+
+    /// Lets the scheme write its message about a packet that goes from one port to another.
+    fn speak(&mut self, packet: &Packet<&mut [u8]>, (port, out): (u16, u16)) {
+        self.message.clear();
+        let from = self.ports.get(usize::from(port)).map_or(&[][..], |p| &p.addresses);
+        let said = |v: &mut Box<dyn Vantage>| v.speak(packet, out, from, &mut self.message);
+        if !self.vantage.as_mut().is_some_and(said) {
+            self.message.clear();
         }
     }
 
@@ -289,12 +363,17 @@ pub fn ethertype(packet: &[u8]) -> [u8; 2] {
     if packet[0] >> 4 == 4 { ETHERTYPE_IPV4.to_be_bytes() } else { ETHERTYPE_IPV6.to_be_bytes() }
 }
 
+/// Neither multicast, loopback, link-local nor broadcast.
+#[inline]
+fn routable4(address: u32) -> bool {
+    address >> 28 != 14 && address >> 24 != 127 && address >> 16 != 0xa9fe && address != u32::MAX
+}
+
 /// Whether routers pass packets with this address on.
+#[inline]
 pub fn routable(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(a) => {
-            !a.is_multicast() && !a.is_broadcast() && !a.is_link_local() && !a.is_loopback()
-        }
+        IpAddr::V4(a) => routable4(a.into()),
         IpAddr::V6(a) => {
             !a.is_multicast()
                 && !a.is_unicast_link_local()

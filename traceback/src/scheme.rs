@@ -8,13 +8,14 @@
 //! Why it has this shape is in `docs/decisions.md`.
 
 use crate::case::{Case, Evidence, Gap, Step};
-use crate::invariant::Invariant;
+use crate::invariant::{Invariant, Key};
 use crate::ledger::Ledger;
+use crate::packet::Packet;
 use crate::slot::Slot;
 use crate::stats::whole;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A router's name on the wire: its loopback address in the plan, as a number.
 #[derive(
@@ -91,6 +92,8 @@ pub struct Hop {
     pub legacy: u8,
     /// 1 where the packet is a fragment, whose Identification is its own.
     pub fragment: u8,
+    /// 1 where the packet's destination asks for messages about its traffic ([`Scheme::wants`]).
+    pub wanted: u8,
 }
 
 impl Hop {
@@ -144,6 +147,34 @@ pub struct Marked<M> {
     /// A key to look up in this router's ledger ([`Ledger::cell`]); the step is then asked again,
     /// once, with what was found in [`Hop::cell`], and everything else said here is void.
     pub need: Option<u64>,
+    /// To which end of the packet's way this router sends a message about it ([`Scheme::message`]).
+    pub tell: Option<End>,
+}
+
+/// One end of a packet's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Where the packet says it comes from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+/// What a router's message is about.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The run's key.
+    pub key: Key,
+    /// The packet's visit.
+    pub hop: &'a Hop,
+    /// Index of the egress port.
+    pub out: u16,
+    /// The router's addresses on the link by which the packet came.
+    pub from: &'a [IpAddr],
+    /// The whole IP packet.
+    pub packet: &'a [u8],
+    /// Who is told.
+    pub to: IpAddr,
 }
 
 impl<M> Marked<M> {
@@ -155,14 +186,14 @@ impl<M> Marked<M> {
 
     /// The same with another mark.
     pub fn map<N>(self, mark: impl FnOnce(M) -> N) -> Marked<N> {
-        let Self { record, ttl, need, .. } = self;
-        Marked { mark: mark(self.mark), record, ttl, need }
+        let Self { record, ttl, need, tell, .. } = self;
+        Marked { mark: mark(self.mark), record, ttl, need, tell }
     }
 }
 
 impl<M> From<M> for Marked<M> {
     fn from(mark: M) -> Self {
-        Self { mark, record: None, ttl: None, need: None }
+        Self { mark, record: None, ttl: None, need: None, tell: None }
     }
 }
 
@@ -186,6 +217,8 @@ pub enum Names {
     Paths,
     /// The routers where traffic entered.
     Ingress,
+    /// Whole paths of autonomous systems.
+    AsPaths,
     /// Fingerprints of paths, without routers.
     Classes,
     /// Nothing: the control.
@@ -217,7 +250,7 @@ pub struct Card {
     pub groups_by_flow: bool,
     /// Whether the router's step draws from chance.
     pub draws: bool,
-    /// Whether the router's step hashes the packet.
+    /// Whether the router's step hashes the packet, with default parameters.
     pub hashes: bool,
     /// A mark in a fragment's Identification breaks its reassembly.
     pub harms: &'static str,
@@ -287,6 +320,8 @@ pub struct LogPage<'a> {
 pub trait Scheme: Sized + Send + Sync + 'static {
     /// Fact sheet.
     const CARD: Card;
+    /// Whether routers send messages of their own ([`Marked::tell`]).
+    const SPEAKS: bool = false;
     /// Parameters as a scenario gives them; `Default` is what the paper uses.
     type Params: Serialize + DeserializeOwned + Default + Clone + Send + Sync;
     /// What one router computes once.
@@ -308,6 +343,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     /// What the kernel twin knows of the scheme and of one router: the fields of `struct scheme` in
     /// the header beside the scheme's file, in their order.
     fn twin(&self, local: &Self::Local) -> Vec<u64>;
+
+    /// The scheme as somebody runs it who knows all of it but routers' secrets, where it has any.
+    fn outsider(&self) -> Option<Self> {
+        None
+    }
 
     /// The log that a kernel twin keeps, where routers keep one.
     fn log(&self) -> Option<LogShape> {
@@ -344,6 +384,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
         (!Self::CARD.draws && !Self::CARD.hashes).then_some(Chance { p: 1.0, bits: 0 })
     }
 
+    /// Whether the step hashes the packet, as it does where this is not said otherwise.
+    fn hashes(&self) -> bool {
+        Self::CARD.hashes
+    }
+
     /// The router's step on one packet.
     fn mark(
         &self,
@@ -362,6 +407,21 @@ pub trait Scheme: Sized + Send + Sync + 'static {
         records: &[u8],
         ledger: &mut Self::Ledger,
     );
+
+    /// Whether the forwarding entry of a destination asks for messages; where [`Self::SPEAKS`].
+    fn wants(&self, _destination: IpAddr) -> bool {
+        true
+    }
+
+    /// Writes the message that [`Marked::tell`] asked for, a whole IP packet; says whether there is one.
+    fn message(&self, _about: &About<'_>, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    /// The keeper's step on a packet that may be such a message; says whether it is one.
+    fn hear(&self, _hop: &Hop, _packet: &Packet<&[u8]>, _ledger: &mut Self::Ledger) -> bool {
+        false
+    }
 
     /// Rebuilds paths, or says which routers must be asked what before it can.
     ///

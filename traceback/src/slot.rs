@@ -27,6 +27,11 @@ pub enum Slot {
     /// The first two records of the room that the sender reserved ([`crate::room`]): 32 bits, for
     /// marks that no header field holds.
     Room,
+    /// The next free node data of an IOAM trace ([`crate::ioam`]), IPv6 only: 32 bits that are written once and
+    /// never changed. It reads as 0, whatever the nodes before wrote.
+    IoamTrace,
+    /// An IOAM direct-export option, IPv6 only: nothing is written.
+    IoamExport,
 }
 
 impl Slot {
@@ -39,29 +44,51 @@ impl Slot {
             Self::IdTosReserved => 25,
             Self::IdFlagsOffset => 32,
             Self::FlowLabel => 20,
-            Self::Room => 32,
+            Self::Room | Self::IoamTrace => 32,
+            Self::IoamExport => 0,
         }
     }
 
     /// Whether a mark here takes the place of what tells fragments apart, or of a whole fragment's
     /// identity: real fragments must be left alone.
     pub const fn breaks_fragments(self) -> bool {
-        !matches!(self, Self::None | Self::FlowLabel | Self::Room)
+        !matches!(
+            self,
+            Self::None | Self::FlowLabel | Self::Room | Self::IoamTrace | Self::IoamExport
+        )
+    }
+
+    /// Whether packets of a version of IP can have the slot.
+    pub const fn exists(self, v6: bool) -> bool {
+        match self {
+            Self::None | Self::Room => true,
+            Self::FlowLabel | Self::IoamTrace | Self::IoamExport => v6,
+            Self::Id | Self::IdReserved | Self::IdTosReserved | Self::IdFlagsOffset => !v6,
+        }
     }
 
     /// Whether the slot exists in this packet.
+    #[inline]
     pub fn fits<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> bool {
         match self {
-            Self::None => true,
             Self::Room => packet.room_word().is_some(),
-            Self::FlowLabel => packet.is_v6(),
-            Self::Id | Self::IdReserved | Self::IdTosReserved | Self::IdFlagsOffset => {
-                !packet.is_v6()
-            }
+            Self::IoamTrace => !packet.trace_option().is_empty(),
+            Self::IoamExport => !packet.export_option().is_empty(),
+            _ => self.exists(packet.is_v6()),
+        }
+    }
+
+    /// What stands in the packet beside the mark: a whole IOAM option, or the records of reserved room.
+    pub fn records<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> &[u8] {
+        match self {
+            Self::IoamTrace => packet.trace_option(),
+            Self::IoamExport => packet.export_option(),
+            _ => packet.records(),
         }
     }
 
     /// The slot's bits, or `None` where the packet has no such slot.
+    #[inline]
     pub fn read<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> Option<u32> {
         if !self.fits(packet) {
             return None;
@@ -69,7 +96,7 @@ impl Slot {
         let id = || u32::from(packet.word(4));
         let reserved = || u32::from(packet.word(6) >> 15) << 16;
         Some(match self {
-            Self::None => 0,
+            Self::None | Self::IoamTrace | Self::IoamExport => 0,
             Self::Room => packet.room_word()?,
             Self::Id => id(),
             Self::IdReserved => reserved() | id(),
@@ -79,16 +106,19 @@ impl Slot {
         })
     }
 
-    /// Writes the low [`Self::bits`] of `value`; does nothing where the packet has no such slot.
-    pub fn write<T: AsRef<[u8]> + AsMut<[u8]>>(self, packet: &mut Packet<T>, value: u32) {
+    /// Writes the low [`Self::bits`] of `value`, and says whether there was room for it; does nothing where
+    /// the packet has no such slot.
+    #[inline]
+    pub fn write<T: AsRef<[u8]> + AsMut<[u8]>>(self, packet: &mut Packet<T>, value: u32) -> bool {
         if !self.fits(packet) {
-            return;
+            return false;
         }
         let low = (value & 0xffff) as u16;
         let reserved = |word: u16| word & 0x7fff | ((value >> 16 & 1) as u16) << 15;
         match self {
-            Self::None => {}
+            Self::None | Self::IoamExport => {}
             Self::Room => packet.set_room_word(value),
+            Self::IoamTrace => return packet.push_node(value),
             Self::Id => packet.set_word4(4, low),
             Self::IdReserved => {
                 packet.set_word4(4, low);
@@ -110,5 +140,6 @@ impl Slot {
                 bytes[2..4].copy_from_slice(&low.to_be_bytes());
             }
         }
+        true
     }
 }

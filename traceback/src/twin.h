@@ -19,13 +19,17 @@
 #define SLOT_ID_FLAGS_OFFSET 4
 #define SLOT_FLOW_LABEL 5
 #define SLOT_ROOM 6
+#define SLOT_IOAM_TRACE 7
+#define SLOT_IOAM_EXPORT 8
 
 /* One packet's visit to one router, on arrival, before the TTL is lowered. */
 struct hop {
+	__u64 at;     /* nanoseconds since the run's zero; only where the header sets USES_TIME */
 	__u32 me;     /* this router's address, host order */
 	__u32 from;   /* the neighbour that sent the packet, 0 for a host */
 	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */
-	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT */
+	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT and
+		       * some neighbour takes no part */
 	__u32 cell;   /* what the table holds under the key that the step needs */
 	__u16 port;   /* index of the ingress port */
 	__u16 degree; /* links to other routers */

@@ -7,9 +7,10 @@ use crate::case::{Answer, Filter, Query};
 use crate::invariant::{Invariant, Key, Schedule, mix, mix2};
 use crate::ledger::Ledger;
 use crate::packet::Packet;
-use crate::scheme::{Field, Hop, Keeper, LogPage, Marked, Nanos, Place, Scheme};
+use crate::scheme::{About, End, Field, Hop, Keeper, LogPage, Marked, Nanos, Place, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where a router's chance comes from.
@@ -58,7 +59,19 @@ impl Harms {
 /// One scheme at one place.
 pub trait Vantage: Send {
     /// The router's step: marks and, where routers keep the ledger, logs. `hop.draw` is filled in.
-    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>);
+    /// Says whether the router has a message to send about the packet.
+    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool;
+    /// Writes that message, a whole IP packet, about the packet just forwarded; says whether there is
+    /// one. `out` is the egress port, `from` the router's addresses where the packet came in.
+    fn speak(
+        &mut self,
+        _packet: &Packet<&mut [u8]>,
+        _out: u16,
+        _from: &[IpAddr],
+        _message: &mut Vec<u8>,
+    ) -> bool {
+        false
+    }
     /// The victim's step on a packet that arrived; packets that the filter leaves out do not count.
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>);
     /// Takes the ledger's encoding and starts an empty one. `None` where the ledger stays at home.
@@ -101,6 +114,8 @@ pub struct At<S: Scheme> {
     harms: Harms,
     lost: u64,
     chance: u64,
+    /// Whom the packet just forwarded is to be told about, and its visit.
+    telling: Option<(End, Hop)>,
 }
 
 impl<S: Scheme> At<S> {
@@ -113,7 +128,8 @@ impl<S: Scheme> At<S> {
         };
         let ledger = S::Ledger::default();
         let schedule = setting.key.schedule();
-        Self { scheme, local, setting, schedule, ledger, harms: Harms::default(), lost: 0, chance }
+        let harms = Harms::default();
+        Self { scheme, local, setting, schedule, ledger, harms, lost: 0, chance, telling: None }
     }
 
     fn draw(&mut self, digest: u64) -> u32 {
@@ -145,8 +161,11 @@ impl<S: Scheme> At<S> {
         let before = S::Mark::unpack(bits);
         let after = self.step(hop, inv, before);
         if after.mark != before {
-            slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack());
-            self.harms.marked += 1;
+            if slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack()) {
+                self.harms.marked += 1;
+            } else {
+                self.harms.no_room += 1;
+            }
             if slot != Slot::IdFlagsOffset && !packet.df() {
                 packet.set_df();
                 self.harms.df_set += 1;
@@ -156,11 +175,19 @@ impl<S: Scheme> At<S> {
             packet.set_ttl(ttl);
             self.harms.ttl_changed += 1;
         }
+        self.telling = after.tell.map(|end| (end, *hop));
         if let Some(record) = after.record {
             let room = packet.records().len();
             packet.push_record(record);
             self.harms.no_room += u64::from(packet.records().len() == room);
         }
+    }
+
+    /// Takes a message of the scheme's to the victim, and says whether it was one.
+    fn hear(&mut self, at: Nanos, packet: &Packet<&[u8]>) -> bool {
+        let ours = self.setting.filter.is_none_or(|f| f.victim == packet.destination());
+        let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
+        ours && self.scheme.hear(&hop, packet, &mut self.ledger)
     }
 
     /// The scheme's step, once more where it needs something from the ledger.
@@ -183,14 +210,14 @@ pub(crate) fn field_mask<M: Field>() -> u32 {
 }
 
 impl<S: Scheme> Vantage for At<S> {
-    fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) {
+    fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
         let slot = Self::slot(packet.is_v6());
         if slot == Slot::IdFlagsOffset {
             packet.own_fragment_bits();
         }
         hop.fragment = packet.is_fragment().into();
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
-        let inv = if keyed || S::CARD.hashes {
+        let inv = if keyed || self.scheme.hashes() {
             Invariant::under(packet, &self.schedule)
         } else {
             Invariant::NONE
@@ -198,13 +225,38 @@ impl<S: Scheme> Vantage for At<S> {
         if S::CARD.draws {
             hop.draw = self.draw(inv.digest);
         }
-        if S::Mark::BITS > 0 || S::CARD.records {
+        if S::SPEAKS {
+            hop.wanted = self.scheme.wants(packet.destination()).into();
+            self.telling = None;
+        }
+        if S::Mark::BITS > 0 || S::CARD.records || S::SPEAKS {
             self.write(&hop, &inv, packet);
         }
         if S::CARD.keeper == Keeper::Routers {
-            let mark = slot.read(packet).unwrap_or(0);
-            self.scheme.observe(&hop, &inv, S::Mark::unpack(mark), &[], &mut self.ledger);
+            let mark = slot.read(packet);
+            // A mark that found no slot was counted when it was to be written.
+            self.harms.no_slot += u64::from(S::Mark::BITS == 0 && mark.is_none());
+            let option = if slot == Slot::IoamExport { slot.records(packet) } else { &[] };
+            let mark = S::Mark::unpack(mark.unwrap_or(0));
+            self.scheme.observe(&hop, &inv, mark, option, &mut self.ledger);
         }
+        S::SPEAKS && self.telling.is_some()
+    }
+
+    fn speak(
+        &mut self,
+        packet: &Packet<&mut [u8]>,
+        out: u16,
+        from: &[IpAddr],
+        message: &mut Vec<u8>,
+    ) -> bool {
+        let Some((end, hop)) = self.telling.take() else { return false };
+        let to = match end {
+            End::Source => packet.source(),
+            End::Destination => packet.destination(),
+        };
+        let (key, packet) = (self.setting.key, packet.as_bytes());
+        self.scheme.message(&About { key, hop: &hop, out, from, packet, to }, message)
     }
 
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
@@ -212,6 +264,9 @@ impl<S: Scheme> Vantage for At<S> {
         let mut packet = *packet;
         if slot == Slot::IdFlagsOffset {
             packet.own_fragment_bits();
+        }
+        if S::SPEAKS && self.hear(at, &packet) {
+            return;
         }
         let counts = self.setting.filter.is_none_or(|f| f.matches(&packet));
         if !counts || S::CARD.keeper != Keeper::Victim {
@@ -229,7 +284,7 @@ impl<S: Scheme> Vantage for At<S> {
         let inv = Invariant::under(&packet, &self.schedule);
         let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
         let mark = S::Mark::unpack(mark);
-        self.scheme.observe(&hop, &inv, mark, packet.records(), &mut self.ledger);
+        self.scheme.observe(&hop, &inv, mark, slot.records(&packet), &mut self.ledger);
     }
 
     fn cut(&mut self) -> Option<Vec<u8>> {

@@ -3,7 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "random bits are cut to what is needed")]
 
 use traceback::invariant::mix;
-use traceback::{checksum, room};
+use traceback::{checksum, ioam, room};
 
 /// A generator that gives the same numbers everywhere.
 pub(crate) struct Random(pub(crate) u64);
@@ -156,7 +156,7 @@ fn ipv6(random: &mut Random) -> Vec<u8> {
     let mut body = bytes;
     let chain = [0, 0, 0, 1, 2, 3, 7, 8, 9][random.below(9) as usize];
     for at in 0..chain {
-        let kind = [0, 43, 44, 60, 60][random.below(5) as usize];
+        let kind = [0, 0, 43, 44, 60][random.below(5) as usize];
         // The hop-by-hop header comes first where it is lawful.
         let kind = if kind == 0 && at + 1 < chain && random.below(2) == 0 { 60 } else { kind };
         let mut header = extension(random, kind);
@@ -198,6 +198,9 @@ fn extension(random: &mut Random, kind: u8) -> Vec<u8> {
     let units = random.below(5);
     let mut header = random.bytes(8 + 8 * units);
     header[1] = units as u8;
+    if kind == 0 && random.below(2) > 0 {
+        return telemetry(random);
+    }
     if kind == 0 && random.below(3) > 0 {
         let len = header.len() - 4;
         header[2..4].copy_from_slice(&[room::OPTION6, len as u8]);
@@ -211,6 +214,36 @@ fn extension(random: &mut Random, kind: u8) -> Vec<u8> {
             header[4] = header[4].saturating_sub(1);
         }
     }
+    header
+}
+
+/// A hop-by-hop header with IOAM options, lawful or nearly so, in places right and wrong.
+fn telemetry(random: &mut Random) -> Vec<u8> {
+    let mut header = vec![0, 0];
+    header.extend(match random.below(6) {
+        0 => vec![],
+        1 => vec![0; random.below(7) as usize],
+        _ => vec![1, 0],
+    });
+    for _ in 0..random.below(3) {
+        let mut option = match random.below(2) {
+            0 => ioam::export(random.next() as u32, random.next() as u32),
+            _ => {
+                let nodes = random.below(5);
+                let mut option = ioam::trace(nodes as usize);
+                option[7] -= random.below(nodes + 1) as u8;
+                option[6] |= if random.below(6) == 0 { 4 } else { 0 };
+                option
+            }
+        };
+        if random.below(4) == 0 {
+            let at = random.below(12) as usize;
+            option[at] = random.next() as u8;
+        }
+        header.extend(option);
+    }
+    header.resize(header.len().next_multiple_of(8), 0);
+    header[1] = (header.len() / 8 - 1) as u8;
     header
 }
 

@@ -1,8 +1,8 @@
 //! What marking and logging in the kernel cost: single programs, whole paths beside unmarked
 //! forwarding and NFQUEUE, timing, and loss. See benches/README.md.
 //!
-//! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, and with any other
-//! value everything, but less of it.
+//! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, `steps:fms,pint` those of
+//! some schemes, and any other value everything, but less of it.
 
 use anyhow::ensure;
 use ashiato_agent::config::Datapath;
@@ -40,11 +40,13 @@ fn main() -> anyhow::Result<()> {
 
     let mut yard = Yard::make()?;
     say("single programs");
-    let steps = Steps::measure(size.step_rounds)?;
-    if quick.is_some_and(|part| part == "steps") {
-        print!("{}", steps.csv());
+    let part = quick.as_ref().and_then(|part| part.to_str()).unwrap_or_default();
+    if let Some(only) = part.strip_prefix("steps") {
+        let only: Vec<&str> = only.split([':', ',']).filter(|id| !id.is_empty()).collect();
+        print!("{}", Steps::measure(size.step_rounds, &only)?.csv());
         return Ok(());
     }
+    let steps = Steps::measure(size.step_rounds, &[])?;
     say("routers");
     let mut lanes = vec![];
     for spec in verdicts::specs() {

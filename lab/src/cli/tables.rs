@@ -39,7 +39,17 @@ fn table<const N: usize>(title: &str, header: [&str; N], rows: Vec<[String; N]>)
 }
 
 fn head(plan: &Plan) -> Option<String> {
-    let room = plan.room.map_or("none".to_owned(), |r| format!("{} records", r.records));
+    let room = plan.room.map_or("none".to_owned(), |r| {
+        let ioam = if r.trace_nodes > 0 {
+            format!("IOAM trace of {}", r.trace_nodes)
+        } else {
+            String::new()
+        };
+        let export = if r.export { "IOAM direct export" } else { "" };
+        let records = if r.records > 0 { format!("{} records", r.records) } else { String::new() };
+        let all = [records.as_str(), &ioam, export];
+        all.into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", ")
+    });
     let filter = &plan.case.filter;
     let any = |n: Option<u16>| n.map_or("any".to_owned(), |n| n.to_string());
     let rows = vec![

@@ -8,7 +8,7 @@
 use super::layout::Layout;
 use super::space::within;
 use super::wires::Wires;
-use crate::plan::{Flow, Plan, RoomKind};
+use crate::plan::{Flow, Plan, Room, RoomKind};
 use crate::traffic;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
@@ -147,7 +147,10 @@ fn program(plan: &Plan, v6: bool, flow: Option<u32>) -> Vec<Instruction> {
 
 /// Where the payload of the plan's packets begins in a frame.
 pub(crate) fn offset(plan: &Plan, v6: bool) -> u32 {
-    let header = traffic::smallest(v6, plan.room.filter(|r| r.kind == RoomKind::Option));
+    let behind = |r: &mut Room| r.records = r.records_as(RoomKind::Option).unwrap_or(0);
+    let mut room = plan.room;
+    room.iter_mut().for_each(behind);
+    let header = traffic::smallest(v6, room);
     // The smallest packet is headers and 24 bytes of payload.
     u32::from(header) - 24 + u32::try_from(ETHERNET).unwrap_or(14)
 }
@@ -164,7 +167,6 @@ mod support;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Room;
 
     /// Runs a program as the kernel would: true where it accepts.
     fn accepts(program: &[Instruction], frame: &[u8]) -> bool {
@@ -191,9 +193,13 @@ mod tests {
     #[test]
     fn programs_know_their_flow() {
         for v6 in [false, true] {
-            for room in [None, Some(RoomKind::Option), Some(RoomKind::Payload)] {
+            let room = |kind, records| Some(Room { kind, records, ..Room::default() });
+            let ioam = Room { trace_nodes: 3, export: true, ..Room::default() };
+            let both = Room { records: 3, ..ioam };
+            let rooms = [room(RoomKind::Option, 3), room(RoomKind::Payload, 3)];
+            for room in rooms.into_iter().chain([None, Some(ioam), Some(both)]) {
                 let mut plan = support::line(3, v6, true);
-                plan.room = room.map(|kind| Room { kind, records: 3 });
+                plan.room = room;
                 plan.flows[0].size = 200;
                 let mut ip = vec![];
                 traffic::build(&mut ip, &plan, &plan.flows[0], 5);

@@ -131,21 +131,35 @@ impl Flow {
 }
 
 /// Where the recorder's room is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoomKind {
     /// IPv4 option, or IPv6 hop-by-hop option.
+    #[default]
     Option,
     /// UDP payload.
     Payload,
 }
 
 /// Room that packets reserve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Room {
     /// Where.
     pub kind: RoomKind,
-    /// Records of two bytes.
+    /// Records of two bytes; 0 where only IOAM is wanted.
     pub records: usize,
+    /// Nodes for which IPv6 packets hold an IOAM trace; 0: they hold none.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub trace_nodes: usize,
+    /// Whether IPv6 packets ask every node for an IOAM direct export.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub export: bool,
+}
+
+impl Room {
+    /// Records of this kind that packets reserve.
+    pub fn records_as(&self, kind: RoomKind) -> Option<usize> {
+        (self.kind == kind && self.records > 0).then_some(self.records)
+    }
 }

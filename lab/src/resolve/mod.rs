@@ -21,6 +21,7 @@ use routes::Routes;
 use std::collections::BTreeSet;
 use traceback::case::Filter;
 use traceback::invariant::{Key, mix2};
+use traceback::ioam::MAX_NODES;
 use traceback::packet::proto;
 use traceback::room::MAX_OPTION4;
 use traceback::router::Spread;
@@ -185,14 +186,16 @@ fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
 fn room(spec: &Spec, longest: usize) -> Option<Room> {
     let cards = || spec.scheme.iter().filter_map(|s| schemes::find(&s.id)).map(|s| s.card());
     let slot = |c: &Card| if spec.ip == Ip::V6 { c.v6 } else { c.v4 };
-    let marks = cards().any(|c| slot(&c) == Slot::Room);
-    if !marks && !cards().any(|c| c.records) {
-        return None;
-    }
-    let longest = longest.max(if marks { 2 } else { 0 });
-    let option = spec.ip == Ip::V6 || longest <= MAX_OPTION4;
+    let any = |wanted: Slot| cards().any(|c| slot(&c) == wanted);
+    let marks = any(Slot::Room);
+    let records = if marks || cards().any(|c| c.records) { longest } else { 0 };
+    let records = records.max(if marks { 2 } else { 0 });
+    let option = spec.ip == Ip::V6 || records <= MAX_OPTION4;
     let kind = if option { RoomKind::Option } else { RoomKind::Payload };
-    Some(Room { kind, records: longest })
+    let v6 = spec.ip == Ip::V6;
+    let trace_nodes = if v6 && any(Slot::IoamTrace) { longest.min(MAX_NODES) } else { 0 };
+    let room = Room { kind, records, trace_nodes, export: v6 && any(Slot::IoamExport) };
+    (room != Room { kind, ..Room::default() }).then_some(room)
 }
 
 fn case(spec: &Spec, addresses: &Addresses) -> CasePlan {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
 use traceback::graph::Finding;
+use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme};
@@ -31,21 +32,20 @@ pub fn packets_to_path(
     finding: Option<&Finding>,
 ) -> PacketsToPath {
     let found = finding.map_or_else(Said::default, Said::of);
-    let right = |path: &&Path| found.paths.contains(*path);
+    let right = |path: &&Path| found.holds(path, &case.map);
     let mut replay = Replay::new(plan, scheme, case, tape);
     let each: Vec<Option<u64>> = match scheme.card().keeper {
         Keeper::Routers => truth.iter().map(|p| right(&p).then_some(1)).collect(),
         Keeper::Victim | Keeper::None => {
             let needed =
-                |path| right(&path).then(|| replay.until(|said| said.paths.contains(path)));
+                |path| right(&path).then(|| replay.until(|said| said.holds(path, &case.map)));
             truth.iter().map(needed).collect()
         }
     };
-    let complete = found.is_all(scheme.card().names, truth).then(|| match scheme.card().keeper {
-        Keeper::Routers => heard_of_all(plan, &replay.tape, truth),
-        Keeper::Victim | Keeper::None => {
-            replay.until(|said| said.is_all(scheme.card().names, truth))
-        }
+    let is_all = |said: &Said| said.is_all(scheme.card().names, truth, &case.map);
+    let complete = is_all(&found).then(|| match scheme.card().keeper {
+        Keeper::Routers => heard_of_all(plan, &replay, truth),
+        Keeper::Victim | Keeper::None => replay.until(is_all),
     });
     let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();
     let at = |q| stats::quantile(&needed, q);
@@ -63,10 +63,10 @@ pub fn packets_to_path(
 }
 
 /// Packets until one of every true path had come: what routers' logs are asked about must come first.
-fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
+fn heard_of_all(plan: &Plan, replay: &Replay<'_>, truth: &BTreeSet<Path>) -> u64 {
     let (mut silent, walker) = (truth.clone(), Walker::new(plan));
-    for (packets, arrival) in (1..).zip(tape) {
-        let packet = Packet::parse(&arrival.bytes[..]).ok();
+    for (packets, at) in (1..).zip(&replay.packets) {
+        let packet = Packet::parse(&replay.tape[*at].bytes[..]).ok();
         if let Some(tag) = packet.and_then(|p| traffic::tag(plan.key.0, &p)) {
             let flow = &plan.flows[tag.flow as usize];
             let path = if flow.ways.is_empty() { None } else { walker.path(flow, tag.seq) };
@@ -77,31 +77,37 @@ fn heard_of_all(plan: &Plan, tape: &[&Arrival], truth: &BTreeSet<Path>) -> u64 {
             return packets;
         }
     }
-    tape.len() as u64
+    replay.packets.len() as u64
 }
 
 /// What a finding says, as far as it can be right or wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Said {
     paths: BTreeSet<Path>,
+    systems: BTreeSet<Vec<u32>>,
     sources: BTreeSet<RouterId>,
 }
 
 impl Said {
     fn of(finding: &Finding) -> Self {
         match finding {
-            Finding::Paths(graph) => Self { paths: graph.paths.clone(), sources: BTreeSet::new() },
-            Finding::Ingress { routers } => {
-                Self { paths: BTreeSet::new(), sources: routers.clone() }
-            }
+            Finding::Paths(graph) => Self { paths: graph.paths.clone(), ..Self::default() },
+            Finding::AsPaths { paths } => Self { systems: paths.clone(), ..Self::default() },
+            Finding::Ingress { routers } => Self { sources: routers.clone(), ..Self::default() },
             Finding::Classes { .. } => Self::default(),
         }
     }
 
+    /// Whether it names this path, or the systems that it leads through.
+    fn holds(&self, path: &Path, map: &Map) -> bool {
+        self.paths.contains(path) || self.systems.contains(&map.as_path(path))
+    }
+
     /// Whether it is the whole truth and nothing besides, as far as a scheme of this kind can say it.
-    fn is_all(&self, names: Names, truth: &BTreeSet<Path>) -> bool {
+    fn is_all(&self, names: Names, truth: &BTreeSet<Path>, map: &Map) -> bool {
         match names {
             Names::Paths => self.paths == *truth,
+            Names::AsPaths => self.systems == truth.iter().map(|p| map.as_path(p)).collect(),
             Names::Ingress => {
                 let sources = truth.iter().filter_map(|p| p.first().copied());
                 self.sources == sources.collect()
@@ -115,14 +121,17 @@ struct Replay<'a> {
     scheme: &'a dyn AnyScheme,
     case: &'a Case,
     setting: Setting,
-    tape: Vec<&'a Arrival>,
+    /// All that arrived: routers' messages match no filter, and tell.
+    tape: &'a [Arrival],
+    /// Positions of the packets that the case is about.
+    packets: Vec<usize>,
     known: BTreeMap<usize, Said>,
 }
 
 impl<'a> Replay<'a> {
     fn new(plan: &Plan, scheme: &'a dyn AnyScheme, case: &'a Case, tape: &'a [Arrival]) -> Self {
         let parse =
-            |a: &&Arrival| Packet::parse(&a.bytes[..]).is_ok_and(|p| case.filter.matches(&p));
+            |a: &Arrival| Packet::parse(&a.bytes[..]).is_ok_and(|p| case.filter.matches(&p));
         let place = case.map.place(case.gateway).unwrap_or(traceback::Place {
             id: case.gateway,
             index: 0,
@@ -131,13 +140,18 @@ impl<'a> Replay<'a> {
         });
         let filter = Some(case.filter);
         let setting = Setting { place, key: plan.key, draws: Draws::Keyed, filter };
-        let tape = tape.iter().filter(parse).collect();
-        Self { scheme, case, setting, tape, known: BTreeMap::new() }
+        let packets = (0..tape.len()).filter(|at| parse(&tape[*at])).collect();
+        Self { scheme, case, setting, tape, packets, known: BTreeMap::new() }
+    }
+
+    /// What had arrived before the packet behind so many.
+    fn start(&self, packets: usize) -> &'a [Arrival] {
+        self.packets.get(packets).map_or(self.tape, |next| &self.tape[..*next])
     }
 
     /// The shortest tape that a condition holds for, which holds for the whole tape.
     fn until(&mut self, holds: impl Fn(&Said) -> bool) -> u64 {
-        let (mut low, mut high) = (0, self.tape.len());
+        let (mut low, mut high) = (0, self.packets.len());
         while low + 1 < high {
             let middle = low.midpoint(high);
             if holds(self.said(middle)) { high = middle } else { low = middle }
@@ -146,10 +160,11 @@ impl<'a> Replay<'a> {
     }
 
     fn said(&mut self, packets: usize) -> &Said {
-        let (scheme, case, tape, setting) = (self.scheme, self.case, &self.tape, self.setting);
+        let (scheme, case, setting) = (self.scheme, self.case, self.setting);
+        let tape = self.start(packets);
         self.known.entry(packets).or_insert_with(|| {
             let mut observer = scheme.vantage(setting);
-            for arrival in &tape[..packets] {
+            for arrival in tape {
                 if let Ok(packet) = Packet::parse(&arrival.bytes[..]) {
                     observer.see(arrival.at, &packet);
                 }

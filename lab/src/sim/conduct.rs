@@ -2,6 +2,7 @@
 
 use crate::plan::Conduct;
 use crate::traffic::CLEAN_ID;
+use std::net::IpAddr;
 use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::packet::Packet;
@@ -33,11 +34,12 @@ struct Erases {
 }
 
 impl Vantage for Erases {
-    fn forward(&mut self, _: Hop, packet: &mut Packet<&mut [u8]>) {
+    fn forward(&mut self, _: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
         let slot = if packet.is_v6() { self.v6 } else { self.v4 };
         // Where the mark lies over flags and offset, anything but 0 would make a fragment of the packet.
         let clean = if slot == Slot::IdFlagsOffset { 0 } else { CLEAN_ID.into() };
         slot.write(packet, clean);
+        false
     }
     fn see(&mut self, _: Nanos, _: &Packet<&[u8]>) {}
     fn cut(&mut self) -> Option<Vec<u8>> {
@@ -63,8 +65,17 @@ impl Vantage for Erases {
 struct Denies(Box<dyn Vantage>);
 
 impl Vantage for Denies {
-    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) {
-        self.0.forward(hop, packet);
+    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
+        self.0.forward(hop, packet)
+    }
+    fn speak(
+        &mut self,
+        packet: &Packet<&mut [u8]>,
+        out: u16,
+        from: &[IpAddr],
+        message: &mut Vec<u8>,
+    ) -> bool {
+        self.0.speak(packet, out, from, message)
     }
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
         self.0.see(at, packet);

@@ -12,12 +12,12 @@
 #define MARK_BITS 25
 #define USES_PORT
 #define DRAWS
-#define HASHES
 
 struct scheme {
 	__u64 address; /* this router's */
 	__u64 a, s, d; /* bits of segment, index and digest */
 	__u64 spared;  /* bits of TOS that stay */
+	__u64 digest;  /* of the address */
 };
 
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,
@@ -26,8 +26,7 @@ static __always_inline __u32 mark(const volatile struct scheme *scheme, const st
 	__u32 a = scheme->a & 31, s = scheme->s & 31, spared = scheme->spared & 31;
 	__u32 address = scheme->address, index = hop->draw & ((1U << s) - 1);
 	__u32 segment = address >> (a * index & 31) & ((1U << a) - 1);
-	__u32 own = mix2(address, 0) >> ((64 - scheme->d) & 63);
-	__u32 bits = (own << s | index) << a | segment;
+	__u32 bits = ((__u32)scheme->digest << s | index) << a | segment;
 	__u32 tos = bits >> 16 << spared | (before >> 17 & ((1U << spared) - 1));
 
 	return hop->edge ? tos << 17 | 1 << 16 | (bits & 0xffff) : before;

@@ -206,7 +206,7 @@ impl Scheme for Fdpm {
         needs_map: false,
         groups_by_flow: false,
         draws: true,
-        hashes: true,
+        hashes: false,
         harms: "overwrites the IPv4 Identification, the reserved flag and TOS (or its upper three bits, or \
                 none of it) of every packet: fragments are left unmarked, marked packets get DF, classes of \
                 service are lost; believes that every ingress router marks",
@@ -234,7 +234,13 @@ impl Scheme for Fdpm {
 
     fn twin(&self, address: &u32) -> Vec<u64> {
         let Layout { s, d, .. } = self.layout;
-        [*address, SEGMENT, s, d, self.spared()].map(u64::from).to_vec()
+        let digest = self.layout.digest(*address, 0);
+        [*address, SEGMENT, s, d, self.spared(), digest].map(u64::from).to_vec()
+    }
+
+    /// The load controller tells flows apart.
+    fn hashes(&self) -> bool {
+        self.userspace_only().is_some()
     }
 
     fn userspace_only(&self) -> Option<&'static str> {

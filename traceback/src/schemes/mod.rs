@@ -4,23 +4,34 @@
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
 //! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
-//! and the [`walk`] over a map.
+//! paths of [`ases`], and the [`walk`] over a map.
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, what packets say [`verbatim`],
+//! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
 pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod asem;
+pub mod ases;
+pub mod authms;
+pub mod dex;
 mod digits;
 pub mod dpm;
 pub mod dppm;
 pub mod edge;
+pub mod fast;
 pub mod fdpm;
 pub mod fit;
 pub mod fms;
+pub mod fms6;
 pub mod fragments;
 pub mod hdpm;
 pub mod hit;
 pub mod huffman;
+mod inquiry;
+pub mod ioam;
+pub mod itrace;
 pub mod mrt;
 pub mod node;
 pub mod none;
@@ -41,6 +52,7 @@ pub mod tabu;
 pub mod tpm;
 #[cfg(test)]
 mod trial;
+pub mod verbatim;
 pub mod walk;
 
 use crate::arrivals::{Arrivals, Arrived};
@@ -58,12 +70,16 @@ use std::sync::Arc;
 pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
+    &Of::<ioam::Ioam>::NEW,
+    &Of::<dex::Dex>::NEW,
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<fms6::Fms6>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
     &Of::<amswide::AmsWide>::NEW,
+    &Of::<authms::AuthMs>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
@@ -71,6 +87,7 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<rppm::Rppm>::NEW,
     &Of::<rnl::Rnl>::NEW,
     &Of::<algebraic::Algebraic>::NEW,
+    &Of::<itrace::ITrace>::NEW,
     &Of::<spie::Spie>::NEW,
     &Of::<hit::Hit>::NEW,
     &Of::<riht::Riht>::NEW,
@@ -83,6 +100,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fdpm::Fdpm>::NEW,
     &Of::<pi::Pi>::NEW,
     &Of::<stackpi::StackPi>::NEW,
+    &Of::<fast::Fast>::NEW,
+    &Of::<asem::Asem>::NEW,
 ];
 
 /// The registry's entry under an id.
@@ -145,6 +164,8 @@ pub trait AnyScheme: Send + Sync {
     fn vantage(&self, setting: Setting) -> Box<dyn Vantage>;
     /// [`Scheme::twin`] at one place.
     fn twin(&self, place: &Place) -> Vec<u64>;
+    /// [`Scheme::outsider`].
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
     /// [`Scheme::userspace_only`].
@@ -218,6 +239,11 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn twin(&self, place: &Place) -> Vec<u64> {
         self.scheme.twin(&self.scheme.local(place))
+    }
+
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>> {
+        let scheme = Arc::new(self.scheme.outsider()?);
+        Some(Arc::new(Self { scheme, params: self.params.clone() }))
     }
 
     fn log(&self) -> Option<LogShape> {

@@ -32,13 +32,13 @@ static __always_inline __u32 one_digest(const volatile struct scheme *scheme, __
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,
 				  __u64 digest, __u32 before)
 {
-	__u64 base = mix2(digest, 0x50494e54), number = hop_number(hop);
-	__u64 act = mix2(base, number), own = mix2(base, 1ULL << 32 | hop->me);
+	__u64 number = hop_number(hop), layer = mix2(digest, 2ULL << 32);
+	__u64 act = mix2(digest, number), own = mix2(digest, 1ULL << 32 | hop->me);
 	__u32 first, second;
 
 	if (number == 1)
 		before = 0;
-	first = one_digest(scheme, number, base >> 32, act >> 32, own, before >> 8);
-	second = one_digest(scheme, number, base, act, own >> 8, before & 0xff);
+	first = one_digest(scheme, number, layer >> 32, act >> 32, own, before >> 8);
+	second = one_digest(scheme, number, layer, act, own >> 8, before & 0xff);
 	return first << 8 | second;
 }

@@ -168,14 +168,17 @@ enum Act {
 /// What one instance draws from one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Base {
-    word: u64,
+    digest: u64,
+    /// Decides the layer.
+    layer: u64,
     instance: u8,
 }
 
 impl Base {
-    /// One hash serves all instances, each of which takes its own bits of it.
+    /// One hash serves all instances, each of which takes its own bits of it. Layer, act and name are
+    /// hashed apart from each other, with a space of numbers each, so that none waits for another.
     fn of(digest: u64, instance: u8) -> Self {
-        Self { word: mix2(digest, 0x5049_4e54), instance }
+        Self { digest, layer: mix2(digest, 2 << 32), instance }
     }
 
     /// Its 32 bits of a word: the upper ones for instance 0.
@@ -185,18 +188,18 @@ impl Base {
 
     /// Its digest of a router's name.
     fn hash(self, router: RouterId) -> u8 {
-        let word = mix2(self.word, 1 << 32 | u64::from(router.0));
+        let word = mix2(self.digest, 1 << 32 | u64::from(router.0));
         (word >> (8 * self.instance) & 0xff) as u8
     }
 }
 
 impl Pint {
     fn layer0(&self, base: Base) -> bool {
-        base.half(base.word) < self.tau
+        base.half(base.layer) < self.tau
     }
 
     fn act(&self, base: Base, number: u8) -> Act {
-        let draw = base.half(mix2(base.word, number.into()));
+        let draw = base.half(mix2(base.digest, number.into()));
         if self.layer0(base) {
             // 1/i: reservoir sampling leaves each hop with the same chance.
             if draw * u64::from(number) < 1 << 32 { Act::Overwrite } else { Act::Pass }
@@ -265,7 +268,7 @@ impl Scheme for Pint {
             return;
         }
         if ledger.seen.capacity() == 0 {
-            ledger.seen.reserve_exact(self.capacity);
+            ledger.seen.reserve_exact(self.capacity.min(RESERVED));
         }
         let mark = u16::from_be_bytes(mark.0);
         let hops = hops_before(hop.ttl);
@@ -281,3 +284,6 @@ impl Scheme for Pint {
         decode::paths(self, &ids, seen)
     }
 }
+
+/// Packets that memory is taken for at once; a larger ledger grows.
+const RESERVED: usize = 1 << 16;

@@ -14,14 +14,13 @@
 //!
 //! Cost: two bytes written and a checksum repaired for each packet.
 
+use super::verbatim::{self, Verbatim};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::{AttackGraph, Finding};
 use crate::invariant::Invariant;
-use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The recorder at work.
 #[derive(Debug, Clone, Copy)]
@@ -39,59 +38,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { max_paths: 65_536 }
-    }
-}
-
-/// Packets by what their room said.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Paths {
-    packets: BTreeMap<Vec<u8>, u64>,
-    lost: u64,
-}
-
-impl Ledger for Paths {
-    fn merge(&mut self, other: &Self) {
-        for (path, packets) in &other.packets {
-            let count = self.packets.entry(path.clone()).or_default();
-            *count = count.saturating_add(*packets);
-        }
-        self.lost = self.lost.saturating_add(other.lost);
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.lost);
-        put_varint(out, self.packets.len() as u64);
-        for (path, packets) in &self.packets {
-            put_varint(out, path.len() as u64);
-            out.extend(path);
-            put_varint(out, *packets);
-        }
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, BadBytes> {
-        let mut read = Reader(bytes);
-        let mut paths = Self { lost: read.varint()?, ..Self::default() };
-        let mut last = None;
-        for _ in 0..read.varint()? {
-            let len = usize::try_from(read.varint()?).map_err(|_| BadBytes)?;
-            let path = read.take(len)?.to_vec();
-            if !path.len().is_multiple_of(2) || last.is_some_and(|l| l >= path) {
-                return Err(BadBytes);
-            }
-            paths.packets.insert(path.clone(), read.varint()?);
-            last = Some(path);
-        }
-        read.end()?;
-        Ok(paths)
-    }
-
-    fn footprint(&self) -> usize {
-        self.packets.keys().map(|p| p.len() + size_of::<(Vec<u8>, u64)>()).sum()
-    }
-
-    fn lost(&self) -> u64 {
-        self.lost
+        Self { max_paths: verbatim::USUAL }
     }
 }
 
@@ -115,7 +62,7 @@ impl Scheme for Recorder {
     type Params = Params;
     type Local = u16;
     type Mark = ();
-    type Ledger = Paths;
+    type Ledger = Verbatim;
 
     fn new(params: &Params) -> Result<Self, BadParams> {
         Ok(Self { max_paths: params.max_paths })
@@ -133,23 +80,16 @@ impl Scheme for Recorder {
         Marked { record: Some(*index), ..().into() }
     }
 
-    fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Paths) {
-        if records.is_empty() {
-            return;
-        }
-        if let Some(packets) = ledger.packets.get_mut(records) {
-            *packets += 1;
-        } else if ledger.packets.len() < self.max_paths {
-            ledger.packets.insert(records.to_vec(), 1);
-        } else {
-            ledger.lost += 1;
+    fn observe(&self, _: &Hop, _: &Invariant, (): (), records: &[u8], ledger: &mut Verbatim) {
+        if !records.is_empty() {
+            ledger.add(records, self.max_paths);
         }
     }
 
-    fn reconstruct(&self, case: &Case, evidence: &Evidence<Paths>) -> Result<Step, Gap> {
+    fn reconstruct(&self, case: &Case, evidence: &Evidence<Verbatim>) -> Result<Step, Gap> {
         let mut set_aside = 0;
         let mut paths = vec![];
-        for (records, packets) in evidence.ledgers.values().flat_map(|l| &l.packets) {
+        for (records, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
             let index = |c: &[u8]| u16::from_be_bytes([c[0], c[1]]);
             let path: Option<Vec<_>> = records
                 .chunks_exact(2)

@@ -82,7 +82,7 @@ impl Layout {
     }
 
     /// A digest of a whole address.
-    fn digest(&self, address: u32, function: u32) -> u32 {
+    pub(super) fn digest(&self, address: u32, function: u32) -> u32 {
         (mix2(address.into(), function.into()) >> 32) as u32 >> (32 - self.d)
     }
 

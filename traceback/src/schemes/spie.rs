@@ -16,18 +16,14 @@
 //!
 //! Cost: one hash of 40 bytes and k memory writes for each packet.
 
+use super::inquiry;
 use super::pages::{Pages, Params};
-use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
-use crate::graph::{AttackGraph, Edge, Finding};
+use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::Invariant;
 use crate::scheme::{
-    BadParams, Card, Hop, Keeper, LogPage, LogShape, Marked, Names, Place, RouterId, Scheme,
+    BadParams, Card, Hop, Keeper, LogPage, LogShape, Marked, Names, Place, Scheme,
 };
 use crate::slot::Slot;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Paths listed at most for one packet; with sound pages there is one.
-const MAX_PATHS: usize = 1_000;
 
 /// SPIE at work.
 #[derive(Debug, Clone, Copy)]
@@ -88,63 +84,6 @@ impl Scheme for Spie {
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Pages>) -> Result<Step, Gap> {
-        let keys = case.digests();
-        if keys.is_empty() {
-            return Err(Gap::Nothing { what: "a sampled packet to ask about".into() });
-        }
-        let query = Query { keys, from: case.window.from, to: case.window.to };
-        let ours = evidence.answers.iter().filter(|((_, asked), _)| *asked == query);
-        let answers = ours.map(|((router, _), answer)| (*router, answer.as_ref())).collect();
-        let mut graph = AttackGraph::default();
-        let mut ask = BTreeSet::new();
-        for key in 0..query.keys.len() {
-            let edges = walk(case, &answers, key, &mut ask);
-            graph.join(AttackGraph::from_edges(edges, MAX_PATHS));
-        }
-        if !ask.is_empty() {
-            return Ok(Step::Ask(ask.into_iter().map(|r| (r, query.clone())).collect()));
-        }
-        if graph.edges.is_empty() {
-            return Err(Gap::Nothing { what: "a gateway that saw a sampled packet".into() });
-        }
-        Ok(Step::Done(Finding::Paths(graph)))
+        inquiry::next(case, &evidence.answers, case.digests())
     }
-}
-
-/// Follows one packet from the gateway outwards as far as answers go, and notes whom to ask next.
-///
-/// Routes of fewest hops have no shortcuts, so a router that saw the packet lies exactly as far out
-/// as the walk reaches it.
-fn walk(
-    case: &Case,
-    answers: &BTreeMap<RouterId, Option<&Answer>>,
-    key: usize,
-    ask: &mut BTreeSet<RouterId>,
-) -> BTreeSet<Edge> {
-    let saw = |router: RouterId| {
-        let answer = answers.get(&router)?;
-        Some(answer.is_some_and(|a| a.values.get(key).is_some_and(Option::is_some)))
-    };
-    let mut edges = BTreeSet::new();
-    let mut placed = BTreeSet::from([case.gateway]);
-    let mut front: Vec<(RouterId, Option<RouterId>)> = vec![(case.gateway, None)];
-    for distance in 0..case.budget.hops {
-        let mut next = vec![];
-        for (from, to) in front {
-            match saw(from) {
-                None => {
-                    ask.insert(from);
-                }
-                Some(false) => {}
-                Some(true) => {
-                    edges.insert(Edge { distance, from, to });
-                    next.extend(case.map.neighbours(from).map(|n| (n, Some(from))));
-                }
-            }
-        }
-        next.retain(|(router, _)| !placed.contains(router));
-        placed.extend(next.iter().map(|(router, _)| *router));
-        front = next;
-    }
-    edges
 }
