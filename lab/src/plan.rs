@@ -120,7 +120,7 @@ impl Plan {
                 }
             }
             if let (Node::Router(a), Node::Router(b)) = (link.a.node, link.b.node) {
-                let index = |i: usize| u16::try_from(i).unwrap_or(u16::MAX);
+                let index = |i: usize| u32::try_from(i).unwrap_or(u32::MAX);
                 links.push((index(a), index(b)));
             }
         }

@@ -4,7 +4,7 @@ use ashiato::reproduce::{Request, Row, print, run};
 
 fn ask(only: &[&str], hops: &[u8], threads: usize) -> Vec<Row> {
     let only = only.iter().map(|n| (*n).to_owned()).collect();
-    let request = Request { only, quick: true, hops: hops.to_vec(), seed: 7 };
+    let request = Request { only, quick: true, hops: hops.to_vec(), seed: 7, ..Request::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| run(&request, &mut |_, _, _| {})).expect("known names")
 }

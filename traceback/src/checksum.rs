@@ -14,6 +14,7 @@ pub fn sum(bytes: &[u8]) -> u32 {
 }
 
 /// Folds carries into 16 bits.
+#[inline]
 pub fn fold(mut total: u32) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);
@@ -27,6 +28,28 @@ fn low(word: u32) -> u16 {
     u16::from_be_bytes([high, low])
 }
 
+/// Whether the sum of an IPv4 header, its checksum field included, is what it should be. A header has 20
+/// bytes at least, and a multiple of 4.
+#[inline]
+pub fn is_right(header: &[u8]) -> bool {
+    let Some((fixed, options)) = header.split_first_chunk::<20>() else { return false };
+    // In the machine's own order, by words of four bytes where nobody writes on the way: RFC 1071 section 2
+    // (B) and (C). Words that a router has just written, two bytes each, are read as they were written,
+    // or the processor would wait for them.
+    let four = |at: usize| {
+        u64::from(u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]))
+    };
+    let two = |at: usize| u64::from(u16::from_ne_bytes([fixed[at], fixed[at + 1]]));
+    let mut sum = four(0) + two(4) + two(6) + two(8) + two(10) + four(12) + four(16);
+    for word in options.as_chunks().0 {
+        sum += u64::from(u32::from_ne_bytes(*word));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum == 0xffff
+}
+
 /// The checksum field's value for `bytes`, whose own checksum field must be zero.
 pub fn of(bytes: &[u8]) -> u16 {
     !fold(sum(bytes))
@@ -36,6 +59,7 @@ pub fn of(bytes: &[u8]) -> u16 {
 ///
 /// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`. Of the two ways to write zero it gives 0, never
 /// 0xffff, whatever the words are: several changes repaired at once come out as one after the other.
+#[inline]
 pub fn repair(check: u16, old: u16, new: u16) -> u16 {
     !fold(0xffff + u32::from(!check) + u32::from(!old) + u32::from(new))
 }

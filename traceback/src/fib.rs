@@ -22,11 +22,20 @@ struct Route {
     next: Option<NextHop>,
 }
 
+/// What is compared for IPv4, most of all packets: a quarter of the bits, and no shifts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Short {
+    mask: u32,
+    net: u32,
+}
+
 /// Longest-prefix look-up for both versions of IP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fib {
     v4: Vec<Route>,
     v6: Vec<Route>,
+    /// As `v4`, entry by entry.
+    short: Vec<Short>,
     /// Further next hops of prefixes that have one above, as good as that.
     also: Vec<Route>,
 }
@@ -48,16 +57,36 @@ impl Fib {
         let len = len.min(width);
         let table = if net.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let route = Route { len, net: bits & mask(len), next };
-        table.retain(|r| (r.len, r.net) != (route.len, route.net));
-        let at = table.partition_point(|r| r.len >= len);
-        table.insert(at, route);
+        let end = table.partition_point(|r| r.len >= len);
+        let begin = table.partition_point(|r| r.len > len);
+        if let Some(same) = table[begin..end].iter_mut().find(|r| r.net == route.net) {
+            *same = route;
+            return;
+        }
+        table.insert(end, route);
+        if net.is_ipv4() {
+            let upper = |wide: u128| u32::try_from(wide >> 96).unwrap_or(0);
+            self.short.insert(end, Short { mask: upper(mask(len)), net: upper(route.net) });
+        }
     }
 
     /// The next hop with the longest prefix that holds `to`.
+    #[inline]
     pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
-        let (bits, _) = widen(to);
-        let table = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        table.iter().find(|r| bits & mask(r.len) == r.net).and_then(|r| r.next)
+        match to {
+            IpAddr::V4(a) => self.lookup4(a.into()),
+            IpAddr::V6(a) => {
+                let bits = u128::from(a);
+                self.v6.iter().find(|r| bits & mask(r.len) == r.net)?.next
+            }
+        }
+    }
+
+    /// The same for an IPv4 address as a number.
+    #[inline]
+    pub(crate) fn lookup4(&self, to: u32) -> Option<NextHop> {
+        let at = self.short.iter().position(|s| to & s.mask == s.net)?;
+        self.v4.get(at)?.next
     }
 
     /// Adds a next hop that is as good as that of the same prefix, which [`Self::insert`] set.

@@ -53,7 +53,14 @@ impl Schedule {
     ///
     /// No pseudorandom function, which would take four times as long: who learns digests of packets
     /// of his own can solve for the key. Digests go only to those who hold it.
+    #[inline]
     fn hash(&self, words: &[u64]) -> u64 {
+        self.hash_from(0, words)
+    }
+
+    /// The part of the sum that words from this position on have in it.
+    #[inline]
+    fn hash_from(&self, first: usize, words: &[u64]) -> u64 {
         let lane = |keys: &[u64]| {
             words.iter().zip(keys).fold(0_u64, |sum, (word, key)| {
                 let low = word.wrapping_add(*key) & 0xffff_ffff;
@@ -61,7 +68,8 @@ impl Schedule {
                 sum.wrapping_add(low.wrapping_mul(high))
             })
         };
-        lane(&self.words).wrapping_add(lane(&self.words[1..]).wrapping_mul(GOLDEN))
+        let (here, next) = (lane(&self.words[first..]), lane(&self.words[first + 1..]));
+        here.wrapping_add(next.wrapping_mul(GOLDEN))
     }
 }
 
@@ -71,7 +79,7 @@ pub struct Invariant {
     /// Hash of all words under the run's key: the packet's identity. Its bits are a sum's: who wants
     /// chance from it mixes it first, as all do with what they add ([`mix2`]).
     pub digest: u64,
-    /// Mix of the words without the payload: the identity of its flow. Not keyed.
+    /// The same without the payload: the identity of its flow.
     pub flow: u64,
 }
 
@@ -85,40 +93,46 @@ impl Invariant {
     }
 
     /// Computes the hashes. Allocates nothing.
+    #[inline]
     pub fn under<T: AsRef<[u8]>>(packet: &Packet<T>, schedule: &Schedule) -> Self {
-        let (words, len) = words(packet);
-        let flow = words[..len - PAYLOAD / 8].iter().fold(0, |flow, word| mix(flow ^ word));
-        Self { digest: schedule.hash(&words[..len]), flow }
+        let bytes = packet.as_bytes();
+        let payload = payload_words(packet.payload());
+        let (sport, dport) = packet.ports();
+        let ([a, b], [c, d]) = (sport.to_be_bytes(), dport.to_be_bytes());
+        let what = u64::from_le_bytes([packet.protocol(), 0, 0, 0, a, b, c, d]);
+        let (flow, at) = if packet.is_v6() {
+            let [a, b, c, d] = [8, 16, 24, 32].map(|at| word(bytes, at));
+            (schedule.hash(&[a, b, c, d, what]), 5)
+        } else {
+            (schedule.hash(&[word(bytes, 12), what]), 2)
+        };
+        Self { digest: flow.wrapping_add(schedule.hash_from(at, &payload)), flow }
     }
 }
 
-fn words<T: AsRef<[u8]>>(packet: &Packet<T>) -> ([u64; WORDS], usize) {
-    let bytes = packet.as_bytes();
-    let (from, addresses) = if packet.is_v6() { (8, 4) } else { (12, 1) };
-    let mut words = [0; WORDS];
-    for (word, chunk) in words.iter_mut().zip(bytes[from..from + addresses * 8].chunks_exact(8)) {
-        *word = little(chunk);
-    }
-    let (sport, dport) = packet.ports();
-    let ([a, b], [c, d]) = (sport.to_be_bytes(), dport.to_be_bytes());
-    words[addresses] = u64::from_le_bytes([packet.protocol(), 0, 0, 0, a, b, c, d]);
-    let payload = packet.payload();
-    let payload = &payload[..payload.len().min(PAYLOAD)];
-    for (word, chunk) in words[addresses + 1..].iter_mut().zip(payload.chunks(8)) {
-        *word = little(chunk);
-    }
-    (words, addresses + 1 + PAYLOAD / 8)
-}
-
-fn little(chunk: &[u8]) -> u64 {
+/// Eight bytes of a header.
+#[inline]
+fn word(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
-    word[..chunk.len()].copy_from_slice(chunk);
+    word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)
+}
+
+/// What counts of the payload, zeros behind its end.
+#[inline]
+fn payload_words(payload: &[u8]) -> [u64; PAYLOAD / 8] {
+    let mut bytes = [0; PAYLOAD];
+    match payload.first_chunk() {
+        Some(first) => bytes = *first,
+        None => bytes[..payload.len()].copy_from_slice(payload),
+    }
+    [0, 8, 16].map(|at| word(&bytes, at))
 }
 
 /// The finaliser of SplitMix64: a bijection whose output bits each depend on every input bit.
 ///
 /// Source: Steele, Lea, Flood, OOPSLA 2014, `mix64` in the variant of Stafford (mix 13).
+#[inline]
 pub const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -129,6 +143,7 @@ pub const fn mix(mut z: u64) -> u64 {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A hash of two words: `mix(a + golden * (b + 1))`. Equal in C and Rust.
+#[inline]
 pub const fn mix2(a: u64, b: u64) -> u64 {
     mix(a.wrapping_add(GOLDEN.wrapping_mul(b.wrapping_add(1))))
 }

@@ -73,6 +73,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     ///
     /// # Errors
     /// [`Malformed`] names the first thing that is wrong.
+    #[inline]
     pub fn parse(bytes: T) -> Result<Self, Malformed> {
         let head = match bytes.as_ref().first().ok_or(Malformed::Truncated)? >> 4 {
             4 => parse_v4(bytes.as_ref())?,
@@ -83,16 +84,19 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 
     /// The packet's own bytes, without what follows it in the frame.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes.as_ref()[..self.head.total]
     }
 
     /// Whether this is IPv6.
+    #[inline]
     pub fn is_v6(&self) -> bool {
         self.head.v6
     }
 
     /// Whether the packet is a fragment, the first one included.
+    #[inline]
     pub fn is_fragment(&self) -> bool {
         self.head.fragment
     }
@@ -103,26 +107,40 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 
     /// Transport protocol, behind all extension headers.
+    #[inline]
     pub fn protocol(&self) -> u8 {
         self.head.proto
     }
 
     /// Time to live, or hop limit.
+    #[inline]
     pub fn ttl(&self) -> u8 {
         self.byte(if self.head.v6 { 7 } else { 8 })
     }
 
     /// Sender's address as the packet claims it.
+    #[inline]
     pub fn source(&self) -> IpAddr {
         if self.head.v6 { self.address6(8) } else { self.address4(12) }
     }
 
     /// Receiver's address.
+    #[inline]
     pub fn destination(&self) -> IpAddr {
         if self.head.v6 { self.address6(24) } else { self.address4(16) }
     }
 
+    /// Sender's and receiver's address of IPv4 as numbers: a router compares these for every packet, and
+    /// an [`IpAddr`] would have to be put together first.
+    #[inline]
+    pub(crate) fn addresses4(&self) -> Option<(u32, u32)> {
+        let b = self.bytes.as_ref();
+        let number = |at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+        (!self.head.v6).then(|| (number(12), number(16)))
+    }
+
     /// Bytes behind the IP header and its extensions: transport header and payload.
+    #[inline]
     pub fn transport(&self) -> &[u8] {
         &self.as_bytes()[self.head.l4..]
     }
@@ -133,6 +151,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 
     /// Source and destination port of TCP and UDP; type and code of ICMP, then 0; else zeros.
+    #[inline]
     pub fn ports(&self) -> (u16, u16) {
         let (l4, known) = (self.transport(), !self.head.later_fragment);
         match (self.head.proto, l4) {
@@ -148,10 +167,12 @@ impl<T: AsRef<[u8]>> Packet<T> {
 
     /// Bytes behind the transport header; all of [`Self::transport`] where the protocol is unknown
     /// or the header is in another fragment.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         &self.transport()[self.transport_header().min(self.transport().len())..]
     }
 
+    #[inline]
     pub(crate) fn transport_header(&self) -> usize {
         if self.head.later_fragment {
             return 0;
@@ -164,19 +185,23 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 
     /// "Don't fragment" of IPv4; true for IPv6, whose routers never fragment.
+    #[inline]
     pub fn df(&self) -> bool {
         self.head.v6 || self.byte(6) & 0x40 != 0
     }
 
+    #[inline]
     pub(crate) fn byte(&self, at: usize) -> u8 {
         self.bytes.as_ref()[at]
     }
 
+    #[inline]
     pub(crate) fn word(&self, at: usize) -> u16 {
         let b = self.bytes.as_ref();
         u16::from_be_bytes([b[at], b[at + 1]])
     }
 
+    #[inline]
     fn address4(&self, at: usize) -> IpAddr {
         let b = self.bytes.as_ref();
         Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3]).into()
@@ -192,6 +217,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Takes flags and fragment offset of IPv4 for a mark ([`crate::slot::Slot::IdFlagsOffset`]) and
     /// the packet for whole, so that its transport header is found whatever they hold.
+    #[inline]
     pub fn own_fragment_bits(&mut self) {
         if !self.head.v6 {
             (self.head.fragment, self.head.later_fragment) = (false, false);
@@ -204,6 +230,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     ///
     /// # Panics
     /// If the TTL is 0: a router answers such packets instead of forwarding them.
+    #[inline]
     pub fn decrement_ttl(&mut self) {
         let ttl = self.ttl();
         assert!(ttl > 0, "invariant: callers drop packets whose TTL is spent");
@@ -211,6 +238,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 
     /// Writes the TTL or hop limit.
+    #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {
         if self.head.v6 {
             self.bytes.as_mut()[7] = ttl;
@@ -221,6 +249,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 
     /// Sets "don't fragment" on IPv4; nothing to do on IPv6.
+    #[inline]
     pub fn set_df(&mut self) {
         if !self.head.v6 {
             let word = self.word(6);
@@ -229,6 +258,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 
     /// Writes an aligned word of the IPv4 header and repairs the header checksum.
+    #[inline]
     pub(crate) fn set_word4(&mut self, at: usize, new: u16) {
         debug_assert!(!self.head.v6 && at.is_multiple_of(2) && at != 10);
         let old = self.word(at);
@@ -242,6 +272,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 }
 
+#[inline]
 fn parse_v4(bytes: &[u8]) -> Result<Head, Malformed> {
     if bytes.len() < 20 {
         return Err(Malformed::Truncated);
@@ -254,7 +285,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Head, Malformed> {
     if total > bytes.len() {
         return Err(Malformed::Truncated);
     }
-    if checksum::fold(checksum::sum(&bytes[..l4])) != 0xffff {
+    if !checksum::is_right(&bytes[..l4]) {
         return Err(Malformed::Checksum);
     }
     let word = u16::from_be_bytes([bytes[6], bytes[7]]);

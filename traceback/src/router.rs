@@ -71,8 +71,8 @@ pub enum Verdict<'a> {
     Send {
         /// Egress port.
         port: u16,
-        /// Whose link-layer address it needs.
-        to: IpAddr,
+        /// Whose link-layer address it needs; `None`: its receiver's, who is on the link.
+        via: Option<IpAddr>,
     },
     /// Send this IP packet by this port: an error message to the frame's sender.
     Answer {
@@ -111,13 +111,46 @@ impl Spread {
     }
 }
 
+/// A router's own addresses, sorted; compared as numbers, because every packet is.
+#[derive(Debug, Default)]
+struct Own {
+    v4: Vec<u32>,
+    v6: Vec<u128>,
+}
+
+impl Own {
+    fn new<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> Self {
+        let mut own = Self::default();
+        for address in addresses {
+            match *address {
+                IpAddr::V4(a) => own.v4.push(a.into()),
+                IpAddr::V6(a) => own.v6.push(a.into()),
+            }
+        }
+        own.v4.sort_unstable();
+        own.v6.sort_unstable();
+        own
+    }
+
+    /// Whether a packet goes no further than this router, whatever its tables say.
+    #[inline]
+    fn keeps<T: AsRef<[u8]>>(&self, packet: &Packet<T>) -> bool {
+        if let Some((from, to)) = packet.addresses4() {
+            return self.v4.binary_search(&to).is_ok() || !routable4(to) || !routable4(from);
+        }
+        let to = packet.destination();
+        let own = matches!(to, IpAddr::V6(a) if self.v6.binary_search(&a.into()).is_ok());
+        own || !routable(to) || !routable(packet.source())
+    }
+}
+
 /// One router.
 pub struct Router {
     place: Place,
     ports: Vec<Port>,
     /// [`ranks`] of the ports.
     links: Vec<u16>,
-    own: BTreeSet<IpAddr>,
+    own: Own,
     /// Forwarding table; the datapath replaces it when the kernel's changes.
     pub fib: Fib,
     /// How it chooses between next hops that are equally near; `None`: the first takes everything.
@@ -141,7 +174,7 @@ impl std::fmt::Debug for Router {
 impl Router {
     /// A router with its links and addresses of its own (loopback) beside those of the ports.
     pub fn new(place: Place, ports: Vec<Port>, own: &[IpAddr], fib: Fib) -> Self {
-        let own = ports.iter().flat_map(|p| &p.addresses).chain(own).copied().collect();
+        let own = Own::new(ports.iter().flat_map(|p| &p.addresses).chain(own));
         let far: Vec<Far> = ports.iter().map(|p| p.far).collect();
         Self {
             place,
@@ -211,17 +244,19 @@ impl Router {
         at: Nanos,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
-        let to = packet.destination();
-        if self.own.contains(&to) || !routable(to) || !routable(packet.source()) {
+        if self.own.keeps(&packet) {
             return self.local();
         }
         if packet.ttl() <= 1 {
             self.counters.expired += 1;
             return self.complain(port, &packet, Problem::TimeExceeded, at);
         }
-        let next = match self.spread {
-            None => self.fib.lookup(to),
-            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, &packet)),
+        let next = match (self.spread, packet.addresses4()) {
+            (None, Some((_, to))) => self.fib.lookup4(to),
+            (None, None) => self.fib.lookup(packet.destination()),
+            (Some(spread), _) => {
+                self.fib.spread(packet.destination(), || spread.hash(self.place.id, &packet))
+            }
         };
         let Some(NextHop { port: out, via }) = next else {
             self.counters.unroutable += 1;
@@ -242,9 +277,10 @@ impl Router {
         }
         packet.decrement_ttl();
         self.counters.forwarded += 1;
-        Verdict::Send { port: out, to: via.unwrap_or(to) }
+        Verdict::Send { port: out, via }
     }
 
+    #[inline]
     fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
         let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
         let (before, after) = (far(port), far(out));
@@ -320,12 +356,17 @@ pub fn ethertype(packet: &[u8]) -> [u8; 2] {
     if packet[0] >> 4 == 4 { ETHERTYPE_IPV4.to_be_bytes() } else { ETHERTYPE_IPV6.to_be_bytes() }
 }
 
+/// Neither multicast, loopback, link-local nor broadcast.
+#[inline]
+fn routable4(address: u32) -> bool {
+    address >> 28 != 14 && address >> 24 != 127 && address >> 16 != 0xa9fe && address != u32::MAX
+}
+
 /// Whether routers pass packets with this address on.
+#[inline]
 pub fn routable(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(a) => {
-            !a.is_multicast() && !a.is_broadcast() && !a.is_link_local() && !a.is_loopback()
-        }
+        IpAddr::V4(a) => routable4(a.into()),
         IpAddr::V6(a) => {
             !a.is_multicast()
                 && !a.is_unicast_link_local()

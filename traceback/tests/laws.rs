@@ -45,7 +45,7 @@ fn line(routers: u16) -> Map {
         nation: "XA".into(),
         aliases: vec![],
     };
-    Map::new((0..routers).map(router).collect(), (1..routers).map(|i| (i - 1, i)).collect())
+    Map::new((0..routers).map(router).collect(), (1..routers.into()).map(|i| (i - 1, i)).collect())
         .unwrap()
 }
 

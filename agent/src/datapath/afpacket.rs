@@ -18,6 +18,7 @@ use super::serve::{BATCH, Work};
 use super::tables::{Mac, Tables};
 use super::waiting::{Held, Waiting};
 use crate::latency::{Nanoseconds, Watch};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
@@ -144,8 +145,9 @@ impl Rest {
             finish(body);
         }
         match self.router.forward(port, frame, at, &mut self.watch) {
-            Verdict::Send { port, to } => {
+            Verdict::Send { port, via } => {
                 frame.truncate(ETHERNET + total(&frame[ETHERNET..]));
+                let to = via.unwrap_or_else(|| destination(&frame[ETHERNET..]));
                 Decision::Forward((port, to))
             }
             Verdict::Answer { packet, port, to } => {
@@ -267,6 +269,15 @@ fn address(frame: &mut [u8], to: &Mac, tables: &Tables, port: u16) {
     if let Some(link) = tables.links.get(usize::from(port)) {
         frame[6..12].copy_from_slice(&link.mac);
     }
+}
+
+/// The receiver of an IP packet that the router has checked.
+fn destination(packet: &[u8]) -> IpAddr {
+    match packet[0] >> 4 {
+        4 => <[u8; 4]>::try_from(&packet[16..20]).map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(&packet[24..40]).map(IpAddr::from),
+    }
+    .expect("invariant: slices of these lengths")
 }
 
 /// Length of an IP packet that the router has checked; what follows it in a frame is padding.

@@ -2,7 +2,7 @@
 //! grow. Needs no root. See benches/README.md.
 
 use anyhow::Context;
-use ashiato_benches::report::{keep, median, rounded};
+use ashiato_benches::report::{keep, median, rounded, slope};
 use serde_json::{Map as Json, Value, json};
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -79,7 +79,7 @@ fn walk(scheme: &dyn AnyScheme, hops: u16, packets: u32) -> f64 {
     for number in 0..packets {
         let mut frame = fresh;
         for router in &mut routers {
-            black_box(router.forward(0, &mut frame, Nanos(number.into()), &mut ()));
+            black_box(&router.forward(0, &mut frame, Nanos(number.into()), &mut ()));
         }
     }
     start.elapsed().as_secs_f64() * 1e9
@@ -185,15 +185,4 @@ fn slopes(summary: &mut Json<String, Value>) -> anyhow::Result<()> {
         summary.insert(format!("slope.{name}"), value);
     }
     Ok(())
-}
-
-/// Least squares.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let n = points.len() as f64;
-    let mean = |f: fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / n;
-    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let (up, down) = points
-        .iter()
-        .fold((0.0, 0.0), |(up, down), p| (up + (p.0 - x) * (p.1 - y), down + (p.0 - x).powi(2)));
-    up / down
 }

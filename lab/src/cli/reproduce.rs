@@ -2,9 +2,12 @@
 
 use super::progress::Progress;
 use crate::exit::Exit;
-use crate::reproduce::{self, Request, print};
+use crate::reproduce::as_graph::AsGraph;
+use crate::reproduce::{self, Request, figures, print};
 use clap::ValueEnum;
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Arguments of `ashiato reproduce`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,13 @@ pub struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value_t, env = "ASHIATO_REPRODUCE_FORMAT")]
     format: Format,
+    /// A folder for figures beside the papers' points, as SVG and CSV, and for all rows.
+    #[arg(long, value_name = "DIR", env = "ASHIATO_REPRODUCE_OUT")]
+    out: Option<PathBuf>,
+    /// Relationships of autonomous systems in CAIDA's format (2497|4713|0) for the rows "deployment", in place of
+    /// graphs that are grown.
+    #[arg(long, value_name = "FILE", env = "ASHIATO_REPRODUCE_AS_GRAPH")]
+    as_graph: Option<PathBuf>,
     /// Seed of all chance: equal seeds give equal numbers on any machine.
     #[arg(long, default_value_t = SEED, env = "ASHIATO_REPRODUCE_SEED")]
     seed: u64,
@@ -41,13 +51,16 @@ enum Format {
 /// Runs the verb.
 ///
 /// # Errors
-/// [`Exit::Usage`] where a name or a path length is unknown.
+/// [`Exit::Usage`] where a name or a path length is unknown, or a graph is none.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let graph = args.as_graph.as_deref().map(AsGraph::read).transpose();
+    let graph = graph.map_err(|why| Exit::Usage.refuse(format!("{why:#}")))?;
     let request = Request {
         only: args.only.clone(),
         quick: args.quick,
         hops: args.hops.clone(),
         seed: args.seed,
+        as_graph: graph.map(Arc::new),
     };
     let progress = Progress::start();
     let rows = reproduce::run(&request, &mut |done, of, id| {
@@ -55,6 +68,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     });
     progress.end();
     let rows = rows?;
+    if let Some(out) = &args.out {
+        let charts = figures::charts(&rows, request.as_graph.as_deref(), &request.sampling());
+        figures::write(out, &rows, &charts)?;
+        say(&format!("{} figures in {}", charts.len(), out.display()));
+    }
     super::print(match args.format {
         Format::Table => print::table(&rows),
         Format::Json => print::json(&rows),

@@ -3,6 +3,7 @@
 //! A chart is the same inside a page and as a file of its own ([`Chart::file`]), which carries the
 //! page's style along.
 
+use crate::csv;
 use maud::{Markup, PreEscaped, html};
 
 /// The field of the curves: left, top, right, bottom. Numbers stand left of it and below, names right.
@@ -106,6 +107,32 @@ pub struct Curve {
     pub name: String,
     /// Its points, from left to right.
     pub points: Vec<Point>,
+    /// How it is drawn.
+    pub look: Look,
+}
+
+/// How a curve is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Look {
+    /// Points joined by a line, in a colour of its own.
+    #[default]
+    Joined,
+    /// The line alone, in this colour: a law.
+    Line(usize),
+    /// Points alone, in this colour: measurements.
+    Dots(usize),
+    /// Crosses alone, in this colour: somebody else's figures.
+    Crosses(usize),
+}
+
+impl Look {
+    /// The style of a curve by its number in the chart.
+    fn class(self, number: usize) -> String {
+        match self {
+            Self::Joined => class(number),
+            Self::Line(colour) | Self::Dots(colour) | Self::Crosses(colour) => class(colour),
+        }
+    }
 }
 
 /// A drawing of curves.
@@ -127,6 +154,18 @@ impl Chart {
     /// As a file of its own.
     pub fn file(&self) -> String {
         self.svg(Some(super::page::STYLE)).into_string() + "\n"
+    }
+
+    /// Every point as comma-separated values, with a line of names.
+    pub fn csv(&self) -> String {
+        let head = csv::line(["series", "x", "y", "low", "high"]);
+        let points = self.curves.iter().flat_map(|c| c.points.iter().map(move |p| (c, p)));
+        let line = |(curve, p): (&Curve, &Point)| {
+            let (low, high) = p.range.unzip();
+            let numbers = [Some(p.x), Some(p.y), low, high].map(csv::number);
+            csv::line(std::iter::once(curve.name.clone()).chain(numbers))
+        };
+        std::iter::once(head).chain(points.map(line)).collect()
     }
 
     /// As part of a page.
@@ -159,9 +198,11 @@ impl Chart {
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
                 title { (self.title) }
                 (grid(&self.across, (&across, &x), (&up, &y)))
-                @for (i, curve) in self.curves.iter().enumerate() { (line(curve, &class(i), &x, &y)) }
+                @for (i, curve) in self.curves.iter().enumerate() {
+                    (line(curve, &curve.look.class(i), &x, &y))
+                }
                 @for (i, at) in self.names(&y) {
-                    text class=(format!("{} name", class(i))) x=(right + 6.0) y=(format!("{at:.1}")) {
+                    text class=(format!("{} name", self.curves[i].look.class(i))) x=(right + 6.0) y=(format!("{at:.1}")) {
                         (self.curves[i].name)
                     }
                 }
@@ -207,13 +248,23 @@ fn line(curve: &Curve, class: &str, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f
                     d=(format!("M{0:.1} {1:.1}V{2:.1}", x(p.x), y(low), y(high))) {}
             }
         }
-        polyline class=(class) points=(points.join(" ")) {
-            title { (curve.name) }
+        @if matches!(curve.look, Look::Joined | Look::Line(_)) {
+            polyline class=(class) points=(points.join(" ")) {
+                title { (curve.name) }
+            }
         }
         @for p in &curve.points {
-            path class=(class) style="stroke-width:6;stroke-linecap:round"
-                d=(format!("M{:.1} {:.1}h0", x(p.x), y(p.y))) {
-                title { (curve.name) ": " (number(p.x)) ", " (number(p.y)) }
+            @match curve.look {
+                Look::Line(_) => {}
+                Look::Crosses(_) => path class=(class) style="stroke-width:1.5"
+                    d=(format!("M{:.1} {:.1}m-4 -4l8 8m0 -8l-8 8", x(p.x), y(p.y))) {
+                    title { (curve.name) ": " (number(p.x)) ", " (number(p.y)) }
+                }
+                Look::Joined | Look::Dots(_) => path class=(class)
+                    style="stroke-width:6;stroke-linecap:round"
+                    d=(format!("M{:.1} {:.1}h0", x(p.x), y(p.y))) {
+                    title { (curve.name) ": " (number(p.x)) ", " (number(p.y)) }
+                }
             }
         }
     }
@@ -272,11 +323,17 @@ mod tests {
     #[test]
     fn a_file_stands_alone() {
         let point = |x| Point { x, y: 0.5, range: Some((0.25, 0.75)) };
-        let curves = vec![Curve { name: "a<b".into(), points: vec![point(1.0), point(2.0)] }];
+        let curves = vec![Curve {
+            name: "a<b".into(),
+            points: vec![point(1.0), point(2.0)],
+            look: Look::Joined,
+        }];
         let (title, across, reach) = ("t".into(), "x".into(), vec![0.5]);
         let chart = Chart { title, across, reach, share: true, curves };
         let file = chart.file();
         assert!(file.contains("<style>") && file.contains("a&lt;b"));
         assert!(!file.contains("NaN") && !file.contains(">-0<"));
+        let numbers = chart.csv();
+        assert_eq!(numbers.lines().nth(1), Some("a<b,1,0.5,0.25,0.75"));
     }
 }

@@ -6,21 +6,18 @@
 
 use super::Job;
 use super::chance::{Chance, Sampling};
+use super::layers::{Layers, complete};
 use super::line::Convergence;
-use super::packets;
 use super::row::{Gate, Measured, Row, Said};
-use std::collections::{BTreeMap, BTreeSet};
-use traceback::case::{Case, Evidence, Gap, Step};
+use std::collections::BTreeSet;
+use traceback::Scheme;
+use traceback::case::Gap;
 use traceback::counts::Counts;
 use traceback::graph::{Edge, Finding, path_edges};
-use traceback::invariant::Invariant;
 use traceback::law::{Coupon, Hops, filter};
-use traceback::map::{Map, MapRouter};
-use traceback::scheme::{Field, Hop, Place};
 use traceback::schemes::ams1::{self, Ams1};
 use traceback::schemes::ams2::{self, Ams2};
 use traceback::schemes::amswide::{self, AmsWide};
-use traceback::{RouterId, Scheme};
 
 /// Path lengths of the laws' table.
 pub const LENGTHS: &[u8] = &[5, 10, 20, 30];
@@ -35,14 +32,17 @@ const RESERVOIR: (u8, [u8; 2]) = (59, [5, 6]);
 const FALSE: [(u32, u8, u64); 5] =
     [(100, 6, 200), (100, 7, 400), (100, 8, 1_500), (200, 8, 200), (500, 8, 60)];
 /// Attackers whose marks say nothing any more.
-const MANY: u32 = 10_000;
+pub const MANY: u32 = 10_000;
+/// Routers of the map besides the gateway.
+pub const ROUTERS: u32 = 200_000;
 
 /// Convergence of the first scheme.
 pub fn first_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
-    lengths.iter().map(|&d| {
+    let mean = lengths.iter().map(|&d| {
         let id = format!("ams1-d{d}-mean");
         Job::new(vec![id.clone()], move |s| vec![first().mean(&id, d, None, 0.03, s)])
-    })
+    });
+    mean.chain([Job::new(vec![FIRST.into()], |s| vec![false_links_of_first(s)])])
 }
 
 /// All oracles of the second, and of the wide form of the first.
@@ -67,6 +67,7 @@ pub fn second_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
     mean.chain(reservoir).chain(wrong).chain([full, wide])
 }
 
+const FIRST: &str = "ams1-false-n100";
 const SATURATED: &str = "ams2-saturated-n10000";
 const WIDE: &str = "amswide-false-n10000";
 
@@ -82,7 +83,8 @@ fn first() -> Convergence<Ams1> {
     }
 }
 
-fn scheme(threshold: u8, saturated: f64) -> Ams2 {
+/// AMS II that asks for so many functions, and for less than so many false matches per link.
+pub fn scheme(threshold: u8, saturated: f64) -> Ams2 {
     Ams2::new(&ams2::Params { threshold, saturated, ..ams2::Params::default() })
         .expect("invariant: thresholds of 1 to 8 are in range")
 }
@@ -125,139 +127,20 @@ pub fn uniform(id: &str, k: u8, need: u32, paper: Option<f64>, sampling: &Sampli
     measured.row(id, said, Gate::Law(0.025), sampling)
 }
 
-/// A map in layers: the gateway, below `layers` layers of `width` routers each of which has two
-/// links to random routers of the layer below; those of the first have one, to the gateway.
-struct Layers {
-    /// About nothing yet; made once, since copying the map would take longer than searching it.
-    case: Case,
-    layers: u16,
-    width: u16,
-}
-
-impl Layers {
-    fn new(layers: u16, width: u16, chance: &mut Chance) -> Self {
-        let router = |n: u16| MapRouter {
-            id: id_of(n),
-            name: n.to_string(),
-            asn: 64_512,
-            nation: "XA".into(),
-            aliases: vec![],
-        };
-        let mut links = vec![];
-        for n in 1..=layers * width {
-            let layer = (n - 1) / width;
-            let below = |any: u16| if layer == 0 { 0 } else { (layer - 1) * width + any };
-            links.push((below(one_of(width, chance)), n));
-            links.push((below(one_of(width, chance)), n));
-        }
-        let map = Map::new((0..=layers * width).map(router).collect(), links)
-            .expect("invariant: every link joins two routers of different layers");
-        let case = Case { map, ..packets::case(id_of(0)) };
-        Self { case, layers, width }
-    }
-
-    /// As many walks down from random routers of the top layer.
-    fn paths(&self, count: u32, chance: &mut Chance) -> Vec<Vec<RouterId>> {
-        let top = (self.layers - 1) * self.width;
-        let walk = |_| {
-            let mut path = vec![id_of(top + one_of(self.width, chance))];
-            while let Some(next) = path.last().and_then(|id| self.below(*id, chance)) {
-                path.push(next);
-            }
-            path
-        };
-        (0..count).map(walk).collect()
-    }
-
-    /// The links of random paths, which end where their distance has so many links already; so every
-    /// distance from 1 on has exactly so many, all of which lead to the gateway.
-    fn links(&self, count: u32, chance: &mut Chance) -> BTreeSet<Edge> {
-        let mut truth = BTreeSet::new();
-        let mut open: BTreeMap<u16, u32> = (1..=self.layers).map(|d| (d, count)).collect();
-        // Chance may leave the last few links of a distance for long.
-        for path in self.paths(20 * count, chance) {
-            let edges: Vec<Edge> = path_edges(&path).collect();
-            for edge in edges.into_iter().rev() {
-                match open.get_mut(&edge.distance).filter(|_| !truth.contains(&edge)) {
-                    Some(0) => break,
-                    Some(left) => *left -= 1,
-                    None => {}
-                }
-                truth.insert(edge);
-            }
-            if open.values().all(|left| *left == 0) {
-                break;
-            }
-        }
-        truth
-    }
-
-    fn below(&self, id: RouterId, chance: &mut Chance) -> Option<RouterId> {
-        let lower: Vec<RouterId> = self.case.map.neighbours(id).filter(|n| n.0 < id.0).collect();
-        (!lower.is_empty()).then(|| lower[chance.below(lower.len())])
-    }
-}
-
-/// The `n`-th router; higher layers have higher addresses.
-fn id_of(n: u16) -> RouterId {
-    RouterId(0x1000_0000 + u32::from(n))
-}
-
-/// 1 to `n`.
-fn one_of(n: u16, chance: &mut Chance) -> u16 {
-    u16::try_from(1 + chance.below(n.into())).unwrap_or(n)
-}
-
-/// What the victim holds when every mark of every link was seen. `marks` of the scheme's marks tell a router
-/// whole, and `at` sets their distance.
-fn complete<S: Scheme>(
-    scheme: &S,
-    edges: &BTreeSet<Edge>,
-    marks: u32,
-    at: fn(S::Mark, u8) -> S::Mark,
-) -> S::Ledger {
-    let mut ledger = S::Ledger::default();
-    let inv = Invariant::NONE;
-    let local = |id| scheme.local(&Place { id, index: 0, degree: 2, asn: 0 });
-    for edge in edges {
-        for draw in 0..marks {
-            let step = |id, draw, mark| {
-                scheme.mark(&local(id), &Hop { draw, ..Hop::default() }, &inv, mark).mark
-            };
-            let mut mark = step(edge.from, draw, S::Mark::unpack(0));
-            if let Some(to) = edge.to {
-                mark = step(to, u32::MAX, mark);
-            }
-            let mark = at(mark, u8::try_from(edge.distance).unwrap_or(ams2::FAR));
-            scheme.observe(&Hop::default(), &inv, mark, &[], &mut ledger);
-        }
-    }
-    ledger
-}
-
-fn reconstruct<S: Scheme>(scheme: &S, case: &Case, ledger: S::Ledger) -> Result<Finding, Gap> {
-    let mut evidence = Evidence::default();
-    evidence.ledgers.insert(case.gateway, ledger);
-    match scheme.reconstruct(case, &evidence)? {
-        Step::Done(finding) => Ok(finding),
-        Step::Ask(_) => Err(Gap::Nothing { what: "an answer without questions".into() }),
-    }
-}
-
-/// Every function of AMS II.
-fn complete2(ams: &Ams2, edges: &BTreeSet<Edge>) -> Counts {
+/// All that the victim of AMS II can see of these links.
+pub fn complete2(ams: &Ams2, edges: &BTreeSet<Edge>) -> Counts {
     complete(ams, edges, ams2::FUNCTIONS.into(), |mark, distance| ams2::Mark { distance, ..mark })
 }
 
 /// The share of links on no path, of all that lead on from routers found, that were taken in.
 fn false_links(id: &str, links: u32, need: u8, trials: u64, sampling: &Sampling) -> Row {
-    let layers = Layers::new(19, 3_000, &mut Chance(sampling.stream(id)));
+    let layers = Layers::new(20, ROUTERS / 20, &mut Chance(sampling.stream(id)));
     let ams = scheme(need, 1.0);
     let counts = sampling.sample(id, trials, |chance| {
         let truth = layers.links(links, chance);
-        let found = reconstruct(&ams, &layers.case, complete2(&ams, &truth));
+        let found = layers.reconstruct(&ams, complete2(&ams, &truth));
         let Ok(Finding::Paths(graph)) = found else { return (0, 0) };
-        examined(&layers.case.map, &graph.edges, &truth)
+        layers.examined(&graph.edges, &truth)
     });
     let law = filter::false_match(links, 8, 8, need.into());
     share(&counts, law, id, sampling)
@@ -269,53 +152,46 @@ fn share(counts: &[(u64, u64)], law: f64, id: &str, sampling: &Sampling) -> Row 
     Measured::share(wrong, of).row(id, said, Gate::Law(0.1), sampling)
 }
 
+/// The same for the first scheme's 11 bits, at the first number of links.
+fn false_links_of_first(sampling: &Sampling) -> Row {
+    let layers = Layers::new(20, ROUTERS / 20, &mut Chance(sampling.stream(FIRST)));
+    let params = ams1::Params { saturated: 1.0, ..ams1::Params::default() };
+    let ams = Ams1::new(&params).expect("invariant: 1 is a probability");
+    let links = FALSE[0].0;
+    let counts = sampling.sample(FIRST, sampling.runs(200, 40), |chance| {
+        let truth = layers.links(links, chance);
+        let at = |mark, distance| ams1::Mark { distance, ..mark };
+        let found = layers.reconstruct(&ams, complete(&ams, &truth, 1, at));
+        let Ok(Finding::Paths(graph)) = found else { return (0, 0) };
+        layers.examined(&graph.edges, &truth)
+    });
+    share(&counts, filter::false_match(links, 11, 1, 1), FIRST, sampling)
+}
+
 /// The same where ten thousand links at each distance are told apart by 27 bits; a run that misses a true
 /// link, or finds no paths, counts as all wrong.
 fn wide(sampling: &Sampling) -> Row {
-    let layers = Layers::new(5, 11_400, &mut Chance(sampling.stream(WIDE)));
+    let layers = Layers::new(5, ROUTERS / 5, &mut Chance(sampling.stream(WIDE)));
     let ams = AmsWide::new(&amswide::Params::default())
         .expect("invariant: the paper's parameters are in range");
     let counts = sampling.sample(WIDE, sampling.runs(200, 8), |chance| {
         let truth = layers.links(MANY, chance);
         let at = |mark, distance| amswide::Mark { distance, ..mark };
-        let found = reconstruct(&ams, &layers.case, complete(&ams, &truth, 1, at));
+        let found = layers.reconstruct(&ams, complete(&ams, &truth, 1, at));
         let Ok(Finding::Paths(graph)) = found else { return (1, 1) };
-        if graph.edges.is_superset(&truth) {
-            examined(&layers.case.map, &graph.edges, &truth)
-        } else {
-            (1, 1)
-        }
+        if graph.edges.is_superset(&truth) { layers.examined(&graph.edges, &truth) } else { (1, 1) }
     });
     share(&counts, filter::false_match(MANY, amswide::BITS, 1, 1), WIDE, sampling)
 }
 
-/// Links of no path at distances where true ones are: taken in, and examined.
-fn examined(map: &Map, found: &BTreeSet<Edge>, truth: &BTreeSet<Edge>) -> (u64, u64) {
-    let deepest = truth.last().map_or(0, |edge| edge.distance);
-    let mut below = BTreeMap::<(u16, RouterId), BTreeSet<RouterId>>::new();
-    for edge in found {
-        below.entry((edge.distance, edge.from)).or_default().extend(edge.to);
-    }
-    let mut of = 0;
-    for ((distance, router), below) in below.into_iter().filter(|((d, _), _)| *d < deepest) {
-        let beyond = map.neighbours(router).filter(|n| !below.contains(n) && *n != id_of(0));
-        let untrue = |from: &RouterId| {
-            !truth.contains(&Edge { distance: distance + 1, from: *from, to: Some(router) })
-        };
-        of += beyond.filter(untrue).count() as u64;
-    }
-    let wrong = found.difference(truth).filter(|e| e.distance <= deepest).count() as u64;
-    (wrong, of)
-}
-
 /// How often a flood from [`MANY`] attackers ends in the gap that says why.
 fn saturated(sampling: &Sampling) -> Row {
-    let layers = Layers::new(5, 11_400, &mut Chance(sampling.stream(SATURATED)));
+    let layers = Layers::new(5, ROUTERS / 5, &mut Chance(sampling.stream(SATURATED)));
     let ams = scheme(ams2::FUNCTIONS, 0.5);
     let said_so = sampling.sample(SATURATED, 4, |chance| {
         let paths = layers.paths(MANY, chance);
         let truth: BTreeSet<Edge> = paths.iter().flat_map(|p| path_edges(p)).collect();
-        let found = reconstruct(&ams, &layers.case, complete2(&ams, &truth));
+        let found = layers.reconstruct(&ams, complete2(&ams, &truth));
         matches!(found, Err(Gap::Saturated { false_ppm: 990_000.., .. }))
     });
     let hits = said_so.iter().filter(|s| **s).count() as u64;

@@ -17,7 +17,7 @@ use traceback::case::{Evidence, Step};
 use traceback::counts::Counts;
 use traceback::graph::Finding;
 use traceback::invariant::{Key, mix};
-use traceback::law::{self, Hops, filter};
+use traceback::law::{self, Coupon, Hops, filter};
 use traceback::packet::Packet;
 use traceback::scheme::{Field, Hop, Place};
 use traceback::schemes::fms::{Fms, Params};
@@ -32,7 +32,7 @@ pub const LENGTHS: &[u8] = &[5, 10, 15, 20, 25, 30];
 pub const MOST_HOPS: u8 = FAR;
 
 /// Figure 10: hops, mean, median, 95th percentile.
-const FIGURE_10: &[(u8, [f64; 3])] = &[
+pub const FIGURE_10: &[(u8, [f64; 3])] = &[
     (1, [552.0, 508.0, 990.0]),
     (5, [926.0, 887.0, 1_435.0]),
     (10, [1_234.0, 1_178.0, 1_867.0]),
@@ -40,6 +40,7 @@ const FIGURE_10: &[(u8, [f64; 3])] = &[
     (20, [1_882.0, 1_797.0, 2_793.0]),
     (25, [2_335.0, 2_213.0, 3_479.0]),
     (30, [2_855.0, 2_705.0, 4_226.0]),
+    (32, [3_066.0, 2_949.0, 4_563.0]),
 ];
 
 /// Statistics of the convergence rows with their gates: tolerances are those of the acceptance table,
@@ -87,6 +88,11 @@ fn one_path() -> Convergence<Fms> {
         hops: Hops::Overwriting(Params::default().p),
         rebuild: true,
     }
+}
+
+/// How many packets a path of `d` routers takes.
+pub fn packets_law(d: u8) -> Coupon {
+    one_path().law(d)
 }
 
 fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {

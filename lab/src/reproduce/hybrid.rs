@@ -63,18 +63,18 @@ impl Net {
     /// Routers with `degree` links, or 2 to 33 where that is left open.
     fn new(scheme: &str, hops: u16, degree: Option<u16>, chance: &mut Chance) -> Self {
         let mut links = vec![];
-        let mut count = hops;
+        let mut count = u32::from(hops);
         for i in 0..hops {
             let degree = degree.unwrap_or(2 + u16::from(chance.byte() & 31));
             let own = u16::from(i > 0) + u16::from(i + 1 < hops);
-            links.extend((i > 0).then(|| (i - 1, i)));
+            links.extend((i > 0).then(|| (u32::from(i) - 1, u32::from(i))));
             (own..degree).for_each(|_| {
-                links.push((i, count));
+                links.push((u32::from(i), count));
                 count += 1;
             });
         }
         let mut ids = BTreeSet::new();
-        while ids.len() < usize::from(count) {
+        while ids.len() < count as usize {
             ids.insert(chance.draw());
         }
         // In an order that has nothing to do with their ranks.

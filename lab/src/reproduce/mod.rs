@@ -2,22 +2,25 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
-//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
-//! [`Job`]s, which share their runs; one file each: [`fms`], [`ams`], [`ppm`], [`pint`], [`coding`] and [`spie`]. To
-//! [`Job`]s, which share their runs; one file for each family. To
-//! add one, write a file with a `jobs` function and name it in [`all`].
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs`
+//! function and name it in [`all`].
 //!
 //! Runs are spread over threads, and every run draws from a stream of its own that seed, job and
 //! run's number name, so results depend on nothing else. Numbers of papers that cannot be had (see
 //! the seven traps in each file) are shown beside ours, never tuned to.
 
 pub mod ams;
+pub mod as_graph;
 pub mod chance;
 pub mod coding;
+pub mod deployment;
 pub mod dpm;
+pub mod figures;
 pub mod fit;
 pub mod fms;
+pub mod forged;
 pub mod hybrid;
+pub mod layers;
 pub mod ioam;
 pub mod itrace;
 pub mod line;
@@ -32,8 +35,10 @@ pub mod spie;
 pub mod words;
 
 use crate::exit::Exit;
+use as_graph::AsGraph;
 use chance::Sampling;
 pub use row::Row;
+use std::sync::Arc;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +51,15 @@ pub struct Request {
     pub hops: Vec<u8>,
     /// Seed of all chance.
     pub seed: u64,
+    /// Relationships of autonomous systems, in place of grown graphs.
+    pub as_graph: Option<Arc<AsGraph>>,
+}
+
+impl Request {
+    /// How much is measured, and from which seed.
+    pub fn sampling(&self) -> Sampling {
+        Sampling { seed: self.seed, quick: self.quick }
+    }
 }
 
 type Work = dyn Fn(&Sampling) -> Vec<Row>;
@@ -85,7 +99,7 @@ pub fn run(
             )));
         }
     }
-    let sampling = Sampling { seed: request.seed, quick: request.quick };
+    let sampling = request.sampling();
     let wanted: Vec<&Job> = jobs.iter().filter(|job| job.wanted(&request.only)).collect();
     let mut rows = vec![];
     for (i, job) in wanted.iter().enumerate() {
@@ -120,6 +134,8 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(pi::jobs());
     jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
     jobs.extend(hybrid::jobs());
+    jobs.extend(forged::jobs());
+    jobs.extend(deployment::jobs(request.as_graph.as_ref()));
     jobs.extend(ioam::jobs());
     Ok(jobs)
 }

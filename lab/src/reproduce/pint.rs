@@ -23,11 +23,11 @@ pub const LENGTHS: &[u8] = &[5, 10, 25, 36, 59];
 pub const MOST_HOPS: u8 = 64;
 
 /// Figure 10(a): hops, mean.
-const FIGURE_10: &[(u8, f64)] = &[(5, 11.3), (10, 23.4), (25, 41.0), (36, 47.9), (59, 67.8)];
+pub const FIGURE_10: &[(u8, f64)] = &[(5, 11.3), (10, 23.4), (25, 41.0), (36, 47.9), (59, 67.8)];
 /// Switches of the topology: every one is a candidate for every hop.
 const SWITCHES: u32 = 753;
 /// A run that takes longer has failed.
-const MOST_PACKETS: u32 = 5_000;
+const MOST_PACKETS: usize = 5_000;
 /// The lengths that the paper's average of 42.1 goes over, as its figure says.
 const AVERAGED: std::ops::RangeInclusive<u8> = 2..=59;
 const AVERAGE: &str = "pint-k2to59-mean";
@@ -74,26 +74,50 @@ fn over_lengths(sampling: &Sampling) -> Row {
 
 /// Packets until the decoder names exactly the true path; `None` where it contradicts itself.
 fn packets_to_path(k: u8, chance: &mut Chance) -> Option<f64> {
-    let pint = scheme();
-    // Loopbacks as plans number them.
-    let mut ids: Vec<RouterId> = (0..SWITCHES).map(|i| RouterId(0x0aff_0001 + i)).collect();
-    for hop in 0..usize::from(k) {
-        let other = hop + chance.below(ids.len() - hop);
-        ids.swap(hop, other);
-    }
-    let path = ids[..usize::from(k)].to_vec();
-    let mut decoder = Decoder::new(pint, ids, k);
-    for packet in 1..=MOST_PACKETS {
-        let digest = chance.word();
-        decoder.add(digest, send(&pint, &path, digest, chance));
-        if decoder.contradicted() {
-            return None;
+    Trial::new(k, chance).told
+}
+
+/// A path, and packets that came over it.
+pub struct Trial {
+    pint: Pint,
+    /// Every switch; those of the path come first.
+    ids: Vec<RouterId>,
+    hops: u8,
+    /// By packet: its hash, and its digests at the victim.
+    packets: Vec<(u64, Mark)>,
+    /// How many packets told the path; `None` where the decoder contradicted itself or named another.
+    told: Option<f64>,
+}
+
+impl Trial {
+    /// A random path of `k` switches out of [`SWITCHES`], with as many packets as tell it.
+    pub fn new(k: u8, chance: &mut Chance) -> Self {
+        let pint = scheme();
+        // Loopbacks as plans number them.
+        let mut ids: Vec<RouterId> = (0..SWITCHES).map(|i| RouterId(0x0aff_0001 + i)).collect();
+        for hop in 0..usize::from(k) {
+            let other = hop + chance.below(ids.len() - hop);
+            ids.swap(hop, other);
         }
-        if let Some(found) = decoder.path() {
-            return (found == path).then_some(packet.into());
+        let mut decoder = Decoder::new(pint, ids.clone(), k);
+        let mut packets = vec![];
+        while packets.len() < MOST_PACKETS && !decoder.contradicted() && decoder.path().is_none() {
+            let digest = chance.word();
+            let mark = send(&pint, &ids[..usize::from(k)], digest, chance);
+            decoder.add(digest, mark);
+            packets.push((digest, mark));
         }
+        let right = decoder.path().is_some_and(|path| path == ids[..usize::from(k)]);
+        let told = right.then_some(packets.len() as f64);
+        Self { pint, ids, hops: k, packets, told }
     }
-    None
+
+    /// Whether the decoder names the path again, from its first packet on.
+    pub fn decodes(&self) -> bool {
+        let mut decoder = Decoder::new(self.pint, self.ids.clone(), self.hops);
+        self.packets.iter().for_each(|(digest, mark)| decoder.add(*digest, *mark));
+        decoder.path().is_some_and(|path| path == self.ids[..usize::from(self.hops)])
+    }
 }
 
 /// One packet's digests at the victim; it starts with whatever its sender wrote.

@@ -27,7 +27,7 @@ pub const LENGTHS: &[u8] = &[5, 10, 25];
 pub const MOST_HOPS: u8 = 30;
 
 /// PINT's figure 10, its baseline of reservoir sampling with 8 fragments: hops, mean.
-const FIGURE_10: &[(u8, f64)] =
+pub const FIGURE_10: &[(u8, f64)] =
     &[(5, 168.5), (10, 396.4), (25, 1_178.9), (36, 1_798.8), (59, 3_162.5)];
 /// Lengths beyond five bits, from a model of who marked last.
 const LONGER: [u8; 2] = [36, 59];

@@ -30,7 +30,7 @@ const PAGES: [(u64, u32); 2] = [(5, 3), (12, 8)];
 const INSERTED: u64 = 100_000;
 
 /// Routers of the true path.
-const PATH: u16 = 32;
+const PATH: u32 = 32;
 /// False neighbours of each router; with [`NODE`]'s rate of 1/16 an eighth of one on average.
 const BRANCHES: u16 = 2;
 /// Generations of false routers behind the path; the last holds one in 4,096 of them all.
@@ -89,16 +89,16 @@ impl Forest {
         let (bits, hashes, packets) = NODE;
         // Room for the packets that are searched for, too.
         let scheme = scheme(bits, hashes, u32::MAX);
-        let mut links: Vec<(u16, u16)> = (1..PATH).map(|i| (i - 1, i)).collect();
-        let mut parents: Vec<u16> = (0..PATH).collect();
+        let mut links: Vec<(u32, u32)> = (1..PATH).map(|i| (i - 1, i)).collect();
+        let mut parents: Vec<u32> = (0..PATH).collect();
         let mut count = PATH;
         for _ in 0..DEPTH {
-            let children: Vec<(u16, u16)> = parents
+            let children: Vec<(u32, u32)> = parents
                 .iter()
                 .flat_map(|p| std::iter::repeat_n(*p, BRANCHES.into()))
                 .zip(count..)
                 .collect();
-            count += u16::try_from(children.len()).unwrap_or(0);
+            count += u32::try_from(children.len()).unwrap_or(0);
             parents = children.iter().map(|(_, child)| *child).collect();
             links.extend(children);
         }
@@ -135,11 +135,11 @@ impl Forest {
     }
 }
 
-fn id(index: u16) -> RouterId {
-    RouterId(0x0aff_0001 + u32::from(index))
+fn id(index: u32) -> RouterId {
+    RouterId(0x0aff_0001 + index)
 }
 
-fn router(index: u16) -> MapRouter {
+fn router(index: u32) -> MapRouter {
     let name = format!("r{index}");
     MapRouter { id: id(index), name, asn: 64_512, nation: "XA".into(), aliases: vec![] }
 }
@@ -168,7 +168,7 @@ fn extra_nodes(sampling: &Sampling) -> Row {
         .collect();
     let (bits, hashes, packets) = NODE;
     let branching = f64::from(BRANCHES) * filter::bloom(bits, hashes, packets.into());
-    let law = filter::extra_nodes(PATH.into(), branching);
+    let law = filter::extra_nodes(PATH, branching);
     let said = Said { paper: None, law: Some(law) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(name));
     measured.row(name, said, Gate::Law(0.10), sampling)

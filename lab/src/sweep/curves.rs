@@ -4,7 +4,7 @@
 use super::tables::{Line, lines};
 use super::{Swept, store};
 use crate::compare::measure::find;
-use crate::report::chart::{Chart, Curve, Point};
+use crate::report::chart::{Chart, Curve, Look, Point};
 use crate::report::document;
 use anyhow::Result;
 use maud::html;
@@ -97,7 +97,7 @@ fn over_axis(swept: &Swept, lines: &[Line], axis: usize, id: &str) -> Vec<Curve>
     }
     let curve = |(name, mut points): (String, Vec<Point>)| {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        Curve { name, points }
+        Curve { name, points, look: Look::Joined }
     };
     curves.into_iter().map(curve).collect()
 }
@@ -124,7 +124,8 @@ fn over_packets(swept: &Swept) -> Vec<Curve> {
         let at = keys.zip(grid.values(point).into_iter().map(String::from)).collect();
         let points: Vec<_> = ended.iter().enumerate().flat_map(step).collect();
         if !points.is_empty() {
-            curves.push(Curve { name: named(scheme, &at, None), points });
+            let name = named(scheme, &at, None);
+            curves.push(Curve { name, points, look: Look::Joined });
         }
     }
     curves

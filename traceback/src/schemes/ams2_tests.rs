@@ -79,7 +79,7 @@ fn false_routers_follow_the_binomial_law() {
         let near = truth.iter().map(|p| p[0]);
         let ids: Vec<u32> =
             [GATEWAY].into_iter().chain(near).chain(others).map(|id| id.0).collect();
-        let count = u16::try_from(ids.len()).unwrap();
+        let count = u32::try_from(ids.len()).unwrap();
         let map = rig::map(&ids, &(1..count).map(|i| (0, i)).collect::<Vec<_>>());
         let evidence = complete(&ams(threshold, 1.0), &truth, 0..8);
         let found = ams(threshold, 1.0).reconstruct(&case(map), &evidence);

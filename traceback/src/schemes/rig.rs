@@ -7,7 +7,7 @@ use crate::scheme::RouterId;
 use std::net::Ipv4Addr;
 
 /// A map of routers with these identities; links join positions.
-pub(super) fn map(ids: &[u32], links: &[(u16, u16)]) -> Map {
+pub(super) fn map(ids: &[u32], links: &[(u32, u32)]) -> Map {
     let router = |id: &u32| MapRouter {
         id: RouterId(*id),
         name: format!("r{id}"),
@@ -20,7 +20,7 @@ pub(super) fn map(ids: &[u32], links: &[(u16, u16)]) -> Map {
 
 /// A line of routers, the first nearest the attacker.
 pub(super) fn line(ids: &[u32]) -> Map {
-    let last = u16::try_from(ids.len()).unwrap();
+    let last = u32::try_from(ids.len()).unwrap();
     map(ids, &(1..last).map(|i| (i - 1, i)).collect::<Vec<_>>())
 }
 

@@ -16,7 +16,7 @@ use crate::case::{Case, Gap};
 use crate::graph::{AttackGraph, Edge};
 use crate::scheme::RouterId;
 use crate::stats::whole;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 
 /// Paths listed at most; a lawful tree of routers has far fewer.
 pub const MAX_PATHS: usize = 10_000;
@@ -147,8 +147,8 @@ pub struct Walk<'a, H> {
     pub saturated: f64,
 }
 
-/// Routers found at one distance, each with those below it.
-type Found = BTreeMap<RouterId, BTreeSet<RouterId>>;
+/// Links found at one distance, as positions in the map of the farther and the nearer router, sorted.
+type Found = Vec<(u32, u32)>;
 
 impl<H: Hashes> Walk<'_, H> {
     /// The paths; no edges at all where even the gateway's own marks are missing.
@@ -158,21 +158,22 @@ impl<H: Hashes> Walk<'_, H> {
     /// distance match almost any router, [`Gap::Budget`] where the case's budget is spent.
     pub fn paths(&self) -> Result<AttackGraph, Gap> {
         let gateway = self.case.gateway;
-        if self.case.map.router(gateway).is_none() {
+        let Some(start) = self.case.map.index(gateway) else {
             return Err(Gap::Nothing { what: "a map that shows the gateway".into() });
-        }
+        };
         let mut edges = vec![];
+        // The gateway stands for a link to itself, which no map has.
         let mut found = Found::new();
         if self.seen.matches(0, &self.hashes.alone(gateway), &[0; FUNCTIONS]) >= self.need {
             edges.push(Edge { distance: 0, from: gateway, to: None });
-            found.insert(gateway, BTreeSet::new());
+            found.push((start, start));
         }
         let (mut left, mut set_aside) = (self.case.budget.candidates, 0);
         for distance in 1..self.case.budget.hops.min(FAR) {
             if self.seen.distinct(distance).filter(|n| *n > 0).count() < self.need {
                 break;
             }
-            let candidates = self.candidates(&found);
+            let candidates = self.candidates(start, &found);
             let rate = self.seen.false_match(distance, self.need);
             if rate > self.saturated {
                 if self.seen.distinct(distance).all(|n| n <= candidates) {
@@ -185,41 +186,57 @@ impl<H: Hashes> Walk<'_, H> {
             let budget = self.case.budget.candidates;
             let spent = Gap::Budget { budget, distance, census: candidates };
             left = left.checked_sub(candidates).ok_or(spent)?;
-            found = self.step(distance, &found, &mut edges);
+            found = self.step(distance, start, &found);
+            edges.extend(found.iter().map(|(from, to)| self.edge(distance, *from, *to)));
         }
         let graph = AttackGraph::from_edges(edges.into_iter().collect(), MAX_PATHS);
         Ok(AttackGraph { set_aside, ..graph })
     }
 
-    /// Links of the map that lead on from routers found.
-    fn candidates(&self, found: &Found) -> u64 {
-        found.iter().map(|(to, below)| self.beyond(*to, below).count() as u64).sum()
+    fn edge(&self, distance: u16, from: u32, to: u32) -> Edge {
+        Edge { distance, from: self.id(from), to: Some(self.id(to)) }
     }
 
-    /// Neighbours from which a packet can have come: not where it goes to next, and not the gateway,
-    /// which it passes last.
+    /// Of a position that the map gave.
+    fn id(&self, index: u32) -> RouterId {
+        self.case.map.routers()[index as usize].id
+    }
+
+    /// Links of the map that lead on from routers found.
+    fn candidates(&self, start: u32, found: &Found) -> u64 {
+        by_router(found).map(|(to, below)| self.beyond(start, to, below).count() as u64).sum()
+    }
+
+    /// Neighbours from which a packet can have come: not where it goes to next, and not the gateway at
+    /// `start`, which it passes last.
     fn beyond<'b>(
         &'b self,
-        router: RouterId,
-        below: &'b BTreeSet<RouterId>,
-    ) -> impl Iterator<Item = RouterId> + 'b {
-        let neighbours = self.case.map.neighbours(router);
-        neighbours.filter(|from| !below.contains(from) && *from != self.case.gateway)
+        start: u32,
+        router: u32,
+        below: &'b [(u32, u32)],
+    ) -> impl Iterator<Item = u32> + 'b {
+        let neighbours = self.case.map.linked(router).iter().copied();
+        neighbours
+            .filter(move |from| *from != start && below.binary_search(&(router, *from)).is_err())
     }
 
-    fn step(&self, distance: u16, found: &Found, edges: &mut Vec<Edge>) -> Found {
+    fn step(&self, distance: u16, start: u32, found: &Found) -> Found {
         let mut next = Found::new();
-        for (to, below) in found {
-            let under = self.hashes.under(*to);
-            for from in self.beyond(*to, below) {
-                if self.seen.matches(distance, &self.hashes.alone(from), &under) >= self.need {
-                    edges.push(Edge { distance, from, to: Some(*to) });
-                    next.entry(from).or_default().insert(*to);
-                }
-            }
+        for (to, below) in by_router(found) {
+            let under = self.hashes.under(self.id(to));
+            let matches = |from: &u32| {
+                self.seen.matches(distance, &self.hashes.alone(self.id(*from)), &under) >= self.need
+            };
+            next.extend(self.beyond(start, to, below).filter(matches).map(|from| (from, to)));
         }
+        next.sort_unstable();
         next
     }
+}
+
+/// Each router found, with the links over which it was.
+fn by_router(found: &Found) -> impl Iterator<Item = (u32, &[(u32, u32)])> {
+    found.chunk_by(|a, b| a.0 == b.0).map(|links| (links[0].0, links))
 }
 
 #[cfg(test)]
