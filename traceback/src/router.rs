@@ -199,8 +199,9 @@ impl Router {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        let to = Packet::parse(&message[..]).ok()?.destination();
-        if !scope::contains(to) || self.own.contains(&to) {
+        let packet = Packet::parse(&message[..]).ok()?;
+        let to = packet.destination();
+        if !scope::contains(to) || self.own.keeps(&packet) {
             return None;
         }
         let next = self.fib.lookup(to)?;
