@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // A twin on the host, for tests: reads cases from standard input, writes what the twin makes of them.
-// The first 64 bytes of input are the fields of struct scheme.
+// The first 512 words of input are the fields of struct scheme.
 #include SCHEME
 #include <stdio.h>
 
 struct one {
-	__u64 digest, salt;
+	__u64 digest, salt, at;
 	__u32 me, from, draw, to, cell, before;
 	__u16 port, degree, link;
 	__u8 ttl, edge, border, fragment, legacy;
@@ -21,7 +21,7 @@ struct made {
 int main(void)
 {
 	union {
-		__u64 words[8];
+		__u64 words[512];
 #if defined(MARK_BITS) || defined(RECORDS) || defined(LOGS)
 		struct scheme scheme;
 #endif
@@ -32,7 +32,7 @@ int main(void)
 		return 2;
 	while (fread(&in, sizeof(in), 1, stdin) == 1) {
 		struct made out = { .mark = in.before };
-		struct hop hop = { .me = in.me, .from = in.from, .draw = in.draw, .to = in.to,
+		struct hop hop = { .at = in.at, .me = in.me, .from = in.from, .draw = in.draw, .to = in.to,
 				   .cell = in.cell, .port = in.port, .degree = in.degree,
 				   .link = in.link, .ttl = in.ttl, .edge = in.edge,
 				   .border = in.border, .fragment = in.fragment,

@@ -11,6 +11,7 @@
 struct setting {
 	__u64 keys[9];	/* of the packet's hash: invariant.rs, struct Schedule */
 	__u64 draws;	/* of keyed draws */
+	__s64 zero;	/* the run's, on the monotonic clock */
 	__u32 me;
 	__u32 degree;
 	__u32 keyed;	/* draws: 1 from the packet's hash, 0 from a generator */

@@ -191,6 +191,11 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 #elif MARK_BITS > 0
 	__u64 digest = 0;
 #endif
+#ifdef USES_TIME
+	__s64 since = bpf_ktime_get_coarse_ns() - setting.zero;
+
+	hop->at = since < 0 ? 0 : since;
+#endif
 #ifdef DRAWS
 	hop->draw = setting.keyed ? mix2(digest ^ setting.draws, hop->me) >> 32
 				  : draw(count);

@@ -112,7 +112,10 @@ impl One {
             let ttl = if n & 0xf == 0 { (n >> 4 & 0xff) as u8 } else { word as u8 };
             let from = RouterId(random.next() as u32);
             let other = random.next();
+            // Up to half an hour, now and then at the end of time.
+            let at = if n & 0xff == 0 { u64::MAX } else { (other & 0x1ff) << 32 | word >> 32 };
             let hop = Hop {
+                at: Nanos(at),
                 me: PLACE.id,
                 from,
                 draw,
@@ -139,6 +142,7 @@ impl One {
         let Self { hop, digest, salt, before } = self;
         out.extend(digest.to_le_bytes());
         out.extend(salt.to_le_bytes());
+        out.extend(hop.at.0.to_le_bytes());
         for word in [hop.me.0, hop.from.0, hop.draw, hop.to.0, hop.cell, *before] {
             out.extend(word.to_le_bytes());
         }
@@ -165,8 +169,8 @@ fn twins_on_the_host_equal_rust_for_every_mark() {
     for scheme in schemes() {
         let id = scheme.card().id;
         let mut input = scheme.twin(&PLACE);
-        assert!(input.len() <= 8);
-        input.resize(8, 0);
+        assert!(input.len() <= 512);
+        input.resize(512, 0);
         let mut input: Vec<u8> = input.iter().flat_map(|w| w.to_le_bytes()).collect();
         One::all(&*scheme).for_each(|one| one.write(&mut input));
         let mut child =

@@ -4,6 +4,7 @@
 use ashiato_collector::trace::{Gathered, Question, trace};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use traceback::arrivals::{Arrivals, Arrived};
 use traceback::case::{Answer, Budget, Case, Filter, Gap, Query, Step, Window};
 use traceback::graph::Finding;
@@ -49,6 +50,9 @@ impl AnyScheme for Made {
     }
     fn twin(&self, _: &Place) -> Vec<u64> {
         unreachable!("the driver loads no program")
+    }
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>> {
+        None
     }
     fn log(&self) -> Option<LogShape> {
         None

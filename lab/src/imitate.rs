@@ -2,7 +2,7 @@
 //! never saw, so that it carries marks as true as theirs.
 //!
 //! The attacker has everything that is public, such as the scheme, its parameters and routers' names, and chance
-//! of its own. It lowers the TTL as those routers would have.
+//! of its own; routers' secrets it has to guess. It lowers the TTL as those routers would have.
 
 use crate::plan::{Flow, Forged, Plan};
 use anyhow::{Context, Result};
@@ -29,6 +29,8 @@ impl Imitator {
     /// Where the plan names a router that it does not have.
     pub fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
         let map = plan.map()?;
+        let outsider = scheme.outsider();
+        let scheme = outsider.as_deref().unwrap_or(scheme);
         let mut flows = BTreeMap::new();
         for flow in &plan.flows {
             let Some(Forged::Imitated(routers)) = &flow.forged else { continue };

@@ -27,6 +27,11 @@ pub enum Finding {
         /// The routers.
         routers: BTreeSet<RouterId>,
     },
+    /// Paths of autonomous systems, the one nearest the attacker first.
+    AsPaths {
+        /// AS numbers.
+        paths: BTreeSet<Vec<u32>>,
+    },
     /// Fingerprints that tell paths apart without naming routers, with the packets of each.
     Classes {
         /// Packets by fingerprint.
@@ -150,6 +155,7 @@ mod tests {
         let findings = [
             Finding::Paths(AttackGraph::from_paths([ids(&[5, 4, 1])])),
             Finding::Ingress { routers: [RouterId(7)].into() },
+            Finding::AsPaths { paths: [vec![64_500, 64_496]].into() },
             Finding::Classes { packets: [(12_034, 5), (u32::MAX, 1)].into() },
         ];
         for finding in findings {

@@ -137,6 +137,15 @@ impl Map {
         list.iter().map(|i| self.routers[*i as usize].id)
     }
 
+    /// The autonomous systems that a path of routers leads through, in order; routers that are not on
+    /// the map belong to none.
+    pub fn as_path(&self, path: &[RouterId]) -> Vec<u32> {
+        let mut systems: Vec<u32> =
+            path.iter().filter_map(|id| Some(self.router(*id)?.asn)).collect();
+        systems.dedup();
+        systems
+    }
+
     /// The place of a router, as its agent needs it; `None` where the map does not have it, or not among the
     /// first 65,536, which are as many as the 16 bits of [`Place::index`] name.
     pub fn place(&self, id: RouterId) -> Option<Place> {

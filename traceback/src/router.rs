@@ -139,8 +139,14 @@ impl Own {
             return self.v4.binary_search(&to).is_ok() || !routable4(to) || !routable4(from);
         }
         let to = packet.destination();
-        let own = matches!(to, IpAddr::V6(a) if self.v6.binary_search(&a.into()).is_ok());
-        own || !routable(to) || !routable(packet.source())
+        self.contains(to) || !routable(to) || !routable(packet.source())
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(a) => self.v4.binary_search(&a.into()).is_ok(),
+            IpAddr::V6(a) => self.v6.binary_search(&a.into()).is_ok(),
+        }
     }
 }
 
@@ -199,9 +205,8 @@ impl Router {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        let packet = Packet::parse(&message[..]).ok()?;
-        let to = packet.destination();
-        if !scope::contains(to) || self.own.keeps(&packet) {
+        let to = Packet::parse(&message[..]).ok()?.destination();
+        if !scope::contains(to) || self.own.contains(to) {
             return None;
         }
         let next = self.fib.lookup(to)?;

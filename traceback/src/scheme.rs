@@ -217,6 +217,8 @@ pub enum Names {
     Paths,
     /// The routers where traffic entered.
     Ingress,
+    /// Whole paths of autonomous systems.
+    AsPaths,
     /// Fingerprints of paths, without routers.
     Classes,
     /// Nothing: the control.
@@ -341,6 +343,11 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     /// What the kernel twin knows of the scheme and of one router: the fields of `struct scheme` in
     /// the header beside the scheme's file, in their order.
     fn twin(&self, local: &Self::Local) -> Vec<u64>;
+
+    /// The scheme as somebody runs it who knows all of it but routers' secrets, where it has any.
+    fn outsider(&self) -> Option<Self> {
+        None
+    }
 
     /// The log that a kernel twin keeps, where routers keep one.
     fn log(&self) -> Option<LogShape> {

@@ -77,7 +77,7 @@ pub struct Levels {
     pub source: Level,
 }
 
-/// Whole paths.
+/// Whole paths: of routers, or of autonomous systems where the finding names those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Paths {
     /// Paths that are true.
@@ -86,6 +86,13 @@ pub struct Paths {
     pub exact: u64,
     /// Paths found that are not true.
     pub wrong: u64,
+}
+
+impl Paths {
+    fn of<T: Ord>(truth: &BTreeSet<T>, said: &BTreeSet<T>) -> Self {
+        let exact = truth.intersection(said).count() as u64;
+        Self { truth: truth.len() as u64, exact, wrong: said.len() as u64 - exact }
+    }
 }
 
 /// A finding's score.
@@ -101,9 +108,17 @@ pub struct Score {
 ///
 /// `truth` holds each attack path once, the router nearest the attacker first.
 pub fn score(truth: &BTreeSet<Vec<RouterId>>, said: Option<&Finding>, map: &Map) -> Score {
+    let paths = match said {
+        Some(Finding::AsPaths { paths }) => {
+            Paths::of(&truth.iter().map(|path| map.as_path(path)).collect(), paths)
+        }
+        Some(Finding::Paths(graph)) => Paths::of(truth, &graph.paths),
+        Some(Finding::Ingress { .. } | Finding::Classes { .. }) | None => {
+            Paths::of(truth, &BTreeSet::new())
+        }
+    };
     let truth = Facts::of_graph(&AttackGraph::from_paths(truth.iter().cloned()), map);
     let said = said.map_or_else(Facts::default, |f| Facts::of(f, map));
-    let exact = truth.paths.intersection(&said.paths).count() as u64;
     Score {
         levels: Levels {
             router: Level::of(&truth.routers, &said.routers),
@@ -112,11 +127,7 @@ pub fn score(truth: &BTreeSet<Vec<RouterId>>, said: Option<&Finding>, map: &Map)
             nation: Level::of(&truth.nations, &said.nations),
             source: Level::of(&truth.sources, &said.sources),
         },
-        paths: Paths {
-            truth: truth.paths.len() as u64,
-            exact,
-            wrong: said.paths.len() as u64 - exact,
-        },
+        paths,
     }
 }
 
@@ -158,7 +169,6 @@ struct Facts {
     asns: BTreeSet<u32>,
     nations: BTreeSet<String>,
     sources: BTreeSet<RouterId>,
-    paths: BTreeSet<Vec<RouterId>>,
 }
 
 impl Facts {
@@ -170,6 +180,12 @@ impl Facts {
                 facts.place(routers.iter().copied(), map);
                 facts
             }
+            Finding::AsPaths { paths } => {
+                let asns: BTreeSet<u32> = paths.iter().flatten().copied().collect();
+                let known = map.routers().iter().filter(|router| asns.contains(&router.asn));
+                let nations = known.map(|router| router.nation.clone()).collect();
+                Self { asns, nations, ..Self::default() }
+            }
             Finding::Classes { .. } => Self::default(),
         }
     }
@@ -179,7 +195,6 @@ impl Facts {
             routers: graph.routers(),
             edges: graph.edges.clone(),
             sources: graph.paths.iter().filter_map(|p| p.first().copied()).collect(),
-            paths: graph.paths.clone(),
             ..Self::default()
         };
         facts.place(graph.edges.iter().map(|e| e.from), map);
@@ -245,6 +260,19 @@ mod tests {
         assert_eq!((score.levels.source.found, score.levels.source.wrong), (0, 1));
         assert_eq!(score.levels.nation.recall, Some(1.0));
         assert_eq!((score.paths.exact, score.paths.wrong), (0, 1));
+    }
+
+    #[test]
+    fn paths_of_systems_are_compared_with_those_of_the_truth() {
+        // Routers 2 and 3 are one system.
+        let truth = BTreeSet::from([path(&[5, 3, 2, 1])]);
+        let said = |asns: &[u32]| Finding::AsPaths { paths: [asns.to_vec()].into() };
+        let right = score(&truth, Some(&said(&[64_514, 64_513, 64_512])), &map());
+        assert_eq!(right.paths, Paths { truth: 1, exact: 1, wrong: 0 });
+        assert_eq!((right.levels.r#as.f1, right.levels.nation.f1), (Some(1.0), Some(1.0)));
+        assert_eq!(right.levels.router.recall, Some(0.0));
+        let wrong = score(&truth, Some(&said(&[64_515, 64_512])), &map());
+        assert_eq!((wrong.paths.exact, wrong.paths.wrong, wrong.levels.r#as.wrong), (0, 1, 1));
     }
 
     #[test]

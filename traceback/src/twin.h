@@ -24,6 +24,7 @@
 
 /* One packet's visit to one router, on arrival, before the TTL is lowered. */
 struct hop {
+	__u64 at;     /* nanoseconds since the run's zero; only where the header sets USES_TIME */
 	__u32 me;     /* this router's address, host order */
 	__u32 from;   /* the neighbour that sent the packet, 0 for a host */
 	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */

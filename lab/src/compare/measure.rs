@@ -129,20 +129,24 @@ pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
     let levels = &row.levels;
     let recall = |level: &Level| Reading::some(level.recall);
     let wrong = |level: &Level| Reading::Is(level.wrong as f64);
-    if matches!(card.names, Names::Paths | Names::Ingress) {
+    if matches!(card.names, Names::Paths | Names::AsPaths | Names::Ingress) {
         let complete = row.packets_to_path.complete;
         readings.insert(COMPLETE, Reading::Is(f64::from(u8::from(complete.is_some()))));
         let packets = complete.map_or(Reading::Censored, |n| Reading::Is(n as f64));
         readings.insert("packets_to_complete", packets);
         readings.insert("as.recall", recall(&levels.r#as));
         readings.insert("nation.recall", recall(&levels.nation));
+    }
+    if matches!(card.names, Names::Paths | Names::Ingress) {
         readings.insert("source.recall", recall(&levels.source));
         readings.insert("source.wrong", wrong(&levels.source));
     }
-    if card.names == Names::Paths {
+    if matches!(card.names, Names::Paths | Names::AsPaths) {
         let share = row.paths.exact as f64 / row.paths.truth.max(1) as f64;
         readings.insert("paths.exact", Reading::Is(share));
         readings.insert("paths.wrong", Reading::Is(row.paths.wrong as f64));
+    }
+    if card.names == Names::Paths {
         for (found, false_ones, level) in [
             ("router.recall", "router.wrong", &levels.router),
             ("edge.recall", "edge.wrong", &levels.edge),
@@ -189,7 +193,7 @@ pub(super) fn of_nation(
     let said: BTreeSet<RouterId> = match finding {
         Some(Finding::Paths(graph)) => graph.edges.iter().map(|e| e.from).collect(),
         Some(Finding::Ingress { routers }) => routers.clone(),
-        Some(Finding::Classes { .. }) | None => BTreeSet::new(),
+        Some(Finding::AsPaths { .. } | Finding::Classes { .. }) | None => BTreeSet::new(),
     };
     let said = here(said);
     let found = is.intersection(&said).count();

@@ -100,6 +100,18 @@ impl Drawing {
                 let said = Facts::of_routers(routers.iter().copied());
                 (Facts::of_routers(entries), said, Some(note.into()))
             }
+            Ok(Finding::AsPaths { paths }) => {
+                let text = |path: &Vec<u32>| {
+                    let systems: Vec<String> = path.iter().map(|asn| format!("AS{asn}")).collect();
+                    systems.join(" > ")
+                };
+                let paths: Vec<String> = paths.iter().map(text).collect();
+                let note = format!(
+                    "The scheme names autonomous systems and no router: {}.",
+                    paths.join("; ")
+                );
+                (Facts::default(), Facts::default(), Some(note))
+            }
             Ok(Finding::Classes { packets }) => {
                 let classes = packets.len();
                 let note = format!("The scheme tells {classes} classes apart and names no router.");

@@ -136,7 +136,7 @@ impl Net {
         let case = case_of(gateway, self.map.clone(), self.key, packet);
         match trace(&*chosen(scheme), &case, &[], &mut ask).finding {
             Ok(Finding::Paths(graph)) => graph.paths,
-            Ok(Finding::Ingress { .. } | Finding::Classes { .. }) | Err(_) => BTreeSet::new(),
+            Ok(_) | Err(_) => BTreeSet::new(),
         }
     }
 

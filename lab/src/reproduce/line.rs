@@ -41,7 +41,10 @@ impl<S: Scheme> Line<S> {
         // Sorted addresses would be a pattern that no path has; their mixed order is as good as any.
         let mut ids: Vec<RouterId> = ids.into_iter().map(RouterId).collect();
         ids.sort_by_key(|id| mix(id.0.into()));
-        let place = |(index, id)| (id, scheme.local(&Place { id, index, degree: 2, asn: 0 }));
+        let place = |(index, id)| {
+            let asn = asn_of(index);
+            (id, scheme.local(&Place { id, index, degree: 2, asn }))
+        };
         let routers = (0..).zip(ids).map(place).collect();
         Self { routers, inv: Invariant::NONE }
     }
@@ -57,7 +60,7 @@ impl<S: Scheme> Line<S> {
         self.routers.iter().fold(mark, |mark, (me, local)| {
             (hop.me, hop.draw) = (*me, chance.draw());
             let after = scheme.mark(local, &hop, &self.inv, mark).mark;
-            (hop.ttl, hop.edge) = (hop.ttl.saturating_sub(1), 0);
+            (hop.ttl, hop.edge, hop.border) = (hop.ttl.saturating_sub(1), 0, 1);
             after
         })
     }
@@ -88,22 +91,30 @@ impl<S: Scheme> Line<S> {
         evidence.ledgers.insert(*gateway, ledger);
         match scheme.reconstruct(&self.case(*gateway), &evidence) {
             Ok(Step::Done(Finding::Paths(graph))) => graph.paths == BTreeSet::from([ids]),
+            Ok(Step::Done(Finding::AsPaths { paths })) => {
+                paths == BTreeSet::from([(0..).zip(&ids).map(|(i, _)| asn_of(i)).collect()])
+            }
             Ok(_) | Err(_) => false,
         }
     }
 }
 
+/// Every router of a path is an autonomous system of its own.
+fn asn_of(index: u16) -> u32 {
+    64_512 + u32::from(index)
+}
+
 /// A map that shows one path.
 pub fn path_map(ids: &[RouterId]) -> Map {
-    let router = |id: &RouterId| MapRouter {
+    let router = |(index, id): (u16, &RouterId)| MapRouter {
         id: *id,
         name: id.to_string(),
-        asn: 64_512,
+        asn: asn_of(index),
         nation: "XA".into(),
         aliases: vec![],
     };
     let links = (1..).zip(1..ids.len()).map(|(i, _)| (i - 1, i)).collect();
-    Map::new(ids.iter().map(router).collect(), links)
+    Map::new((0..).zip(ids).map(router).collect(), links)
         .expect("invariant: ids are distinct and few, and links join those side by side")
 }
 
@@ -113,7 +124,7 @@ pub struct Convergence<S: Scheme> {
     pub scheme: S,
     /// Whose mark it can be, one bit for each router from the victim on, and which of its cells it is.
     pub cell: fn(&Line<S>, S::Mark) -> (u64, u8),
-    /// Cells of a router, at most 8.
+    /// Cells of a router, at most 32.
     pub cells: u32,
     /// Cells of a router that must be seen.
     pub need: u32,
@@ -152,11 +163,14 @@ impl<S: Scheme> Convergence<S> {
 
     /// `None` where the path rebuilt is not exactly the true one.
     fn packets_to_path(&self, d: u8, chance: &mut Chance) -> Option<f64> {
-        let line = Line::new(&self.scheme, d, chance);
+        let mut line = Line::new(&self.scheme, d, chance);
         let mut ledger = S::Ledger::default();
-        let mut seen = vec![0_u8; d.into()];
+        let mut seen = vec![0_u32; d.into()];
         let mut open = d;
         for packet in 1..=MOST_PACKETS {
+            if S::CARD.hashes {
+                line.inv.digest = chance.word();
+            }
             let mark = line.send(&self.scheme, chance);
             line.observe(&self.scheme, mark, &mut ledger);
             let (whose, cell) = (self.cell)(&line, mark);

@@ -2,6 +2,7 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
+//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
 //! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs`
 //! function and name it in [`all`].
 //!
@@ -11,6 +12,8 @@
 
 pub mod ams;
 pub mod as_graph;
+pub mod ases;
+pub mod authms;
 pub mod chance;
 pub mod coding;
 pub mod deployment;
@@ -18,6 +21,7 @@ pub mod dpm;
 pub mod figures;
 pub mod fit;
 pub mod fms;
+pub mod fms6;
 pub mod forged;
 pub mod hybrid;
 pub mod ioam;
@@ -113,9 +117,12 @@ pub fn run(
 /// Every job, in the order of the documents.
 fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     let mut jobs = fms::jobs(&lengths(request, "fms-d", fms::LENGTHS, fms::MOST_HOPS)?);
+    jobs.extend(fms6::jobs(&lengths(request, "fms6-d", fms6::LENGTHS, fms6::MOST_HOPS)?));
     jobs.extend(sampling::jobs());
     jobs.extend(ams::first_jobs(&lengths(request, "ams1-d", ams::LENGTHS, ams::MOST_HOPS)?));
     jobs.extend(ams::second_jobs(&lengths(request, "ams2-d", ams::LENGTHS, ams::MOST_HOPS)?));
+    let authenticated = lengths(request, "authms-d", authms::LENGTHS, authms::MOST_HOPS)?;
+    jobs.extend(authms::jobs(&authenticated));
     for scheme in ppm::CONVERGING {
         let family = format!("{scheme}-d");
         let lengths = lengths(request, &family, ppm::LENGTHS, ppm::MOST_HOPS)?;
@@ -134,6 +141,9 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(pi::jobs());
     jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
     jobs.extend(hybrid::jobs());
+    let systems = |family, most| lengths(request, family, ases::LENGTHS, most);
+    jobs.extend(ases::fast_jobs(&systems("fast-d", ases::MOST_OF_FAST)?));
+    jobs.extend(ases::asem_jobs(&systems("asem-d", ases::MOST_OF_ASEM)?));
     jobs.extend(forged::jobs());
     jobs.extend(deployment::jobs(request.as_graph.as_ref()));
     jobs.extend(ioam::jobs());

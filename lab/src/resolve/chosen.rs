@@ -5,6 +5,7 @@ use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use traceback::invariant::mix2;
 use traceback::scheme::{Card, Keeper, Names};
 use traceback::schemes;
 
@@ -17,6 +18,10 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         let logs = matches!(card.id, "spie" | "hit");
         if logs {
             pages::size(&mut params, plan);
+        }
+        if entry.defaults().get("secret").is_some() {
+            // 63 bits: what any format of numbers holds.
+            params.entry("secret").or_insert((mix2(plan.seed, SECRET) >> 1).into());
         }
         if card.id == "itrace" {
             // Who is attacked asks for messages, where the scenario names nobody else.
@@ -31,6 +36,9 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
     };
     spec.scheme.iter().map(turn).collect()
 }
+
+/// Stream of the seed from which routers' secrets come.
+const SECRET: u64 = 0x5345_4352;
 
 /// The best recall of any answer: what the routers that take part could tell.
 fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
@@ -50,7 +58,7 @@ fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
         f64::from(count(&told)) / f64::from(count(&all).max(1))
     };
     Ceiling {
-        router: level(&|r| r.to_string()),
+        router: if card.names == Names::AsPaths { 0.0 } else { level(&|r| r.to_string()) },
         r#as: level(&|r| plan.routers[r].asn.to_string()),
         nation: level(&|r| plan.routers[r].nation.clone()),
     }
@@ -64,6 +72,13 @@ fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
     };
     match card.names {
         Names::Nothing | Names::Classes => vec![],
+        // One router speaks for its AS: the one where packets come in.
+        Names::AsPaths => {
+            let asn = |i: usize| plan.routers[path[i]].asn;
+            let enters = |i: &usize| *i == 0 || asn(*i) != asn(*i - 1);
+            let speaking: Vec<usize> = (0..path.len()).filter(enters).map(|i| path[i]).collect();
+            speaking.into_iter().filter(|r| deployed(&r)).collect()
+        }
         Names::Ingress => path.first().into_iter().filter(deployed).copied().collect(),
         // Questions go from router to router, so nobody asks beyond one that does not answer.
         Names::Paths if card.keeper == Keeper::Routers => {

@@ -2,8 +2,8 @@
 
 use crate::plan::{Flow, Plan, SchemePlan};
 use traceback::law::{Coupon, Hops};
-use traceback::schemes::fragments::CELLS;
-use traceback::schemes::{ams2, rnl};
+use traceback::schemes::fragments::{CELLS, Code};
+use traceback::schemes::{ams2, fms6, rnl};
 
 /// What one scheme should need on the path of one attack.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +56,13 @@ fn law(scheme: &SchemePlan, hops: u32) -> Option<Coupon> {
     let need = || u32::try_from(scheme.params["threshold"].as_u64()?).ok();
     let (marks, cells, need) = match scheme.id.as_str() {
         "fms" | "tabu" => (Hops::Overwriting(number("p")?), CELLS, CELLS),
+        "fms6" => {
+            let layout: fms6::Layout =
+                serde_json::from_value(scheme.params["layout"].clone()).ok()?;
+            (Hops::Overwriting(number("p")?), layout.fragments(), layout.fragments())
+        }
         "ams1" | "amswide" | "edge" => (Hops::Overwriting(number("p")?), 1, 1),
-        "ams2" => (Hops::Overwriting(number("p")?), ams2::FUNCTIONS.into(), need()?),
+        "ams2" | "authms" => (Hops::Overwriting(number("p")?), ams2::FUNCTIONS.into(), need()?),
         "rnl" => (Hops::Overwriting(number("p")?), rnl::WORDS, rnl::WORDS),
         "dppm" | "tpm" => (Hops::Uniform, CELLS, CELLS),
         "npc" => (Hops::Constant(number("p")?), CELLS, CELLS),

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
 use traceback::graph::Finding;
+use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme};
@@ -31,21 +32,20 @@ pub fn packets_to_path(
     finding: Option<&Finding>,
 ) -> PacketsToPath {
     let found = finding.map_or_else(Said::default, Said::of);
-    let right = |path: &&Path| found.paths.contains(*path);
+    let right = |path: &&Path| found.holds(path, &case.map);
     let mut replay = Replay::new(plan, scheme, case, tape);
     let each: Vec<Option<u64>> = match scheme.card().keeper {
         Keeper::Routers => truth.iter().map(|p| right(&p).then_some(1)).collect(),
         Keeper::Victim | Keeper::None => {
             let needed =
-                |path| right(&path).then(|| replay.until(|said| said.paths.contains(path)));
+                |path| right(&path).then(|| replay.until(|said| said.holds(path, &case.map)));
             truth.iter().map(needed).collect()
         }
     };
-    let complete = found.is_all(scheme.card().names, truth).then(|| match scheme.card().keeper {
+    let is_all = |said: &Said| said.is_all(scheme.card().names, truth, &case.map);
+    let complete = is_all(&found).then(|| match scheme.card().keeper {
         Keeper::Routers => heard_of_all(plan, &replay, truth),
-        Keeper::Victim | Keeper::None => {
-            replay.until(|said| said.is_all(scheme.card().names, truth))
-        }
+        Keeper::Victim | Keeper::None => replay.until(is_all),
     });
     let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();
     let at = |q| stats::quantile(&needed, q);
@@ -84,24 +84,30 @@ fn heard_of_all(plan: &Plan, replay: &Replay<'_>, truth: &BTreeSet<Path>) -> u64
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Said {
     paths: BTreeSet<Path>,
+    systems: BTreeSet<Vec<u32>>,
     sources: BTreeSet<RouterId>,
 }
 
 impl Said {
     fn of(finding: &Finding) -> Self {
         match finding {
-            Finding::Paths(graph) => Self { paths: graph.paths.clone(), sources: BTreeSet::new() },
-            Finding::Ingress { routers } => {
-                Self { paths: BTreeSet::new(), sources: routers.clone() }
-            }
+            Finding::Paths(graph) => Self { paths: graph.paths.clone(), ..Self::default() },
+            Finding::AsPaths { paths } => Self { systems: paths.clone(), ..Self::default() },
+            Finding::Ingress { routers } => Self { sources: routers.clone(), ..Self::default() },
             Finding::Classes { .. } => Self::default(),
         }
     }
 
+    /// Whether it names this path, or the systems that it leads through.
+    fn holds(&self, path: &Path, map: &Map) -> bool {
+        self.paths.contains(path) || self.systems.contains(&map.as_path(path))
+    }
+
     /// Whether it is the whole truth and nothing besides, as far as a scheme of this kind can say it.
-    fn is_all(&self, names: Names, truth: &BTreeSet<Path>) -> bool {
+    fn is_all(&self, names: Names, truth: &BTreeSet<Path>, map: &Map) -> bool {
         match names {
             Names::Paths => self.paths == *truth,
+            Names::AsPaths => self.systems == truth.iter().map(|p| map.as_path(p)).collect(),
             Names::Ingress => {
                 let sources = truth.iter().filter_map(|p| p.first().copied());
                 self.sources == sources.collect()

@@ -23,6 +23,9 @@ pub enum Hops {
     Overwriting(f64),
     /// Reservoir sampling, the `j`-th router overwriting with probability `1/j`: `1/d`.
     Uniform,
+    /// The same where the router farthest from the victim always writes, so that no packet is unmarked:
+    /// `(1-p)^(d-1)` for it.
+    Resetting(f64),
     /// Compensated: the same `p` from every hop; `d p` is at most 1.
     Constant(f64),
 }
@@ -78,6 +81,11 @@ impl Coupon {
         let group = |q: f64, hops| Group { q: q / f64::from(cells), cells, need, hops };
         let groups: Vec<Group> = match hops {
             Hops::Overwriting(p) => (1..=d).map(|i| group(super::survives(p, i), 1.0)).collect(),
+            Hops::Resetting(p) => {
+                let last = group(super::unmarked(p, d.saturating_sub(1)), 1.0);
+                let others = (1..d).map(|i| group(super::survives(p, i), 1.0));
+                others.chain([last]).collect()
+            }
             Hops::Constant(p) => vec![group(p, f64::from(d))],
             Hops::Uniform => vec![group(f64::from(d).recip(), f64::from(d))],
         };

@@ -75,6 +75,19 @@ pub fn false_match(n: u32, bits: u32, functions: u32, need: u32) -> f64 {
     tail(functions, need..functions + 1, 1.0 - miss, miss)
 }
 
+/// Bound on the probability that of `trials` random values of `bits` bits at least `hits` are one that is
+/// asked for: `exp(-trials D(hits / trials, 2^-bits))` with the relative entropy `D`.
+///
+/// Source: Chernoff, Annals of Mathematical Statistics 23(4), 1952, in Hoeffding's form.
+pub fn chance_bound(trials: u64, hits: u64, bits: u32) -> f64 {
+    let (q, share) = ((-f64::from(bits)).exp2(), real(hits) / real(trials.max(1)));
+    if share <= q {
+        return 1.0;
+    }
+    let part = |a: f64, b: f64| if a > 0.0 { a * (a / b).ln() } else { 0.0 };
+    (-real(trials) * (part(share, q) + part(1.0 - share, 1.0 - q))).exp()
+}
+
 /// Share of honest packets that a filter by fingerprints of `bits` bits lets in after it learned those of
 /// `attackers` paths that share no link with theirs: `(1 - 2^-bits)^attackers`. It lets no attack packet
 /// in, so this is the acceptance gap as well.

@@ -61,6 +61,23 @@ pub fn distinct_values(of: u32, wanted: u32) -> f64 {
     f64::from(of) * (harmonic(of) - harmonic(of.saturating_sub(wanted)))
 }
 
+/// Mean number of packets until each of `n` values was shown, when every packet shows `s` different ones,
+/// all sets of them equally likely; `s` at least 1.
+///
+/// A chain over how many were seen: of a packet's values the number of new ones is hypergeometric. Source:
+/// Stadje, Advances in Applied Probability 22(4), 1990, the collector who buys packets of distinct coupons.
+pub fn distinct_draws(n: u32, s: u32) -> f64 {
+    let s = s.min(n);
+    let choose = |n: u32, k: u32| if k > n { 0.0 } else { coupon::binomial(n, k) };
+    let mut left = vec![0.0; n as usize + 1];
+    for open in 1..=n {
+        let new = |k: u32| choose(open, k) * choose(n - open, s - k) / choose(n, s);
+        let after: f64 = (1..=s.min(open)).map(|k| new(k) * left[(open - k) as usize]).sum();
+        left[open as usize] = (1.0 + after) / (1.0 - new(0));
+    }
+    left[n as usize]
+}
+
 /// Forged paths that cannot be told from the true one when an attacker fills unmarked packets:
 /// `1/p - 1`.
 ///
@@ -107,6 +124,13 @@ mod tests {
         }
         close(distinct_values(4, 4), 4.0 * harmonic(4), 12);
         close(distinct_values(100, 1), 1.0, 9);
+        for (n, want) in [(4, 8.3), (5, 11.4), (6, 14.7)] {
+            close(distinct_draws(n, 1), want, 1);
+        }
+        // Two of three: the second packet shows the third with probability 2/3.
+        close(distinct_draws(3, 2), 2.5, 12);
+        close(distinct_draws(7, 7), 1.0, 12);
+        close(distinct_draws(1, 2), 1.0, 12);
     }
 
     #[test]

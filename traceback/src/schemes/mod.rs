@@ -3,6 +3,8 @@
 //! The registry erases types: an [`AnyScheme`] is a scheme with its parameters that speaks bytes, so
 //! datapaths, collector, CLI and documents need not know any scheme by name. A new scheme is a new
 //! file and one line in [`SCHEMES`]. What several schemes share has a module of its own:
+//! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, numbers of [`digits`],
+//! paths of [`ases`], and the [`walk`] over a map.
 //! [`fragments`] of names, [`segments`] under a digest, [`pages`] of a hash log, what packets say [`verbatim`],
 //! numbers of [`digits`], the [`inquiry`] from router to router, and the [`walk`] over a map.
 
@@ -10,14 +12,19 @@ pub mod algebraic;
 pub mod ams1;
 pub mod ams2;
 pub mod amswide;
+pub mod asem;
+pub mod ases;
+pub mod authms;
 pub mod dex;
 mod digits;
 pub mod dpm;
 pub mod dppm;
 pub mod edge;
+pub mod fast;
 pub mod fdpm;
 pub mod fit;
 pub mod fms;
+pub mod fms6;
 pub mod fragments;
 pub mod hdpm;
 pub mod hit;
@@ -68,9 +75,11 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<node::Node>::NEW,
     &Of::<edge::Edge>::NEW,
     &Of::<fms::Fms>::NEW,
+    &Of::<fms6::Fms6>::NEW,
     &Of::<ams1::Ams1>::NEW,
     &Of::<ams2::Ams2>::NEW,
     &Of::<amswide::AmsWide>::NEW,
+    &Of::<authms::AuthMs>::NEW,
     &Of::<dppm::Dppm>::NEW,
     &Of::<tpm::Tpm>::NEW,
     &Of::<tabu::Tabu>::NEW,
@@ -91,6 +100,8 @@ pub const SCHEMES: &[&dyn Entry] = &[
     &Of::<fdpm::Fdpm>::NEW,
     &Of::<pi::Pi>::NEW,
     &Of::<stackpi::StackPi>::NEW,
+    &Of::<fast::Fast>::NEW,
+    &Of::<asem::Asem>::NEW,
 ];
 
 /// The registry's entry under an id.
@@ -153,6 +164,8 @@ pub trait AnyScheme: Send + Sync {
     fn vantage(&self, setting: Setting) -> Box<dyn Vantage>;
     /// [`Scheme::twin`] at one place.
     fn twin(&self, place: &Place) -> Vec<u64>;
+    /// [`Scheme::outsider`].
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>>;
     /// [`Scheme::log`].
     fn log(&self) -> Option<LogShape>;
     /// [`Scheme::userspace_only`].
@@ -226,6 +239,11 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn twin(&self, place: &Place) -> Vec<u64> {
         self.scheme.twin(&self.scheme.local(place))
+    }
+
+    fn outsider(&self) -> Option<Arc<dyn AnyScheme>> {
+        let scheme = Arc::new(self.scheme.outsider()?);
+        Some(Arc::new(Self { scheme, params: self.params.clone() }))
     }
 
     fn log(&self) -> Option<LogShape> {

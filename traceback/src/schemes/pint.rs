@@ -268,7 +268,7 @@ impl Scheme for Pint {
             return;
         }
         if ledger.seen.capacity() == 0 {
-            ledger.seen.reserve_exact(self.capacity);
+            ledger.seen.reserve_exact(self.capacity.min(RESERVED));
         }
         let mark = u16::from_be_bytes(mark.0);
         let hops = hops_before(hop.ttl);
@@ -284,3 +284,6 @@ impl Scheme for Pint {
         decode::paths(self, &ids, seen)
     }
 }
+
+/// Packets that memory is taken for at once; a larger ledger grows.
+const RESERVED: usize = 1 << 16;

@@ -15,6 +15,8 @@ pub struct Setting {
     pub keys: [u64; 9],
     /// Its word for draws.
     pub draws: u64,
+    /// The run's zero on the monotonic clock: before it, time stands at 0.
+    pub zero: i64,
     /// The router's address as a number.
     pub me: u32,
     /// Its links to other routers.
@@ -34,12 +36,13 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A setting for a router.
+    /// A setting for a router whose run has not begun.
     pub fn new(key: Key, me: Ipv4Addr, degree: u16, keyed: bool, every: u32) -> Self {
         let Schedule { words: keys, draws } = key.schedule();
         Self {
             keys,
             draws,
+            zero: i64::MAX,
             me: me.into(),
             degree: degree.into(),
             keyed: keyed.into(),
@@ -165,5 +168,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 112 && size_of::<Counts>() == 16 * 8);
+const _: () = assert!(size_of::<Setting>() == 120 && size_of::<Counts>() == 16 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 20);

@@ -259,7 +259,8 @@ fn stride(shape: &LogShape) -> u64 {
     shape.bits.div_ceil(64).saturating_add(1)
 }
 
-fn monotonic() -> u64 {
+/// The monotonic clock, which programs read too, in nanoseconds.
+pub fn monotonic() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from);
     u64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! A router whose packets stay in the kernel: its program, and what the agent reads from it.
 
 use super::layout::{Counts, PortEntry, Setting};
-use super::log::Log;
+use super::log::{Log, monotonic};
 use super::meter::Meter;
 use super::program::{Hook, Program};
 use super::times;
@@ -66,11 +66,12 @@ impl KernelRouter {
         let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
         let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
         let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+        let zero = monotonic().wrapping_sub(clock.now().0).cast_signed();
         let mut program = Program::load(
             if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
             &*scheme,
             &config.place(),
-            &setting(config),
+            &Setting { zero, ..setting(config) },
             &interfaces,
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());

@@ -11,7 +11,7 @@
 //! again and again, senders' bits look random. In the second case what lies nearer stands, and the rest
 //! is counted as set aside.
 
-use super::{CELLS, Check, FAR, FRAGMENTS, Mark, Name};
+use super::{CELLS, Check, Code, FAR, Mark};
 use crate::case::{Case, Evidence, Gap};
 use crate::counts::Counts;
 use crate::graph::{AttackGraph, Edge};
@@ -21,29 +21,49 @@ use crate::schemes::walk::MAX_PATHS;
 use crate::stats::{real, whole};
 use std::collections::BTreeSet;
 
-/// Combinations among which the 32 bits of check let one wrong name pass on average.
-const DISTINGUISHABLE: f64 = 4_294_967_296.0;
+/// Combinations of halves of the fragments that are held at most, both together.
+const MOST_HALVES: f64 = 4_194_304.0;
+
+/// One mark, and how many packets brought it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// Hops since it was written.
+    pub distance: u8,
+    /// Which fragment.
+    pub offset: u8,
+    /// The fragment.
+    pub fragment: u16,
+    /// Packets.
+    pub packets: u64,
+}
 
 /// Distinct fragments by distance and offset.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cells {
-    at: [[Vec<u8>; FRAGMENTS]; FAR as usize],
+    at: Vec<Vec<Vec<u16>>>,
     packets: [u64; FAR as usize],
 }
 
 impl Cells {
-    fn add(&mut self, mark: Mark, packets: u32) {
-        let distance = usize::from(mark.distance);
-        if let Some(at) = self.at.get_mut(distance) {
-            // Counts lists every mark once.
-            at[usize::from(mark.offset)].push(mark.fragment);
-            self.packets[distance] += u64::from(packets);
+    /// Every mark is listed once.
+    fn of(fragments: usize, marks: impl Iterator<Item = Seen>) -> Self {
+        let at = vec![vec![vec![]; fragments]; FAR.into()];
+        let mut cells = Self { at, packets: [0; FAR as usize] };
+        for mark in marks {
+            let distance = usize::from(mark.distance);
+            let cell =
+                cells.at.get_mut(distance).and_then(|at| at.get_mut(usize::from(mark.offset)));
+            if let Some(cell) = cell {
+                cell.push(mark.fragment);
+                cells.packets[distance] = cells.packets[distance].saturating_add(mark.packets);
+            }
         }
+        cells
     }
 
-    /// Whether the marks at a distance are as many different ones as random bits would be.
-    fn looks_random(&self, distance: usize) -> bool {
-        let marks = (256 * FRAGMENTS) as f64;
+    /// Whether the marks at a distance are as many different ones as random bits of this width would be.
+    fn looks_random(&self, distance: usize, width: u32) -> bool {
+        let marks = f64::from(width).exp2() * self.at[distance].len() as f64;
         let distinct: usize = self.at[distance].iter().map(Vec::len).sum();
         let random = -marks * (-real(self.packets[distance]) / marks).exp_m1();
         distinct as f64 >= 0.9 * random
@@ -61,11 +81,13 @@ pub fn paths(
     evidence: &Evidence<Counts>,
     q: f64,
 ) -> Result<AttackGraph, Gap> {
-    let mut cells = Cells::default();
     let mut all = Counts::default();
     evidence.ledgers.values().for_each(|ledger| crate::ledger::Ledger::merge(&mut all, ledger));
-    all.iter().for_each(|(mark, packets)| cells.add(Mark::unpack(mark.into()), packets));
-    let graph = unravel(&cells, case, check)?;
+    let seen = |(bits, packets): (u16, u32)| {
+        let Mark { offset, distance, fragment } = Mark::unpack(bits.into());
+        Seen { distance, offset, fragment: fragment.into(), packets: packets.into() }
+    };
+    let graph = unravelled(check, case, all.iter().map(seen))?;
     if graph.edges.is_empty() {
         return Err(too_few(all.packets(), q));
     }
@@ -74,10 +96,27 @@ pub fn paths(
 
 /// Too few packets for the gateway's name; wanted is the exact mean for that, eight equal coupons.
 pub fn too_few(have: u64, q: f64) -> Gap {
-    Gap::TooFew { have, want: whole((f64::from(CELLS) * harmonic(CELLS) / q).ceil()) }
+    too_few_of(CELLS, have, q)
 }
 
-fn unravel(cells: &Cells, case: &Case, check: Check) -> Result<AttackGraph, Gap> {
+/// The same for names of so many fragments.
+pub fn too_few_of(cells: u32, have: u64, q: f64) -> Gap {
+    Gap::TooFew { have, want: whole((f64::from(cells) * harmonic(cells) / q).ceil()) }
+}
+
+/// What marks tell, each of which is listed once; no edges where the gateway's name is not complete.
+///
+/// # Errors
+/// [`Gap::Budget`] as for [`paths`].
+pub fn unravelled<C: Code>(
+    code: C,
+    case: &Case,
+    marks: impl Iterator<Item = Seen>,
+) -> Result<AttackGraph, Gap> {
+    unravel(&Cells::of(code.fragments() as usize, marks), case, code)
+}
+
+fn unravel<C: Code>(cells: &Cells, case: &Case, code: C) -> Result<AttackGraph, Gap> {
     let mut edges = BTreeSet::new();
     let mut reached: Vec<Option<RouterId>> = vec![None];
     let mut left = case.budget.candidates;
@@ -87,10 +126,10 @@ fn unravel(cells: &Cells, case: &Case, check: Check) -> Result<AttackGraph, Gap>
         if fragments.iter().any(Vec::is_empty) {
             break;
         }
-        let Some(found) = names(fragments, &reached, check, &mut left) else {
+        let Some(found) = names(fragments, &reached, code, &mut left) else {
             let each = fragments.iter().map(|f| f.len() as u64).fold(1, u64::saturating_mul);
             let census = each.saturating_mul(reached.len() as u64);
-            if distance == 0 || !cells.looks_random(distance.into()) {
+            if distance == 0 || !cells.looks_random(distance.into(), code.width()) {
                 return Err(Gap::Budget { budget: case.budget.candidates, distance, census });
             }
             set_aside = census;
@@ -113,32 +152,37 @@ fn unravel(cells: &Cells, case: &Case, check: Check) -> Result<AttackGraph, Gap>
 
 /// Every combination of one fragment for each offset that is a name once that of a router in `below` is
 /// taken out, with that router. `None` where there are too many to tell or to try.
-fn names(
-    fragments: &[Vec<u8>; FRAGMENTS],
+fn names<C: Code>(
+    fragments: &[Vec<u16>],
     below: &[Option<RouterId>],
-    check: Check,
+    code: C,
     left: &mut u64,
 ) -> Option<Vec<(RouterId, Option<RouterId>)>> {
     let combinations: f64 = fragments.iter().map(|f| f.len() as f64).product();
     // Where nothing can be joined, every combination is a pair.
-    let joined = 2_f64.powf(f64::from(check.linear_bits().count_ones()));
-    let pairs = combinations / joined * below.len() as f64;
-    if combinations > DISTINGUISHABLE || pairs > real(*left) {
+    let (bits, linear) = code.hash_bits();
+    let pairs = combinations / f64::from(linear).exp2() * below.len() as f64;
+    // Among more than this, the check lets one wrong name pass on average.
+    if combinations > f64::from(bits).exp2() || pairs > real(*left) {
         return None;
     }
-    let [one, other] = halves(fragments).map(|offsets| products(fragments, &offsets, check));
-    let under: Vec<(Option<RouterId>, u64)> = below
+    let halves = halves(fragments);
+    let held = |half: &Vec<usize>| half.iter().map(|o| fragments[*o].len() as f64).product::<f64>();
+    if halves.iter().map(held).sum::<f64>() > MOST_HALVES.min(real(*left)) {
+        return None;
+    }
+    let [one, other] = halves.map(|offsets| products(fragments, &offsets, code));
+    let under: Vec<(Option<RouterId>, C::Name)> = below
         .iter()
-        .map(|to| (*to, to.map_or(0, |to| u64::from_be_bytes(check.name(to)))))
+        .map(|to| (*to, to.map_or_else(C::Name::default, |to| code.name(to))))
         .collect();
     let mut found = vec![];
     join(&one, &other, &mut |a, b| {
         *left = left.checked_sub((a.len() * b.len() * under.len()) as u64)?;
         for (_, a) in a {
             for (_, b) in b {
-                let hit = |(to, under): &(Option<RouterId>, u64)| {
-                    let name: Name = (a ^ b ^ under).to_be_bytes();
-                    Some((check.router(name)?, *to))
+                let hit = |(to, under): &(Option<RouterId>, C::Name)| {
+                    Some((code.router(*a ^ *b ^ *under)?, *to))
                 };
                 found.extend(under.iter().filter_map(hit));
             }
@@ -149,8 +193,8 @@ fn names(
 }
 
 /// The offsets in two halves whose products are about as large.
-fn halves(fragments: &[Vec<u8>; FRAGMENTS]) -> [Vec<usize>; 2] {
-    let mut offsets: Vec<usize> = (0..FRAGMENTS).collect();
+fn halves(fragments: &[Vec<u16>]) -> [Vec<usize>; 2] {
+    let mut offsets: Vec<usize> = (0..fragments.len()).collect();
     offsets.sort_by_key(|o| std::cmp::Reverse(fragments[*o].len()));
     let (mut halves, mut sizes) = ([vec![], vec![]], [1_u64; 2]);
     for o in offsets {
@@ -163,28 +207,26 @@ fn halves(fragments: &[Vec<u8>; FRAGMENTS]) -> [Vec<usize>; 2] {
 
 /// All combinations over some offsets: the bits in which they fail, and the part of a name that they
 /// are; sorted.
-fn products(fragments: &[Vec<u8>; FRAGMENTS], offsets: &[usize], check: Check) -> Vec<(u32, u64)> {
-    let mut parts = vec![0_u64];
+fn products<C: Code>(fragments: &[Vec<u16>], offsets: &[usize], code: C) -> Vec<(u128, C::Name)> {
+    let mut parts = vec![C::Name::default()];
     for o in offsets {
-        let shifted = |f: &u8| u64::from(*f) << (56 - 8 * o);
-        let longer =
-            |part: &u64| fragments[*o].iter().map(shifted).map(move |f| part | f).collect();
-        parts = parts.iter().flat_map(|part| -> Vec<u64> { longer(part) }).collect();
+        let each: Vec<C::Name> = fragments[*o].iter().map(|f| code.part(*o, *f)).collect();
+        parts = parts.iter().flat_map(|part| each.iter().map(|more| *part ^ *more)).collect();
     }
-    let mut parts: Vec<(u32, u64)> = parts.into_iter().map(|p| (check.failing(p), p)).collect();
+    let mut parts: Vec<(u128, C::Name)> = parts.into_iter().map(|p| (code.failing(p), p)).collect();
     parts.sort_unstable();
     parts
 }
 
 /// Calls `pair` with the runs of both sorted lists whose first members are equal.
-fn join(
-    mut one: &[(u32, u64)],
-    mut other: &[(u32, u64)],
-    pair: &mut impl FnMut(&[(u32, u64)], &[(u32, u64)]) -> Option<()>,
+fn join<N>(
+    mut one: &[(u128, N)],
+    mut other: &[(u128, N)],
+    pair: &mut impl FnMut(&[(u128, N)], &[(u128, N)]) -> Option<()>,
 ) -> Option<()> {
     while let (Some((a, _)), Some((b, _))) = (one.first(), other.first()) {
         let key = a.max(b);
-        let run = |list: &[(u32, u64)]| {
+        let run = |list: &[(u128, N)]| {
             let start = list.partition_point(|(k, _)| k < key);
             (start, start + list[start..].partition_point(|(k, _)| k == key))
         };

@@ -73,7 +73,7 @@ fn bits_that_senders_chose_end_a_path_where_it_ends() {
 fn combinations_that_all_pass_the_linear_half_spend_the_budget() {
     // Fragments that fail in nothing by themselves: every pair of halves must be tried.
     let check = Check::Split;
-    let fragments = [0, 1, 2, 3, 4, 5, 6, 7].map(|_| vec![0; 14]);
+    let fragments = [0, 1, 2, 3, 4, 5, 6, 7].map(|_| vec![0_u16; 14]);
     let mut left = 100_000_000;
     assert_eq!(names(&fragments, &[None], check, &mut left), None);
     assert_eq!(left, 100_000_000);

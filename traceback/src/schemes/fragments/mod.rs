@@ -18,6 +18,7 @@ use crate::counts::Counts;
 use crate::scheme::{Card, Field, Keeper, Names, RouterId};
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
+use std::ops::BitXor;
 
 /// Fragments of a name.
 pub const FRAGMENTS: usize = CELLS as usize;
@@ -148,8 +149,61 @@ impl Check {
     }
 }
 
+/// Names that are cut into fragments, and put together again by XOR: what [`decode`] needs to know.
+pub trait Code: Copy {
+    /// A name, or the part of one that some of its fragments are.
+    type Name: Copy + Default + Ord + BitXor<Output = Self::Name>;
+
+    /// Fragments of a name.
+    fn fragments(self) -> u32;
+    /// Bits of a fragment.
+    fn width(self) -> u32;
+    /// Bits of hash in a name, and how many of them are linear over GF(2), 128 at most.
+    fn hash_bits(self) -> (u32, u32);
+    /// A router's name.
+    fn name(self, router: RouterId) -> Self::Name;
+    /// The part of a name that one fragment is.
+    fn part(self, offset: usize, fragment: u16) -> Self::Name;
+    /// The router with this name, if the hash in it agrees.
+    fn router(self, name: Self::Name) -> Option<RouterId>;
+    /// The linear bits in which a part fails; the XOR over its parts is that of the whole.
+    fn failing(self, part: Self::Name) -> u128;
+}
+
+impl Code for Check {
+    type Name = u64;
+
+    fn fragments(self) -> u32 {
+        CELLS
+    }
+
+    fn width(self) -> u32 {
+        8
+    }
+
+    fn hash_bits(self) -> (u32, u32) {
+        (32, self.linear_bits().count_ones())
+    }
+
+    fn name(self, router: RouterId) -> u64 {
+        u64::from_be_bytes(Self::name(self, router))
+    }
+
+    fn part(self, offset: usize, fragment: u16) -> u64 {
+        u64::from(fragment) << (56 - 8 * offset)
+    }
+
+    fn router(self, name: u64) -> Option<RouterId> {
+        Self::router(self, name.to_be_bytes())
+    }
+
+    fn failing(self, part: u64) -> u128 {
+        Self::failing(self, part).into()
+    }
+}
+
 /// MurmurHash3's 32-bit finaliser.
-fn murmur(mut x: u32) -> u32 {
+pub(super) fn murmur(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
     x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
     x ^ (x >> 16)
@@ -158,7 +212,7 @@ fn murmur(mut x: u32) -> u32 {
 /// Four rounds of xorshift32: linear over GF(2), and a bijection.
 ///
 /// Source: Marsaglia, Journal of Statistical Software 8(14), 2003.
-fn linear(mut x: u32) -> u32 {
+pub(super) fn linear(mut x: u32) -> u32 {
     for _ in 0..4 {
         x ^= x << 13;
         x ^= x >> 17;
@@ -168,7 +222,7 @@ fn linear(mut x: u32) -> u32 {
 }
 
 /// Puts a zero before each bit.
-fn spread(x: u32) -> u64 {
+pub(super) fn spread(x: u32) -> u64 {
     let mut x = u64::from(x);
     for (shift, mask) in SPREAD {
         x = (x | x << shift) & mask;
@@ -177,7 +231,7 @@ fn spread(x: u32) -> u64 {
 }
 
 /// Inverse of [`spread`]; ignores the bits between.
-fn gather(x: u64) -> u32 {
+pub(super) fn gather(x: u64) -> u32 {
     let mut x = x & 0x5555_5555_5555_5555;
     for (shift, mask) in [(1, SPREAD[3].1), (2, SPREAD[2].1), (4, SPREAD[1].1), (8, SPREAD[0].1)] {
         x = (x | x >> shift) & mask;
