@@ -177,7 +177,7 @@ fn hop_by_hop(out: &mut Vec<u8>, room: Room, flow: u32, seq: u64) {
     }
     if room.export {
         // A run is far shorter than 2^32 packets of one flow.
-        out.extend(ioam::export(flow, (seq & 0xffff_ffff) as u32));
+        out.extend(ioam::export(flow, u32::try_from(seq).unwrap_or(u32::MAX)));
     }
     if let Some(records) = room.records_as(RoomKind::Option) {
         let len = HEAD + 2 * records;

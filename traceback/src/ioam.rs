@@ -29,7 +29,7 @@ pub const NAMESPACE: u16 = 1;
 /// Node data of hop limit and node id, and nothing else.
 pub const TRACE_TYPE: u32 = 0x80_0000;
 /// Nodes for which one option has room at most: its length is a byte.
-pub const MAX_NODES: usize = 61;
+pub const MAX_NODES: u8 = 61;
 
 /// Bytes of a trace before its node data, type and length included.
 const TRACE_HEAD: usize = 12;
@@ -52,7 +52,7 @@ pub const fn trace_len(nodes: usize) -> usize {
 
 /// A trace option with room for up to [`MAX_NODES`] nodes and nothing written.
 pub fn trace(nodes: usize) -> Vec<u8> {
-    let nodes = u8::try_from(nodes.min(MAX_NODES)).unwrap_or(0);
+    let nodes = u8::try_from(nodes).unwrap_or(MAX_NODES).min(MAX_NODES);
     let mut out = vec![CHANGING, 10 + 4 * nodes, 0, PREALLOCATED];
     out.extend(NAMESPACE.to_be_bytes());
     out.extend((ONE_WORD | u16::from(nodes)).to_be_bytes());
@@ -166,9 +166,11 @@ mod tests {
     /// An IPv6 packet whose hop-by-hop header holds two bytes of padding and an option.
     fn packet(option: &[u8]) -> Vec<u8> {
         let header = (4 + option.len()).next_multiple_of(8);
-        let mut bytes = vec![0x60, 0, 0, 0, (header >> 8) as u8, header as u8, 0, 64];
+        let mut bytes = vec![0x60, 0, 0, 0];
+        bytes.extend(u16::try_from(header).unwrap().to_be_bytes());
+        bytes.extend([0, 64]);
         bytes.extend([0x20; 32]);
-        bytes.extend([59, (header / 8 - 1) as u8, 1, 0]);
+        bytes.extend([59, u8::try_from(header / 8 - 1).unwrap(), 1, 0]);
         bytes.extend(option);
         bytes.resize(40 + header, 0);
         bytes
@@ -244,8 +246,8 @@ mod tests {
 
     #[test]
     fn the_longest_trace_fits_its_length_byte() {
-        let mut bytes = packet(&trace(MAX_NODES + 9));
-        (0..MAX_NODES).for_each(|i| assert!(push(&mut bytes, i as u32)));
+        let mut bytes = packet(&trace(usize::from(MAX_NODES) + 9));
+        (0..MAX_NODES).for_each(|i| assert!(push(&mut bytes, i.into())));
         assert!(!push(&mut bytes, 0));
     }
 }

@@ -29,7 +29,7 @@ fn size12() -> (u64, u64) {
 /// Over every size: nodes that write or fail when they should not, and traces that do not read back.
 fn wrong() -> (u64, u64) {
     let (mut wrong, mut cases) = (0, 0);
-    for nodes in 1..=u32::try_from(MAX_NODES).unwrap_or(u32::MAX) {
+    for nodes in 1..=u32::from(MAX_NODES) {
         let mut bytes = packet(nodes as usize);
         for node in 0..nodes + 2 {
             wrong += u64::from(push(&mut bytes, node) != (node < nodes));

@@ -70,7 +70,7 @@ fn converging(ids: &[String; 2], d: u8, sampling: &Sampling) -> Vec<Row> {
         Measured::of(&samples, Statistic::Mean, stream).row(
             &ids[at],
             said,
-            Gate::Law(0.05),
+            Gate::Law(0.03),
             sampling,
         )
     };

@@ -193,7 +193,7 @@ fn room(spec: &Spec, longest: usize) -> Option<Room> {
     let option = spec.ip == Ip::V6 || records <= MAX_OPTION4;
     let kind = if option { RoomKind::Option } else { RoomKind::Payload };
     let v6 = spec.ip == Ip::V6;
-    let trace_nodes = if v6 && any(Slot::IoamTrace) { longest.min(MAX_NODES) } else { 0 };
+    let trace_nodes = if v6 && any(Slot::IoamTrace) { longest.min(MAX_NODES.into()) } else { 0 };
     let room = Room { kind, records, trace_nodes, export: v6 && any(Slot::IoamExport) };
     (room != Room { kind, ..Room::default() }).then_some(room)
 }

@@ -197,7 +197,7 @@ mod tests {
         let found = reconstruct(&[option(&[3, 2, 1], false), strange.clone(), cut.clone()]);
         let Ok(Step::Done(Finding::Paths(graph))) = found else { panic!("{found:?}") };
         let map = case().map;
-        let path = [2_u32, 1, 0].map(|i| map.by_index(i).unwrap().id).to_vec();
+        let path = [2_u16, 1, 0].map(|i| map.by_index(i).unwrap().id).to_vec();
         assert_eq!((graph.paths, graph.set_aside), (BTreeSet::from([path]), 2));
         assert!(matches!(reconstruct(&[strange, cut]), Err(Gap::Nothing { .. })));
         assert!(matches!(reconstruct(&[ioam::trace(3)]), Err(Gap::Nothing { .. })));

@@ -204,7 +204,8 @@ fn finish(out: &mut [u8], v6: bool, body: usize) {
 /// A time since the run's zero in NTP's format: seconds (32) and fraction (32).
 pub fn ntp(at: Nanos) -> u64 {
     let (seconds, rest) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
-    ((seconds & 0xffff_ffff) << 32) | ((rest << 32) / 1_000_000_000)
+    let fraction = (rest << 32) / 1_000_000_000;
+    (seconds & 0xffff_ffff) << 32 | fraction
 }
 
 impl<'a> Message<'a> {
