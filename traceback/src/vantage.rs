@@ -281,6 +281,11 @@ impl<S: Scheme> Vantage for At<S> {
             self.harms.fragments_skipped += 1;
             return;
         }
+        // A list that was full hides who came later: no evidence of a whole path.
+        if S::CARD.records && packet.records_overflowed() {
+            self.harms.no_room += 1;
+            return;
+        }
         let inv = Invariant::under(&packet, &self.schedule);
         let hop = Hop { at, me: self.setting.place.id, ttl: packet.ttl(), ..Hop::default() };
         let mark = S::Mark::unpack(mark);

@@ -9,7 +9,7 @@ mod support;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use support::{asn, case, frame, id, line, routers, schemes, setting, trace, v6};
+use support::{asn, case, frame, id, line, routers, schemes, setting, trace, v6, walk};
 use traceback::graph::{AttackGraph, Finding};
 use traceback::packet::Packet;
 use traceback::router::ETHERNET;
@@ -76,6 +76,21 @@ fn one_lossless_path_has_one_ingress_one_class_or_one_as_path() {
                 },
             }
         }
+    }
+}
+
+/// Whoever came after the room was full is not listed: a path cut short must not pass for a whole one.
+#[test]
+fn a_list_that_was_full_is_no_evidence() {
+    for scheme in schemes().iter().filter(|s| matches!(s.card().id, "recorder" | "ioam")) {
+        let map = line(30);
+        let mut observer = scheme.vantage(setting(&map, 29));
+        let mut bytes = frame(true, 0, 18);
+        walk(&mut routers(&**scheme, &map), &mut bytes, Nanos(0));
+        observer.see(Nanos(0), &Packet::parse(&bytes[ETHERNET..]).unwrap());
+        let (case, ledger) = (case(&map, vec![], true), observer.cut().unwrap());
+        let found = scheme.reconstruct(&case, &[(case.gateway, &ledger)], &Answers::new());
+        assert!(found.is_err(), "{}: {found:?}", scheme.card().id);
     }
 }
 

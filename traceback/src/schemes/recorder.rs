@@ -10,7 +10,7 @@
 //! room: used | flags | index of router 1 (16) | index of router 2 (16) | ...     see crate::room
 //! ```
 //! Departs: the paper appends 32-bit addresses and so lengthens packets; here nothing changes length,
-//! and names are the 16-bit indices of the map.
+//! and names are the 16-bit indices of the map. A packet whose room was full says so, and is no evidence.
 //!
 //! Cost: two bytes written and a checksum repaired for each packet.
 
