@@ -22,8 +22,12 @@ fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-fn slot(slot: Slot) -> String {
-    if slot == Slot::None { "-".into() } else { format!("{} ({})", word(slot), slot.bits()) }
+fn slot(slot: Slot, v6: bool) -> String {
+    match slot {
+        Slot::None => "-".into(),
+        slot if slot.exists(v6) => format!("{} ({})", word(slot), slot.bits()),
+        _ => "none there".into(),
+    }
 }
 
 /// The table of a README: the same facts in every language.
@@ -34,14 +38,14 @@ fn table() -> String {
     );
     for scheme in SCHEMES {
         let c = scheme.card();
-        let room = |s| if c.records { "reserved room".to_owned() } else { slot(s) };
+        let room = |s, v6| if c.records { "reserved room".to_owned() } else { slot(s, v6) };
         writeln!(
             out,
             "| `{}` | {} | {} | {} | {} | {} | {} |",
             c.id,
             c.paper,
-            room(c.v4),
-            room(c.v6),
+            room(c.v4, false),
+            room(c.v6, true),
             word(c.keeper),
             word(c.names),
             yes(c.needs_map)
@@ -55,8 +59,8 @@ fn sheet(out: &mut String, scheme: &dyn Entry) {
     let c = scheme.card();
     let rows = [
         ("Paper", c.paper.to_owned()),
-        ("Mark in IPv4", slot(c.v4)),
-        ("Mark in IPv6", slot(c.v6)),
+        ("Mark in IPv4", slot(c.v4, false)),
+        ("Mark in IPv6", slot(c.v6, true)),
         ("Writes records into reserved room", yes(c.records).into()),
         ("Ledger kept by", word(c.keeper)),
         ("Names", word(c.names)),

@@ -13,6 +13,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("three-nations-per-packet", include_str!("../../../scenarios/three-nations-per-packet.toml")),
     ("single-packet", include_str!("../../../scenarios/single-packet.toml")),
     ("first-v6", include_str!("../../../scenarios/first-v6.toml")),
+    ("ioam", include_str!("../../../scenarios/ioam.toml")),
+    ("itrace", include_str!("../../../scenarios/itrace.toml")),
     ("process-per-router", include_str!("../../../scenarios/process-per-router.toml")),
     ("x-marks-random", include_str!("../../../scenarios/x-marks-random.toml")),
     ("x-marks-every", include_str!("../../../scenarios/x-marks-every.toml")),
