@@ -4,6 +4,7 @@
 #   make test     all tests and checks; the last line is "N passed, N failed, N skipped"
 #   make bench    NAME=afpacket runs one benchmark, no NAME runs all; JSON on the last line
 #   make fuzz     each target for EACH=60 seconds; TARGET=report runs one
+#   make nightly  every oracle in full, and every fuzz target for ten minutes: takes hours
 #   make golden   writes golden tables and generated documents anew: review the diff
 #   make doc      the library's documentation as HTML
 #   make static   programs that need no C library on the machine they run on
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench fuzz golden doc static clean tools
+.PHONY: build demo test bench fuzz nightly golden doc static clean tools
 
 CARGO ?= cargo
 CLANG ?= clang
@@ -38,6 +39,10 @@ bench: tools
 fuzz: tools
 	@.ci/need c++:g++
 	@.ci/fuzz "$(SECONDS_EACH)" $(TARGET)
+
+nightly: tools
+	@.ci/need c++:g++
+	@.ci/nightly
 
 golden: tools
 	@LAB_BLESS=1 $(CARGO) test --release --quiet -p ashiato --no-fail-fast --test golden --test documents --test scenarios > /dev/null

@@ -90,6 +90,8 @@ pub enum DrawKind {
     Keyed,
     /// The host's own randomness; in the simulator, a generator seeded by the plan.
     Kernel,
+    /// Simulator only: routers draw nothing; what arrives is drawn once, from the exact law of the path.
+    Law,
 }
 
 impl Plan {

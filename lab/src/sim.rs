@@ -2,9 +2,11 @@
 //!
 //! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
 //! the other in order of departure. Links take [`HOP`] and lose what the plan says, and routers change
-//! their routes between two packets.
+//! their routes between two packets. Where a plan asks for it, packets are drawn from the law of
+//! their path instead ([`law`]).
 
 mod conduct;
+mod law;
 mod nat;
 
 use crate::imitate::Imitator;
@@ -44,12 +46,26 @@ impl Sim {
     pub fn new(plan: Arc<Plan>) -> Self {
         Self { plan, turn: None }
     }
+
+    /// Refuses a plan whose packets follow no law that is known, where it wants them drawn from one.
+    ///
+    /// # Errors
+    /// [`crate::exit::Exit::Usage`] with the first thing that stands against it.
+    pub fn suits(plan: &Plan) -> Result<()> {
+        if plan.draws == DrawKind::Law { law::check(plan) } else { Ok(()) }
+    }
 }
 
 impl World for Sim {
     fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
         let chosen = run::scheme(&self.plan, scheme)?;
         let mut network = Network::new(&self.plan, chosen.as_ref())?;
+        if self.plan.draws == DrawKind::Law {
+            law::check(&self.plan)?;
+            let traffic = law::traffic(&self.plan, chosen.as_ref(), &mut network)?;
+            self.turn = Some(network);
+            return Ok(traffic);
+        }
         let mut imitator = Imitator::new(&self.plan, chosen.as_ref())?;
         let mut traffic = Traffic::default();
         let mut frame = vec![];
@@ -125,7 +141,7 @@ impl Network {
         let map = plan.map()?;
         let draws = match plan.draws {
             DrawKind::Keyed => Draws::Keyed,
-            DrawKind::Kernel => Draws::Seeded(plan.seed),
+            DrawKind::Kernel | DrawKind::Law => Draws::Seeded(plan.seed),
         };
         let mut routers = vec![];
         for (i, spec) in plan.routers.iter().enumerate() {

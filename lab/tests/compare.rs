@@ -62,6 +62,11 @@ fn schemes_are_ranked_where_seeds_are_many_and_failures_are_censored() {
     let share = estimate(&all, "fms", "complete").mean.unwrap();
     assert!((share - (24 - fms.censored) as f64 / 24.0).abs() < 1e-12);
     assert!(estimate(&all, "pint", "packets_to_complete").mean.unwrap() > 1.0);
+    // The first scenario's paths differ in length; the mean over lengths is there and labelled.
+    let pint = &all.groups[0].contenders[1];
+    let hops: Vec<_> = pint.lengths.iter().map(|l| l.hops).collect();
+    assert!(pint.name == "pint" && !hops.is_empty(), "{hops:?}");
+    assert_eq!(hops.len() > 1, hops.last() == Some(&None), "{hops:?}");
     // The control names nothing, so it is not measured by names; nor is any mean settled.
     assert!(all.groups[0].contenders[2].estimates.iter().all(|e| e.measure != "complete"));
     assert!(all.caveats.iter().any(|c| c.contains("24 runs of the 2000")));

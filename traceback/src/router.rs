@@ -286,8 +286,9 @@ impl Router {
         Verdict::Send { port: out, via }
     }
 
+    /// What it tells its scheme about a packet that comes by `port` and leaves by `out`.
     #[inline]
-    fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
+    pub fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
         let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
         let (before, after) = (far(port), far(out));
         Hop {

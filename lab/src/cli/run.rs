@@ -107,6 +107,7 @@ pub fn run(args: &Args) -> Result<Exit> {
 /// Refuses a plan that this host, or this world, cannot run.
 fn ready(plan: &Plan, world: WorldName) -> Result<()> {
     if world == WorldName::Sim {
+        Sim::suits(plan)?;
         return Ok(());
     }
     NetnsWorld::suits(plan)?;

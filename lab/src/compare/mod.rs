@@ -4,10 +4,11 @@
 //! about the same packets and the same truth. [`measure`] counts all packets from the attack's start,
 //! takes equality with the truth for completion, counts false ones, and calls a failure censored, never
 //! 0. [`pairs`] compares block by block, where a block is what shares every packet, and ranks only what
-//! the data tell apart. What the contenders know and how many bits they take is stated beside them
+//! the data tell apart. [`lengths`] reports by path length, and over the average beside it. What the contenders know and how many bits they take is stated beside them
 //! ([`facts`]), and every raw number is published.
 
 pub mod facts;
+pub mod lengths;
 pub mod measure;
 mod observe;
 pub mod page;
@@ -18,6 +19,7 @@ mod same;
 use crate::exit::Exit;
 use crate::run::finished::Finished;
 use facts::Facts;
+use lengths::Length;
 use measure::{MEASURES, Reading};
 use observe::Observation;
 use pairs::{Estimate, Pair, Ranking};
@@ -63,6 +65,8 @@ pub struct Contender {
     pub facts: Facts,
     /// Every measure that it has.
     pub estimates: Vec<Estimate>,
+    /// Packets until paths stood, by length; empty where it names none.
+    pub lengths: Vec<Length>,
 }
 
 /// Contenders that are compared with each other.
@@ -182,25 +186,22 @@ fn group(name: &str, observations: &[Observation], blocks: usize) -> Group {
             (0..blocks).map(in_block).collect::<Vec<_>>()
         };
         let readings: BTreeMap<_, _> = MEASURES.iter().map(|m| (m.id, column(m.id))).collect();
-        columns.push((*contender, of[0].facts.clone(), readings));
+        columns.push((*contender, of[0].facts.clone(), readings, lengths::lengths(&of, blocks)));
     }
-    let all = |id: &str| columns.iter().map(|(name, _, r)| (*name, r[id].as_slice())).collect();
+    let all = |id: &str| columns.iter().map(|(name, _, r, _)| (*name, r[id].as_slice())).collect();
     let (mut pairs, mut rankings) = (vec![], vec![]);
     for measure in MEASURES {
         let found = pairs::pairs(measure, &all(measure.id));
         rankings.extend(pairs::rank(measure, &all(measure.id), &found));
         pairs.extend(found);
     }
-    let contender = |(name, facts, readings): &(&str, Facts, BTreeMap<&str, Vec<Reading>>)| {
-        let estimates = MEASURES.iter().filter_map(|m| Estimate::of(m, &readings[m.id]));
-        Contender { name: (*name).into(), facts: facts.clone(), estimates: estimates.collect() }
-    };
-    Group {
-        name: name.into(),
-        contenders: columns.iter().map(contender).collect(),
-        pairs,
-        rankings,
-    }
+    let contender =
+        |(name, facts, readings, lengths): (&str, Facts, BTreeMap<&str, Vec<Reading>>, _)| {
+            let estimates = MEASURES.iter().filter_map(|m| Estimate::of(m, &readings[m.id]));
+            Contender { name: name.into(), facts, estimates: estimates.collect(), lengths }
+        };
+    let contenders = columns.into_iter().map(contender).collect();
+    Group { name: name.into(), contenders, pairs, rankings }
 }
 
 fn missing(observations: &[Observation], blocks: usize) -> Vec<String> {

@@ -2,13 +2,16 @@
 
 use super::By;
 use super::facts::Facts;
+use super::lengths;
 use super::measure::{self, Reading};
 use super::same::{Checked, difference, settings};
 use crate::exit::Exit;
+use crate::plan::DrawKind;
 use crate::summary::SchemeRow;
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use traceback::scheme::Card;
 use traceback::schemes;
 
 /// One turn as a contender's.
@@ -21,6 +24,8 @@ pub(super) struct Observation {
     pub(super) contender: String,
     pub(super) facts: Facts,
     readings: Readings,
+    /// Packets until paths of each length stood.
+    pub(super) lengths: BTreeMap<usize, Reading>,
 }
 
 impl Observation {
@@ -42,20 +47,22 @@ pub(super) fn observe(runs: &[Checked<'_>], by: By) -> Result<Vec<Observation>> 
         for row in &checked.run.summary.schemes {
             let card = schemes::entry(&row.scheme)?.card();
             let facts = Facts::of(&card, &checked.plan, &row.params);
+            let lengths = lengths_of(checked, row, &card, by);
             let mut add = |group: &str, contender: String, readings| {
                 let (run, block, group) = (checked.number, checked.block, group.into());
-                let facts = facts.clone();
-                observations.push(Observation { run, block, group, contender, facts, readings });
+                let (facts, lengths) = (facts.clone(), lengths.clone());
+                let of = Observation { run, block, group, contender, facts, readings, lengths };
+                observations.push(of);
             };
             match by {
-                By::Scheme => add("", row.scheme.clone(), measure::of_row(row, &card)),
+                By::Scheme => add("", row.scheme.clone(), read(checked, row, &card)),
                 By::World => {
                     let name = world(checked, row, &datapaths);
-                    add(&row.scheme, name, measure::of_row(row, &card));
+                    add(&row.scheme, name, read(checked, row, &card));
                 }
                 By::Params => {
                     let name = params(runs, checked, row);
-                    add(&row.scheme, name, measure::of_row(row, &card));
+                    add(&row.scheme, name, read(checked, row, &card));
                 }
                 By::Nation => {
                     for (nation, readings) in nations(checked, row)? {
@@ -69,6 +76,28 @@ pub(super) fn observe(runs: &[Checked<'_>], by: By) -> Result<Vec<Observation>> 
 }
 
 type Readings = BTreeMap<&'static str, Reading>;
+
+fn read(checked: &Checked<'_>, row: &SchemeRow, card: &Card) -> Readings {
+    let mut readings = measure::of_row(row, card);
+    if checked.plan.draws == DrawKind::Law {
+        // No router wrote anything, so nothing was counted there.
+        readings.remove("packets.marked");
+    }
+    readings
+}
+
+/// Nations have no paths of their own.
+fn lengths_of(
+    checked: &Checked<'_>,
+    row: &SchemeRow,
+    card: &Card,
+    by: By,
+) -> BTreeMap<usize, Reading> {
+    if by == By::Nation {
+        return BTreeMap::new();
+    }
+    lengths::read(row, card, &checked.truth.paths(&row.scheme))
+}
 
 /// What a turn found of every nation.
 fn nations(checked: &Checked<'_>, row: &SchemeRow) -> Result<BTreeMap<String, Readings>> {

@@ -1,8 +1,8 @@
 //! A comparison as one page without scripts: facts, estimates, and differences with their intervals.
 
 use super::pairs::Pair;
-use super::print::{SHOWN, said, short};
-use super::{Comparison, Group, word};
+use super::print::{SHOWN, columns, said, short};
+use super::{Comparison, Contender, Group, word};
 use crate::report::chart::Scale;
 use crate::report::document;
 use maud::{Markup, html};
@@ -47,6 +47,7 @@ fn one(group: &Group, comparison: &Comparison) -> Markup {
                 }
             } }
         } }
+        (by_length(group))
         @for id in SHOWN {
             @let pairs: Vec<&Pair> =
                 group.pairs.iter().filter(|p| p.measure == id && p.interval.is_some()).collect();
@@ -64,6 +65,25 @@ fn one(group: &Group, comparison: &Comparison) -> Markup {
                     (None, why) => { em { "not ranked: " (why.as_deref().unwrap_or_default()) } }
                 }
             }
+        }
+    }
+}
+
+fn by_length(group: &Group) -> Markup {
+    let (hops, columns) = columns(group);
+    let cell = |c: &Contender, label: &str| {
+        let length = c.lengths.iter().find(|l| l.label(&hops) == label);
+        length.map_or_else(|| "-".to_owned(), |l| said(&l.packets))
+    };
+    html! {
+        @if hops.len() > 1 {
+            h3 { "Packets until a path stood, by its length" }
+            div class="wide" { table {
+                thead { tr { th {} @for label in &columns { th { (label) } } } }
+                tbody { @for c in group.contenders.iter().filter(|c| !c.lengths.is_empty()) {
+                    tr { td { (c.name) } @for label in &columns { td { (cell(c, label)) } } }
+                } }
+            } }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::pairs::{Estimate, Pair};
 use super::{Comparison, Contender, Group, word};
 use crate::csv;
 use comfy_table::{Table, presets};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Measures that the table for people shows; all are in the JSON.
@@ -35,6 +36,7 @@ pub fn table(comparison: &Comparison) -> String {
         }
         out += &facts(group, comparison);
         out += &estimates(group);
+        out += &by_length(group);
         out += &differences(group);
         // Otherwise the note above says why nothing is ranked.
         if comparison.blocks >= BLOCKS_TO_RANK {
@@ -78,6 +80,34 @@ fn estimates(group: &Group) -> String {
     let head: Vec<String> =
         std::iter::once("").chain(shown.iter().copied()).map(str::to_owned).collect();
     text(&head, group.contenders.iter().map(row))
+}
+
+/// Packets until a path stood, a column for each length and one for the mean over them; nothing where
+/// all paths are equally long, as then the column above says it.
+fn by_length(group: &Group) -> String {
+    let (hops, columns) = columns(group);
+    if hops.len() < 2 {
+        return String::new();
+    }
+    let row = |c: &Contender| {
+        let cell = |label: &String| {
+            let length = c.lengths.iter().find(|l| l.label(&hops) == *label);
+            length.map_or_else(|| "-".to_owned(), |l| said(&l.packets))
+        };
+        std::iter::once(c.name.clone()).chain(columns.iter().map(cell)).collect()
+    };
+    let head = std::iter::once("packets_to_path".to_owned()).chain(columns.iter().cloned());
+    text(&head.collect::<Vec<_>>(), group.contenders.iter().map(row))
+}
+
+/// Lengths of all true paths of a group, and the labels of their columns.
+pub(super) fn columns(group: &Group) -> (Vec<usize>, Vec<String>) {
+    let lengths = || group.contenders.iter().flat_map(|c| &c.lengths);
+    let hops: BTreeSet<usize> = lengths().filter_map(|l| l.hops).collect();
+    let hops: Vec<usize> = hops.into_iter().collect();
+    let mut columns: Vec<String> = hops.iter().map(|d| format!("{d} hops")).collect();
+    columns.extend(lengths().find(|l| l.hops.is_none()).map(|l| l.label(&hops)));
+    (hops, columns)
 }
 
 /// An estimate in a cell: mean and interval, or median and how many are censored.

@@ -234,6 +234,7 @@ fn vantage(
         draws: match plan.draws {
             DrawKind::Keyed => config::DrawKind::Keyed,
             DrawKind::Kernel => config::DrawKind::Kernel,
+            DrawKind::Law => anyhow::bail!("agents draw for themselves"),
         },
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,

@@ -11,7 +11,7 @@ use super::workers::Nursery;
 use super::{inquiry, neighbour};
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::plan::Plan;
+use crate::plan::{DrawKind, Plan};
 use crate::scenario::spec::Datapath;
 use crate::scope::Gate;
 use crate::traffic;
@@ -64,7 +64,8 @@ impl NetnsWorld {
     /// # Errors
     /// [`Exit::Usage`] names what only the simulator can make.
     pub fn suits(plan: &Plan) -> Result<()> {
-        let Some(what) = plan.only_simulated() else { return Ok(()) };
+        let law = (plan.draws == DrawKind::Law).then(|| "draws from a law".to_owned());
+        let Some(what) = law.or_else(|| plan.only_simulated()) else { return Ok(()) };
         let why = format!("world netns cannot make this yet: {what}: use --world sim");
         Err(Exit::Usage.refuse(why))
     }

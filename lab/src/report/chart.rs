@@ -16,6 +16,8 @@ const COLOURS: usize = 8;
 pub(super) const APART: f64 = 14.0;
 /// Width of a letter in a name, about.
 const LETTER: f64 = 7.0;
+/// Room for what a file shows.
+const CAPTION: f64 = 20.0;
 /// Lines of a grid, about.
 const LINES: f64 = 6.0;
 
@@ -126,6 +128,16 @@ pub enum Look {
 }
 
 impl Look {
+    /// What stands before a name, so that curves of one colour can be told apart.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Joined => "",
+            Self::Line(_) => "\u{2014} ",
+            Self::Dots(_) => "\u{2022} ",
+            Self::Crosses(_) => "\u{d7} ",
+        }
+    }
+
     /// The style of a curve by its number in the chart.
     fn class(self, number: usize) -> String {
         match self {
@@ -189,21 +201,26 @@ impl Chart {
         };
         let x = |v: f64| left + (right - left) * across.at(v);
         let y = |v: f64| bottom - (bottom - top) * up.at(v);
-        let longest = self.curves.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        let longest = self.curves.iter().map(|c| c.name.chars().count() + 2).max().unwrap_or(0);
         let width = SIZE.0.max(right + LETTER * (longest as f64 + 2.0));
+        // A page says what it shows beside the drawing, a file has to do so itself.
+        let above = if style.is_some() { CAPTION } else { 0.0 };
         html! {
             svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label=(self.title)
-                viewBox=(format!("0 0 {width:.0} {:.0}", SIZE.1))
+                viewBox=(format!("0 {:.0} {width:.0} {:.0}", -above, SIZE.1 + above))
                 style=(format!("min-width:{:.0}px;max-width:{:.0}px", width * 0.8, width * 1.3)) {
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
                 title { (self.title) }
+                @if style.is_some() {
+                    text class="nation" x=(left) y=(top - 12.0) { (self.title) }
+                }
                 (grid(&self.across, (&across, &x), (&up, &y)))
                 @for (i, curve) in self.curves.iter().enumerate() {
                     (line(curve, &curve.look.class(i), &x, &y))
                 }
                 @for (i, at) in self.names(&y) {
-                    text class=(format!("{} name", self.curves[i].look.class(i))) x=(right + 6.0) y=(format!("{at:.1}")) {
-                        (self.curves[i].name)
+                    text class=(format!("{} name", self.curves[i].look.class(i))) x=(right + 12.0) y=(format!("{at:.1}")) {
+                        (self.curves[i].look.sign()) (self.curves[i].name)
                     }
                 }
             }

@@ -153,7 +153,7 @@ pub fn charts(given: Option<&AsGraph>, sampling: &Sampling) -> Vec<(String, Char
     };
     let paper = |name: &str, colour, x, y| {
         let points = vec![Point { x, y, range: None }];
-        Curve { name: format!("\u{d7} {name}"), points, look: Look::Crosses(colour) }
+        Curve { name: name.to_owned(), points, look: Look::Crosses(colour) }
     };
     let chart = |name: &str, across: &str, curves: Vec<Curve>| {
         let title = "share of pairs of autonomous systems with a participant on the way".to_owned();
@@ -162,8 +162,8 @@ pub fn charts(given: Option<&AsGraph>, sampling: &Sampling) -> Vec<(String, Char
     };
     let counts = [1, 2, 3, 5, 8, 13, 20, 30, 40, 50];
     let mut japan: Vec<Curve> = named.map(|of| curve(of, JAPAN, &counts, false)).into();
-    japan.push(paper("IA 2008, 5 largest", 0, 5.0, 0.7));
-    japan.push(paper("IA 2008, 13 others", 1, 13.0, 0.5));
+    japan.push(paper("IA 2008: 5 largest", 0, 5.0, 0.7));
+    japan.push(paper("IA 2008: 13 others", 1, 13.0, 0.5));
     let counts = [1, 2, 4, 8, 12, 16, 24, 32];
     let mut world: Vec<Curve> =
         [named[0], named[2]].map(|of| curve(of, WORLD, &counts, true)).into();

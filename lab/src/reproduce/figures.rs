@@ -55,24 +55,18 @@ fn savage(rows: &[Row]) -> Chart {
     let mut curves = vec![];
     for (colour, word) in ["p95", "mean", "median"].into_iter().enumerate() {
         let at = |d: u8| (f64::from(d), value(&fms::packets_law(d), word));
-        curves.push(line(format!("\u{2014} {word}, exact law"), colour, (1..=31).map(at)));
-        curves.push(dots(
-            format!("\u{2022} {word}, ours"),
-            colour,
-            rows,
-            "fms-d",
-            &format!("-{word}"),
-        ));
+        curves.push(line(format!("{word} by law"), colour, (1..=31).map(at)));
+        curves.push(dots(format!("{word} ours"), colour, rows, "fms-d", &format!("-{word}")));
         let paper = fms::FIGURE_10.iter();
         let which = ["mean", "median", "p95"].iter().position(|w| *w == word).unwrap_or(0);
         let points = paper.map(|(d, figures)| (f64::from(*d), figures[which]));
-        curves.push(crosses(format!("\u{d7} {word}, paper"), colour, points));
+        curves.push(crosses(format!("{word} in the paper"), colour, points));
     }
     Chart {
         title: "packets until a path stands, FMS at p = 1/25 (Savage et al. 2000, figure 10)"
             .into(),
         across: "path length in routers".into(),
-        reach: vec![0.0],
+        reach: vec![0.0, 33.0],
         share: false,
         curves,
     }
@@ -87,22 +81,22 @@ fn pint(rows: &[Row]) -> Chart {
     let paper = |figures: &[(u8, f64)]| {
         figures.iter().map(|(k, mean)| (f64::from(*k), *mean)).collect::<Vec<_>>()
     };
-    let mut sampled = dots("\u{2022} reservoir PPM, ours".into(), 0, rows, "dppm-d", "-mean");
+    let mut sampled = dots("reservoir PPM ours".into(), 0, rows, "dppm-d", "-mean");
     let longer = dots(String::new(), 0, rows, "dppm-model-k", "-mean");
     sampled.points.extend(longer.points);
     Chart {
         title: "mean packets until a path stands, 16 bits a packet (PINT 2020, figure 10a)".into(),
         across: "path length in switches".into(),
-        reach: vec![],
+        reach: vec![0.0, 62.0],
         share: false,
         curves: vec![
-            line("\u{2014} reservoir PPM, exact law".into(), 0, uniform(8, 8)),
+            line("reservoir PPM by law".into(), 0, uniform(8, 8)),
             sampled,
-            crosses("\u{d7} reservoir PPM, paper".into(), 0, paper(ppm::FIGURE_10)),
-            line("\u{2014} AMS II T = 6, exact law".into(), 1, uniform(8, 6)),
-            line("\u{2014} AMS II T = 5, exact law".into(), 3, uniform(8, 5)),
-            dots("\u{2022} PINT 2 x 8 bits, ours".into(), 2, rows, "pint-k", "-mean"),
-            crosses("\u{d7} PINT 2 x 8 bits, paper".into(), 2, paper(pint::FIGURE_10)),
+            crosses("reservoir PPM in the paper".into(), 0, paper(ppm::FIGURE_10)),
+            line("AMS II T = 6 by law".into(), 1, uniform(8, 6)),
+            line("AMS II T = 5 by law".into(), 3, uniform(8, 5)),
+            dots("PINT 2 x 8 bits ours".into(), 2, rows, "pint-k", "-mean"),
+            crosses("PINT 2 x 8 bits in the paper".into(), 2, paper(pint::FIGURE_10)),
         ],
     }
 }
@@ -154,7 +148,10 @@ mod tests {
         let charts = charts(&rows, None, &sampling);
         assert_eq!(charts.len(), 2);
         let csv = charts[0].1.csv();
-        assert!(csv.contains("mean, ours,10,1230,1,2") && csv.contains("p95, paper\",32"), "{csv}");
+        assert!(
+            csv.contains("mean ours,10,1230,1,2") && csv.contains("p95 in the paper,32"),
+            "{csv}"
+        );
         assert!(charts[1].1.file().contains("reservoir PPM"));
     }
 }
