@@ -202,7 +202,7 @@ impl Chart {
         let x = |v: f64| left + (right - left) * across.at(v);
         let y = |v: f64| bottom - (bottom - top) * up.at(v);
         let longest = self.curves.iter().map(|c| c.name.chars().count() + 2).max().unwrap_or(0);
-        let width = SIZE.0.max(right + LETTER * (longest as f64 + 2.0));
+        let width = SIZE.0.max(right + LETTER * (longest as f64 + 4.0));
         // A page says what it shows beside the drawing, a file has to do so itself.
         let above = if style.is_some() { CAPTION } else { 0.0 };
         html! {

@@ -24,6 +24,8 @@ pub fn charts(rows: &[Row], given: Option<&AsGraph>, sampling: &Sampling) -> Vec
     if measured("deployment") {
         charts.extend(deployment::charts(given, sampling));
     }
+    // What was not measured this time has no name in the figure either.
+    charts.iter_mut().for_each(|(_, chart)| chart.curves.retain(|c| !c.points.is_empty()));
     charts
 }
 
