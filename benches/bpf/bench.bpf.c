@@ -22,6 +22,7 @@
 struct traffic {
 	__u64 len; // SHORT or LONG
 	__u64 sum; // over the IP header but for Identification and checksum, in memory order
+	__u64 number; // where IPv6 packets have their number; 0 in IPv4, which numbers its header, too
 	__u64 words[LONG / 8];
 };
 const volatile struct traffic traffic = {};
@@ -75,10 +76,16 @@ static __always_inline int renew(void *data, void *end)
 		((__u32 *)data)[SHORT / 4 - 1] = traffic.words[SHORT / 8];
 	}
 	number = *sent;
-	*(__u32 *)(data + NUMBER) = number;
-	*(__u16 *)(data + IP + 4) = number;
-	sum = (__u32)traffic.sum + (__u16)number;
-	*(__u16 *)(data + IP + 10) = ~((sum & 0xffff) + (sum >> 16));
+	if (traffic.number) {
+		if (data + LONG > end || traffic.number > LONG - 4)
+			return 0;
+		*(__u32 *)(data + traffic.number) = number;
+	} else {
+		*(__u32 *)(data + NUMBER) = number;
+		*(__u16 *)(data + IP + 4) = number;
+		sum = (__u32)traffic.sum + (__u16)number;
+		*(__u16 *)(data + IP + 10) = ~((sum & 0xffff) + (sum >> 16));
+	}
 	// Atomic, so that all of this has left the processor's store buffer: a packet that comes from
 	// elsewhere was written long before, and reading what was just written in other units stalls.
 	__sync_fetch_and_add(sent, 1);

@@ -15,7 +15,7 @@
 use crate::agents;
 use crate::host::{self, ip};
 use crate::queue::Marker;
-use crate::traffic::{Flow, Tools};
+use crate::traffic::{Flow, Kind, Tools};
 use anyhow::Context;
 use ashiato_agent::config::{Datapath, DrawKind, Vantage};
 use ashiato_agent::datapath::netns;
@@ -60,8 +60,8 @@ pub struct Spec {
     pub scheme: &'static str,
     /// One marking step in so many is timed; 0 times none.
     pub every: u32,
-    /// Whether packets have room for records.
-    pub records: bool,
+    /// Packets that pass.
+    pub kind: Kind,
 }
 
 /// A router, its source and its sink.
@@ -105,8 +105,8 @@ impl Yard {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build()?;
         let tag = format!("ashi-bench-{}", std::process::id());
-        let tools = |records| anyhow::Ok(Rc::new(RefCell::new(Tools::new(&Flow::new(records))?)));
-        let tools = [tools(false)?, tools(true)?];
+        let tools = |kind| anyhow::Ok(Rc::new(RefCell::new(Tools::new(&Flow::new(kind))?)));
+        let tools = [tools(Kind::Short)?, tools(Kind::Room)?];
         let mut yard = Self { tag, tools, spaces: vec![], runtime };
         yard.add("src")?;
         yard.add("dst")?;
@@ -162,7 +162,7 @@ impl Yard {
         self.add(&space)?;
         self.link(&space, n)?;
         let to = interface_index(&format!("s{n}"))?.cast_unsigned();
-        let tools = Rc::clone(&self.tools[usize::from(spec.records)]);
+        let tools = Rc::clone(&self.tools[usize::from(spec.kind == Kind::Room)]);
         self.within("dst", || tools.borrow_mut().attach("sink", &format!("d{n}")))?;
         let (mut unmerged, mut queue) = (None, None);
         let attach = |name| self.tools[0].borrow_mut().attach(name, "p0");

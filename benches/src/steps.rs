@@ -7,7 +7,7 @@
 
 use crate::host::own_time;
 use crate::report::median;
-use crate::traffic::{Flow, ROUTER_MAC, Tools};
+use crate::traffic::{Flow, Kind, ROUTER_MAC, Tools};
 use anyhow::{Context, ensure};
 use ashiato_agent::datapath::kernel::layout::{PortEntry, Setting};
 use ashiato_agent::datapath::kernel::log::Log;
@@ -16,13 +16,9 @@ use aya::{TestRun, TestRunOptions};
 use serde_json::json;
 use std::fmt::Write as _;
 use traceback::invariant::Key;
-use traceback::scheme::Card;
 use traceback::schemes::{AnyScheme, SCHEMES, entry};
-use traceback::slot::Slot;
 use traceback::{Nanos, Place, RouterId};
 
-/// The program that parses only, on frames with room for records.
-pub const PARSE_LONG: &str = "none.long";
 /// Repeats of one round.
 pub const REPEATS: u32 = 1_000_000;
 /// So many at a time, that a log of eight pages has room for them.
@@ -31,9 +27,10 @@ const CHUNK: u32 = 250_000;
 const INTERFACE: u32 = 1;
 const PLACE: Place = Place { id: RouterId(0xc613_0007), index: 7, degree: 3, asn: 0 };
 
-/// Whether a scheme's marks or records lie in room that the sender reserved.
-pub fn needs_room(card: &Card) -> bool {
-    card.records || card.v4 == Slot::Room
+/// Whether a scheme's program is measured: those that have one, but direct export, each of whose packets is
+/// an entry of a table that would soon be full.
+pub fn is_measured(scheme: &dyn AnyScheme) -> bool {
+    scheme.userspace_only().is_none() && scheme.card().id != "dex"
 }
 
 /// One program under test.
@@ -59,23 +56,29 @@ impl Steps {
     /// # Errors
     /// A program does not load or does not do what it should.
     pub fn measure(rounds: usize, only: &[&str]) -> anyhow::Result<Self> {
-        let wanted = |id: &str| only.is_empty() || id == "none" || only.contains(&id);
+        let wanted = |id: &str| only.is_empty() || only.contains(&id);
         let mut candidates = vec![];
         for hook in [Hook::Tc, Hook::Xdp] {
             candidates.push(Candidate::empty(hook)?);
-            // Longer frames take longer to write; the recorder's are compared with these.
-            let mut long = Candidate::load(&*entry("none")?.build(&json!({}))?, hook, false, true)?;
-            long.name = PARSE_LONG.into();
-            candidates.push(long);
+            // Other frames take longer to write and to parse.
+            let none = entry("none")?.build(&json!({}))?;
+            for kind in Kind::ALL {
+                let mut peer = Candidate::load(&*none, hook, false, kind)?;
+                peer.name = format!("none{}", kind.suffix());
+                candidates.push(peer);
+            }
             for scheme in SCHEMES.iter().filter(|scheme| wanted(scheme.card().id)) {
                 let scheme = scheme.build(&json!({}))?;
                 if scheme.userspace_only().is_some() {
                     continue;
                 }
-                let long = needs_room(&scheme.card());
-                candidates.push(Candidate::load(&*scheme, hook, false, long)?);
+                let kind = Kind::of(&scheme.card());
+                if scheme.card().id == "none" || !is_measured(&*scheme) {
+                    continue;
+                }
+                candidates.push(Candidate::load(&*scheme, hook, false, kind)?);
                 if scheme.card().draws {
-                    candidates.push(Candidate::load(&*scheme, hook, true, long)?);
+                    candidates.push(Candidate::load(&*scheme, hook, true, kind)?);
                 }
             }
         }
@@ -119,7 +122,7 @@ impl Steps {
 
 impl Candidate {
     fn empty(hook: Hook) -> anyhow::Result<Self> {
-        let mut tools = Tools::new(&Flow::new(false))?;
+        let mut tools = Tools::new(&Flow::new(Kind::Short))?;
         let (map, fd) = match hook {
             Hook::Tc => ("next_tc", tools.tc("empty_tc")?.fd()?.try_clone()?),
             Hook::Xdp => ("next_xdp", tools.xdp("empty_xdp")?.fd()?.try_clone()?),
@@ -128,14 +131,14 @@ impl Candidate {
         Ok(Self { name: "empty".into(), hook, program: None, log: None, tools })
     }
 
-    fn load(scheme: &dyn AnyScheme, hook: Hook, keyed: bool, long: bool) -> anyhow::Result<Self> {
+    fn load(scheme: &dyn AnyScheme, hook: Hook, keyed: bool, kind: Kind) -> anyhow::Result<Self> {
         let card = scheme.card();
         let setting = Setting::new(Key(1, 2), PLACE.id.into(), PLACE.degree, keyed, 0);
         let mut program = Program::load(hook, scheme, &PLACE, &setting, &[INTERFACE])?;
         let port = PortEntry { known: 1, edge: 1, mac: ROUTER_MAC, ..PortEntry::default() };
         program.set_port(INTERFACE, port)?;
         let log = scheme.log().map(|shape| program.log(shape, 1, Nanos(0))).transpose()?;
-        let mut tools = Tools::new(&Flow::new(long))?;
+        let mut tools = Tools::new(&Flow::new(kind))?;
         match hook {
             Hook::Tc => tools.go_on_with("next_tc", program.tc()?.fd()?)?,
             Hook::Xdp => tools.go_on_with("next_xdp", program.xdp()?.fd()?)?,

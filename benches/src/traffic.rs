@@ -8,6 +8,8 @@ use aya::maps::{Array, MapData, PerCpuArray, ProgramArray};
 use aya::programs::{ProgramFd, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun, TestRunAttrs, TestRunOptions};
 use traceback::room;
+use traceback::scheme::Card;
+use traceback::slot::Slot;
 
 /// Ethernet address of every router's port towards the source.
 pub const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -18,43 +20,104 @@ const SHORT: usize = 60;
 const LONG: usize = 96;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench.o"));
 
-/// A flow of UDP from 198.18.0.2 to 198.18.1.2, both of the range for benchmarks.
+/// What frames look like, for the slots that schemes need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4, 64-byte frames.
+    Short,
+    /// IPv4, 100 bytes with room for 13 records.
+    Room,
+    /// IPv6, 100 bytes.
+    V6,
+    /// The same with IOAM's trace option, which has room for one node.
+    Ioam,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Short, Self::Room, Self::V6, Self::Ioam];
+
+    /// What a scheme needs.
+    pub fn of(card: &Card) -> Self {
+        match card.v4 {
+            Slot::IoamTrace => Self::Ioam,
+            slot if !slot.exists(false) => Self::V6,
+            Slot::Room => Self::Room,
+            _ if card.records => Self::Room,
+            _ => Self::Short,
+        }
+    }
+
+    /// What the name of a program or lane gains that is measured on such frames without a mark.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Short => "",
+            Self::Room => ".long",
+            Self::V6 => ".v6",
+            Self::Ioam => ".ioam",
+        }
+    }
+
+    /// Whether packets are IPv6.
+    pub fn is_v6(self) -> bool {
+        matches!(self, Self::V6 | Self::Ioam)
+    }
+}
+
+/// A flow of UDP from 198.18.0.2 to 198.18.1.2, or 2001:2::2 to 2001:2:0:1::2, all of the ranges for
+/// benchmarks.
 #[derive(Debug, Clone)]
 pub struct Flow {
-    /// One frame, without its check sequence: 60 bytes, or 96 with room for records.
+    /// One frame, without its check sequence: 60 bytes, or 96.
     pub frame: Vec<u8>,
+    /// Where IPv6 packets have their number, else 0.
+    number: usize,
 }
 
 impl Flow {
-    /// 64-byte frames; where records are written, 100 bytes and room for 13.
-    pub fn new(records: bool) -> Self {
-        let len = if records { LONG } else { SHORT };
+    /// Frames of a kind.
+    pub fn new(kind: Kind) -> Self {
         let mut frame = ROUTER_MAC.to_vec();
-        frame.extend([2, 0, 0, 0, 0, 4, 8, 0]);
-        frame.extend(*b"\x45\0\0\0\0\0\x40\0\x40\x11\0\0\xc6\x12\0\x02\xc6\x12\x01\x02");
+        frame.extend([2, 0, 0, 0, 0, 4]);
+        frame.extend(if kind.is_v6() { [0x86, 0xdd] } else { [8, 0] });
+        if kind.is_v6() {
+            let (next, length) = if kind == Kind::Ioam { (0, 24) } else { (17, 0) };
+            frame.extend([0x60, 0, 0, 0, 0, 42, next, 64]);
+            frame.extend(b"\x20\x01\0\x02\0\0\0\0\0\0\0\0\0\0\0\x02");
+            frame.extend(b"\x20\x01\0\x02\0\0\0\x01\0\0\0\0\0\0\0\x02");
+            let options = [vec![17, 2, 1, 0], traceback::ioam::trace(1), vec![1, 2, 0, 0]].concat();
+            frame.extend(&options[..length]);
+        } else {
+            frame.extend(*b"\x45\0\0\0\0\0\x40\0\x40\x11\0\0\xc6\x12\0\x02\xc6\x12\x01\x02");
+        }
         // Source port 12345, destination 9; the program numbers packets, so the sum is only a stand-in.
+        let udp = frame.len();
         frame.extend([0x30, 0x39, 0, 9, 0, 0, 0x12, 0x34]);
         frame.extend(room::MAGIC);
-        frame.resize(66, 7);
+        let number = if kind.is_v6() { frame.len() } else { 0 };
+        frame.resize(udp + 32, 7);
         frame.extend([room::OPTION4, 30, 0, 0]);
         frame.resize(LONG, 0);
-        frame.truncate(len);
-        let total = u16::try_from(len - IP).unwrap_or(0);
-        frame[16..18].copy_from_slice(&total.to_be_bytes());
-        frame[38..40].copy_from_slice(&(total - 20).to_be_bytes());
-        Self { frame }
+        frame.truncate(if kind == Kind::Short { SHORT } else { LONG });
+        let length = |from: usize| u16::try_from(frame.len() - from).unwrap_or(0).to_be_bytes();
+        let (total, datagram) = (length(IP), length(udp));
+        frame[udp + 4..udp + 6].copy_from_slice(&datagram);
+        if !kind.is_v6() {
+            frame[16..18].copy_from_slice(&total);
+        }
+        Self { frame, number }
     }
 
     /// `struct traffic`.
-    fn settings(&self) -> [u64; 2 + LONG / 8] {
+    fn settings(&self) -> [u64; 3 + LONG / 8] {
         let header = self.frame[IP..IP + 20].chunks_exact(2);
         let mut sum: u64 = header.map(|w| u64::from(u16::from_le_bytes([w[0], w[1]]))).sum();
         while sum >> 16 != 0 {
             sum = (sum & 0xffff) + (sum >> 16);
         }
-        let mut settings = [0; 2 + LONG / 8];
-        settings[..2].copy_from_slice(&[self.frame.len() as u64, sum]);
-        for (word, bytes) in settings[2..].iter_mut().zip(self.frame.chunks(8)) {
+        let mut settings = [0; 3 + LONG / 8];
+        settings[..3].copy_from_slice(&[self.frame.len() as u64, sum, self.number as u64]);
+        for (word, bytes) in settings[3..].iter_mut().zip(self.frame.chunks(8)) {
             let mut whole = [0; 8];
             whole[..bytes.len()].copy_from_slice(bytes);
             *word = u64::from_le_bytes(whole);

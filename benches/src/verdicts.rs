@@ -3,8 +3,8 @@
 use crate::lanes::{Spec, Way};
 use crate::rates::Rates;
 use crate::report::{median, rounded};
-use crate::steps::{PARSE_LONG, Steps, needs_room};
-use crate::traffic::Ends;
+use crate::steps::{Steps, is_measured};
+use crate::traffic::{Ends, Kind};
 use ashiato_agent::config::Datapath;
 use ashiato_agent::datapath::kernel::program::Hook;
 use serde_json::{Map, Value, json};
@@ -17,31 +17,30 @@ pub type Summary = Map<String, Value>;
 pub fn specs() -> Vec<Spec> {
     let (tc, xdp) = (Way::Agent(Datapath::Tc), Way::Agent(Datapath::Xdp));
     let afpacket = Way::Agent(Datapath::Afpacket);
-    let spec = |name: &str, way, scheme, every, records| Spec {
-        name: name.into(),
-        way,
-        scheme,
-        every,
-        records,
-    };
+    let spec =
+        |name: &str, way, scheme, every, kind| Spec { name: name.into(), way, scheme, every, kind };
     let mut specs = vec![];
-    for records in [false, true] {
-        let long = if records { ".long" } else { "" };
-        specs.push(spec(&format!("tc.unmarked{long}"), Way::Kernel, "", 0, records));
-        specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, records));
+    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_v6()) {
+        let long = kind.suffix();
+        specs.push(spec(&format!("tc.unmarked{long}"), Way::Kernel, "", 0, kind));
+        specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, kind));
     }
-    specs.push(spec("tc.empty", Way::Hook, "", 0, false));
-    for card in SCHEMES.iter().map(|e| e.card()) {
-        let (id, long) = (card.id, needs_room(&card));
-        specs.push(spec(&format!("tc.{id}"), tc, id, 0, long));
-        specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, long));
+    let short = Kind::Short;
+    specs.push(spec("tc.empty", Way::Hook, "", 0, short));
+    // The way through the namespaces is IPv4's.
+    let built = SCHEMES.iter().filter_map(|e| e.build(&json!({})).ok());
+    let measured = built.filter(|s| is_measured(&**s)).map(|s| s.card());
+    for card in measured.filter(|card| !Kind::of(card).is_v6()) {
+        let (id, kind) = (card.id, Kind::of(&card));
+        specs.push(spec(&format!("tc.{id}"), tc, id, 0, kind));
+        specs.push(spec(&format!("xdp.{id}"), xdp, id, 0, kind));
     }
-    specs.push(spec("tc.fms.sampled", tc, "fms", 64, false));
-    specs.push(spec("xdp.fms.sampled", xdp, "fms", 64, false));
-    specs.push(spec("xdp-pass.fms", Way::Agent(Datapath::XdpPass), "fms", 0, false));
-    specs.push(spec("afpacket.none", afpacket, "none", 64, false));
-    specs.push(spec("afpacket.fms", afpacket, "fms", 64, false));
-    specs.push(spec("nfqueue.fms", Way::Queue, "fms", 0, false));
+    specs.push(spec("tc.fms.sampled", tc, "fms", 64, short));
+    specs.push(spec("xdp.fms.sampled", xdp, "fms", 64, short));
+    specs.push(spec("xdp-pass.fms", Way::Agent(Datapath::XdpPass), "fms", 0, short));
+    specs.push(spec("afpacket.none", afpacket, "none", 64, short));
+    specs.push(spec("afpacket.fms", afpacket, "fms", 64, short));
+    specs.push(spec("nfqueue.fms", Way::Queue, "fms", 0, short));
     specs
 }
 
@@ -52,6 +51,8 @@ enum Work {
     Bits,
     Hash,
     Log,
+    /// A keyed hash of the packet that nobody without the key can make.
+    Mac,
 }
 
 impl Work {
@@ -59,8 +60,9 @@ impl Work {
         let card = scheme.card();
         match () {
             () if scheme.log().is_some() => Self::Log,
+            () if card.id == "authms" => Self::Mac,
             () if card.hashes || keyed => Self::Hash,
-            () if card.v4.bits() > 0 || card.records => Self::Bits,
+            () if card.v4.bits().max(card.v6.bits()) > 0 || card.records => Self::Bits,
             () => Self::Nothing,
         }
     }
@@ -72,20 +74,22 @@ impl Work {
             Self::Bits => Some(10.0),
             Self::Hash => Some(25.0),
             Self::Log => Some(40.0),
+            Self::Mac => Some(60.0),
         }
     }
 
     /// Part of the unmarked rate that a datapath must keep.
     fn rate_goal(self, way: Way) -> Option<f64> {
-        let (bits, hash) = match way {
-            Way::Agent(Datapath::Xdp) => (0.92, 0.80),
-            Way::Agent(Datapath::Tc) => (0.96, 0.90),
+        let (bits, hash, mac) = match way {
+            Way::Agent(Datapath::Xdp) => (0.92, 0.80, 0.72),
+            Way::Agent(Datapath::Tc) => (0.96, 0.90, 0.85),
             _ => return None,
         };
         match self {
             Self::Nothing => None,
             Self::Bits => Some(bits),
             Self::Hash | Self::Log => Some(hash),
+            Self::Mac => Some(mac),
         }
     }
 }
@@ -95,22 +99,25 @@ fn work(id: &str, keyed: bool) -> Work {
     scheme.map_or(Work::Nothing, |s| Work::of(&*s, keyed))
 }
 
-fn long(id: &str) -> bool {
-    find(id).is_some_and(|e| needs_room(&e.card()))
+/// The frames on which a scheme is measured.
+fn kind(id: &str) -> Kind {
+    find(id).map_or(Kind::Short, |e| Kind::of(&e.card()))
 }
 
 /// Single programs: the slower of the two hooks counts.
 pub fn steps(steps: &Steps, summary: &mut Summary) {
-    for name in steps.names().into_iter().filter(|n| *n != "empty" && *n != PARSE_LONG) {
+    for name in steps.names().into_iter().filter(|n| *n != "empty" && !n.starts_with("none.")) {
         let id = name.trim_end_matches(".keyed");
         // What only parses is compared with what does nothing at all.
         let (peer, what) = match id {
-            "none" => ("empty", "an empty program"),
-            _ if long(id) => (PARSE_LONG, "the same frames parsed, counted and decided on"),
-            _ => ("none", "a program that parses, counts and decides, but marks nothing"),
+            "none" => ("empty".to_owned(), "an empty program"),
+            _ => (
+                format!("none{}", kind(id).suffix()),
+                "a program that parses, counts and decides, but marks nothing, on the same frames",
+            ),
         };
-        let above = |hook| steps.compare(name, peer, hook, |ns, peer| ns - peer);
-        let ratio = |hook| steps.compare(name, peer, hook, |ns, peer| ns / peer);
+        let above = |hook| steps.compare(name, &peer, hook, |ns, peer| ns - peer);
+        let ratio = |hook| steps.compare(name, &peer, hook, |ns, peer| ns / peer);
         let (tc, xdp) = (above(Hook::Tc), above(Hook::Xdp));
         let (slower, hook) = if tc > xdp { (tc, Hook::Tc) } else { (xdp, Hook::Xdp) };
         let goal = work(id, name != id).step_goal();
@@ -127,12 +134,12 @@ pub fn steps(steps: &Steps, summary: &mut Summary) {
 /// Whole paths, and what timing costs.
 pub fn rates(rates: &Rates, specs: &[Spec], summary: &mut Summary) {
     for spec in specs {
-        let Spec { name, way, scheme, records, .. } = spec;
+        let Spec { name, way, scheme, kind, .. } = spec;
         let (unmarked, what) = match way {
             Way::Agent(Datapath::Xdp) | Way::Plain => ("xdp.unmarked", "XDP forwarding only"),
             _ => ("tc.unmarked", "the kernel forwarding"),
         };
-        let peer = format!("{unmarked}{}", if *records { ".long" } else { "" });
+        let peer = format!("{unmarked}{}", kind.suffix());
         let goal = work(scheme, false).rate_goal(*way);
         let ratio = rates.ratio(name, &peer);
         let Ends { sent, arrived, .. } = rates.ends(name);
