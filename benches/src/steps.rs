@@ -69,13 +69,10 @@ impl Steps {
             }
             for scheme in SCHEMES.iter().filter(|scheme| wanted(scheme.card().id)) {
                 let scheme = scheme.build(&json!({}))?;
-                if scheme.userspace_only().is_some() {
-                    continue;
-                }
-                let kind = Kind::of(&scheme.card());
                 if scheme.card().id == "none" || !is_measured(&*scheme) {
                     continue;
                 }
+                let kind = Kind::of(&scheme.card());
                 candidates.push(Candidate::load(&*scheme, hook, false, kind)?);
                 if scheme.card().draws {
                     candidates.push(Candidate::load(&*scheme, hook, true, kind)?);

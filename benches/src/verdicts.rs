@@ -60,7 +60,7 @@ impl Work {
         let card = scheme.card();
         match () {
             () if scheme.log().is_some() => Self::Log,
-            () if card.id == "authms" => Self::Mac,
+            () if scheme.outsider().is_some() => Self::Mac,
             () if card.hashes || keyed => Self::Hash,
             () if card.v4.bits().max(card.v6.bits()) > 0 || card.records => Self::Bits,
             () => Self::Nothing,

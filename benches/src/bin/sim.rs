@@ -114,7 +114,7 @@ fn frame() -> [u8; 60] {
     ip[..12].copy_from_slice(&[0x45, 0, 0, 46, 0x1f, 0, 0, 0, 64, 17, 0, 0]);
     ip[12..20].copy_from_slice(&[198, 18, 255, 7, 198, 18, 0, 2]);
     ip[20..28].copy_from_slice(&[0x10, 0, 0, 9, 0, 26, 0, 0]);
-    let check = !checksum::fold(checksum::sum(&ip[..20]));
+    let check = checksum::of(&ip[..20]);
     ip[10..12].copy_from_slice(&check.to_be_bytes());
     frame
 }

@@ -22,7 +22,7 @@ use crate::invariant::Invariant;
 use crate::scheme::{
     BadParams, Card, Chance, Field, Hop, Marked, Place, RouterId, Scheme, probability,
 };
-use crate::schemes::walk::{FUNCTIONS, Hashes, Seen, Values, Walk};
+use crate::schemes::walk::{Hashes, Seen, Values, Walk, only};
 use serde::{Deserialize, Serialize};
 
 /// Distances are counted up to this one, which means "this or more".
@@ -108,13 +108,6 @@ impl<const HASH: u32> Hashes for Low<HASH> {
 /// So many low bits of a word.
 pub(super) fn low<const HASH: u32>(word: u64) -> u32 {
     (word & 0xffff_ffff) as u32 & ((1 << HASH) - 1)
-}
-
-/// One function's value.
-fn only(value: u32) -> Values {
-    let mut values = [0; FUNCTIONS];
-    values[0] = value;
-    values
 }
 
 impl Scheme for Ams1 {

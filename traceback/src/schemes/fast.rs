@@ -25,7 +25,7 @@
 //! Cost: two comparisons; at borders one product and one write of 25 bits.
 
 use super::ases;
-use super::walk::{FUNCTIONS, Hashes, Seen, Values, Walk};
+use super::walk::{Hashes, Seen, Values, Walk, only};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::{Invariant, mix2};
 use crate::law::distinct_draws;
@@ -204,13 +204,11 @@ impl Scheme for Fast {
 /// An AS is known by its own hash; what follows it adds nothing.
 impl Hashes for Fast {
     fn alone(&self, system: RouterId) -> Values {
-        let mut values = [0; FUNCTIONS];
-        values[0] = self.hash(system.0);
-        values
+        only(self.hash(system.0))
     }
 
     fn under(&self, _: RouterId) -> Values {
-        [0; FUNCTIONS]
+        only(0)
     }
 }
 

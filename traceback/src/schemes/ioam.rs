@@ -16,33 +16,17 @@
 //!
 //! Cost: two words written; no checksum covers them.
 
-use super::verbatim::{self, Verbatim};
+use super::verbatim::{self, Params, Verbatim};
 use crate::case::{Case, Evidence, Gap, Step};
-use crate::graph::{AttackGraph, Finding};
 use crate::invariant::Invariant;
 use crate::ioam::Trace;
 use crate::scheme::{BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme};
 use crate::slot::Slot;
-use serde::{Deserialize, Serialize};
 
 /// IOAM at work.
 #[derive(Debug, Clone, Copy)]
 pub struct Ioam {
     max_paths: usize,
-}
-
-/// What a scenario may set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// Distinct paths that the ledger holds; more are counted as lost.
-    pub max_paths: usize,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { max_paths: verbatim::USUAL }
-    }
 }
 
 /// One node's data.
@@ -116,21 +100,8 @@ impl Scheme for Ioam {
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Verbatim>) -> Result<Step, Gap> {
-        let mut set_aside = 0;
-        let mut paths = vec![];
-        for (told, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
-            match routers(case, told) {
-                Some(path) => paths.push(path),
-                None => set_aside += packets,
-            }
-        }
-        if paths.is_empty() {
-            return Err(Gap::Nothing {
-                what: "packets with whole traces by nodes on the map".into(),
-            });
-        }
-        let graph = AttackGraph { set_aside, ..AttackGraph::from_paths(paths) };
-        Ok(Step::Done(Finding::Paths(graph)))
+        let path = |told: &[u8]| routers(case, told);
+        verbatim::paths(evidence, path, "packets with whole traces by nodes on the map")
     }
 }
 
@@ -151,6 +122,7 @@ const NODE: u32 = 0xff_ffff;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Finding;
     use crate::ioam;
     use crate::ledger::Ledger;
     use crate::schemes::rig;

@@ -14,32 +14,16 @@
 //!
 //! Cost: two bytes written and a checksum repaired for each packet.
 
-use super::verbatim::{self, Verbatim};
+use super::verbatim::{self, Params, Verbatim};
 use crate::case::{Case, Evidence, Gap, Step};
-use crate::graph::{AttackGraph, Finding};
 use crate::invariant::Invariant;
 use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
 use crate::slot::Slot;
-use serde::{Deserialize, Serialize};
 
 /// The recorder at work.
 #[derive(Debug, Clone, Copy)]
 pub struct Recorder {
     max_paths: usize,
-}
-
-/// What a scenario may set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// Distinct paths that the ledger holds; more are counted as lost.
-    pub max_paths: usize,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self { max_paths: verbatim::USUAL }
-    }
 }
 
 impl Scheme for Recorder {
@@ -87,23 +71,9 @@ impl Scheme for Recorder {
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Verbatim>) -> Result<Step, Gap> {
-        let mut set_aside = 0;
-        let mut paths = vec![];
-        for (records, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
-            let index = |c: &[u8]| u16::from_be_bytes([c[0], c[1]]);
-            let path: Option<Vec<_>> = records
-                .chunks_exact(2)
-                .map(|c| case.map.by_index(index(c)).map(|r| r.id))
-                .collect();
-            match path {
-                Some(path) => paths.push(path),
-                None => set_aside += packets,
-            }
-        }
-        if paths.is_empty() {
-            return Err(Gap::Nothing { what: "packets with records of routers on the map".into() });
-        }
-        let graph = AttackGraph { set_aside, ..AttackGraph::from_paths(paths) };
-        Ok(Step::Done(Finding::Paths(graph)))
+        let index = |c: &[u8]| u16::from_be_bytes([c[0], c[1]]);
+        let router = |c: &[u8]| Some(case.map.by_index(index(c))?.id);
+        let path = |records: &[u8]| records.chunks_exact(2).map(router).collect();
+        verbatim::paths(evidence, path, "packets with records of routers on the map")
     }
 }

@@ -1,10 +1,52 @@
 //! A ledger of what packets say, word for word: paths in reserved room, routers' messages.
 
+use crate::case::{Evidence, Gap, Step};
+use crate::graph::{AttackGraph, Finding};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
+use crate::scheme::RouterId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Different sayings that an observer holds, where a scenario does not say.
 pub const USUAL: usize = 65_536;
+
+/// What a scenario may set for schemes whose packets list their path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Distinct paths that the ledger holds; more are counted as lost.
+    pub max_paths: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { max_paths: USUAL }
+    }
+}
+
+/// Paths as packets list them; packets of which `read` makes none are set aside.
+///
+/// # Errors
+/// [`Gap::Nothing`], with what is missing, where no packet lists a path.
+pub(super) fn paths(
+    evidence: &Evidence<Verbatim>,
+    read: impl Fn(&[u8]) -> Option<Vec<RouterId>>,
+    what: &str,
+) -> Result<Step, Gap> {
+    let mut set_aside = 0;
+    let mut paths = vec![];
+    for (said, packets) in evidence.ledgers.values().flat_map(Verbatim::iter) {
+        match read(said) {
+            Some(path) => paths.push(path),
+            None => set_aside += packets,
+        }
+    }
+    if paths.is_empty() {
+        return Err(Gap::Nothing { what: what.into() });
+    }
+    let graph = AttackGraph { set_aside, ..AttackGraph::from_paths(paths) };
+    Ok(Step::Done(Finding::Paths(graph)))
+}
 
 /// Packets by what they said, in the scheme's own bytes. Bounded: what is new beyond the capacity is
 /// counted as lost.

@@ -28,6 +28,13 @@ const FAR: u16 = 31;
 /// What a link leaves in marks, one value for each function.
 pub type Values = [u32; FUNCTIONS];
 
+/// The value of a scheme that has one function.
+pub(super) fn only(value: u32) -> Values {
+    let mut values = [0; FUNCTIONS];
+    values[0] = value;
+    values
+}
+
 /// How routers are hashed into marks.
 pub trait Hashes {
     /// What a router writes.
