@@ -116,9 +116,7 @@ impl Forwarder {
             Decision::Answer(to) => self.send(to, false, at, counter),
         }
         if let Some((port, to, message)) = self.rest.router.take_message() {
-            self.frame.resize(ETHERNET, 0);
-            self.frame.extend_from_slice(&message);
-            self.frame[12..ETHERNET].copy_from_slice(&ethertype(&message));
+            carry(&mut self.frame, &message);
             self.send((port, to), false, at, counter);
         }
         true
@@ -151,9 +149,7 @@ impl Rest {
                 Decision::Forward((port, to))
             }
             Verdict::Answer { packet, port, to } => {
-                frame.truncate(ETHERNET);
-                frame.extend_from_slice(packet);
-                frame[12..14].copy_from_slice(&ethertype(packet));
+                carry(frame, packet);
                 Decision::Answer((port, to))
             }
             Verdict::Local | Verdict::Dropped => Decision::Done,
@@ -269,6 +265,13 @@ fn address(frame: &mut [u8], to: &Mac, tables: &Tables, port: u16) {
     if let Some(link) = tables.links.get(usize::from(port)) {
         frame[6..12].copy_from_slice(&link.mac);
     }
+}
+
+/// Puts a packet of the router's own in place of what a frame carried.
+fn carry(frame: &mut Vec<u8>, packet: &[u8]) {
+    frame.resize(ETHERNET, 0);
+    frame.extend_from_slice(packet);
+    frame[12..ETHERNET].copy_from_slice(&ethertype(packet));
 }
 
 /// The receiver of an IP packet that the router has checked.
