@@ -54,24 +54,36 @@ static __always_inline int is_routable(const __u8 *ip, int v6)
 }
 
 // Asks the kernel where the packet would go.
-static __always_inline int route(struct xdp_md *ctx, const __u8 *ip, const struct packet *p,
-				 struct bpf_fib_lookup *to)
+static __always_inline int route(struct view *v, struct packet *p, struct bpf_fib_lookup *to)
 {
-	to->ifindex = ctx->ingress_ifindex;
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	to->ifindex = v->ctx->ingress_ifindex;
 	to->l4_protocol = p->proto;
 	to->tot_len = p->total;
+	if (setting.by_ports && (p->proto == TCP || p->proto == UDP)) {
+		parse_transport(v, p);
+		to->sport = p->ports;
+		to->dport = p->ports >> 16;
+	}
+	// The verifier forgets what was checked; the compiler must not know that it was.
+	asm volatile("" : "+r"(ip));
 	if (p->v6) {
+		if ((void *)(ip + 40) > v->end)
+			return BPF_FIB_LKUP_RET_NOT_FWDED;
 		to->family = AF_INET6;
 		to->flowinfo = *(const __be32 *)ip & bpf_htonl(0x0fffffff);
 		copy(to->ipv6_src, ip + 8, 16);
 		copy(to->ipv6_dst, ip + 24, 16);
 	} else {
+		if ((void *)(ip + 20) > v->end)
+			return BPF_FIB_LKUP_RET_NOT_FWDED;
 		to->family = AF_INET;
 		to->tos = ip[1];
 		to->ipv4_src = *(const __be32 *)(ip + 12);
 		to->ipv4_dst = *(const __be32 *)(ip + 16);
 	}
-	return bpf_fib_lookup(ctx, to, sizeof(*to), 0);
+	return bpf_fib_lookup(v->ctx, to, sizeof(*to), 0);
 }
 
 // By halves of words: on the stack, unlike in a packet, words must be aligned.
@@ -104,7 +116,7 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
 
 	if (setting.forwards || NEEDS_ROUTE)
-		answer = route(v->ctx, v->data + ETH_HLEN, p, &to);
+		answer = route(v, p, &to);
 	if (!setting.forwards && answer != BPF_FIB_LKUP_RET_SUCCESS &&
 	    answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
 		// The kernel decides, and the next router stays unknown.
@@ -121,7 +133,7 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 		count->local++;
 		return XDP_PASS;
 	}
-	fill_hop(hop, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
+	fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
 	timed_step(v, p, hop, count);
 	count->forwarded++;
 	if (!setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)

@@ -9,12 +9,14 @@ struct one {
 	__u64 digest, salt, at;
 	__u32 me, from, draw, to, cell, before;
 	__u16 port, degree, link;
-	__u8 ttl, edge, border, fragment, legacy;
-	__u8 pad[5];
+	__u8 ttl, edge, border, fragment, legacy, wanted;
+	__u8 pad[4];
 };
 struct made {
 	__u32 mark;
-	__u16 record, ttl; // ttl: 0 where it stays
+	__u16 record;
+	__u8 ttl; // 0 where it stays
+	__u8 told, account, pad[7];
 	__u64 cells; // a hash over all of them
 };
 
@@ -22,7 +24,7 @@ int main(void)
 {
 	union {
 		__u64 words[512];
-#if defined(MARK_BITS) || defined(RECORDS) || defined(LOGS)
+#if defined(MARK_BITS) || defined(RECORDS) || defined(LOGS) || defined(SPEAKS)
 		struct scheme scheme;
 #endif
 	} setting;
@@ -36,7 +38,7 @@ int main(void)
 				   .cell = in.cell, .port = in.port, .degree = in.degree,
 				   .link = in.link, .ttl = in.ttl, .edge = in.edge,
 				   .border = in.border, .fragment = in.fragment,
-				   .legacy = in.legacy };
+				   .legacy = in.legacy, .wanted = in.wanted };
 
 		(void)hop;
 #ifdef MARK_BITS
@@ -48,6 +50,10 @@ int main(void)
 		out.ttl = ttl_after(&setting.scheme, &hop);
 		if (out.ttl == hop.ttl)
 			out.ttl = 0;
+#endif
+#ifdef SPEAKS
+		out.told = told(&setting.scheme, &hop);
+		out.account = account(&setting.scheme, &hop);
 #endif
 #ifdef RECORDS
 		out.record = record(&setting.scheme);

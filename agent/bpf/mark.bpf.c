@@ -59,7 +59,7 @@ int mark_forwarded(struct __sk_buff *skb)
 		count->forwarded++;
 		return NEXT;
 	}
-	fill_hop(&hop, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
+	fill_hop(&hop, &p, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
 	timed_step(&v, &p, &hop, count);
 	count->forwarded++;
 	return NEXT;

@@ -11,6 +11,7 @@
 #include <linux/if_ether.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include "checksum.h"
 
 #define MAX_EXTENSIONS 8 /* of IPv6, walked before a packet is refused */
 #define PAYLOAD 24	 /* bytes behind the transport header that identify a packet */
@@ -31,6 +32,7 @@ struct packet {
 	__u32 payload; /* where it begins, at most `total` */
 	__u32 ports;   /* of TCP and UDP as they lie in memory; type and code of ICMP */
 	__u8 v6, proto, ttl, df, fragment, later_fragment, options;
+	__u32 in, out; /* interfaces; where the header sets SPEAKS. `out` is 0 where it is not known */
 };
 
 /* Words that one checksum covers, before and after. */
@@ -102,20 +104,6 @@ static __always_inline int put(struct view *v, __u32 at, __u16 word)
 static __always_inline __u16 be16(const void *p)
 {
 	return bpf_ntohs(*(const __be16 *)p);
-}
-
-/* Folds carries into 16 bits, of a sum below 2^36. */
-static __always_inline __u32 fold(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/* RFC 1624 equation 3; byte order does not matter as long as it is one. Never 0xffff: checksum.rs. */
-static __always_inline __u16 repair(__u16 check, __u16 old, __u16 new)
-{
-	return ~fold(0xffffULL + (__u16)~check + (__u16)~old + new);
 }
 
 static __always_inline int header_checksum_is_right(const struct view *v, __u32 len)

@@ -20,6 +20,8 @@ struct setting {
 	__u32 own_cells; /* logs: 1 where each processor has its own copy of the cells, else 0 */
 	__u32 entries;	/* of the table, at most */
 	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
+	__u32 by_ports; /* the XDP program: 1 where the kernel looks at ports to choose a route */
+	__u32 pad;
 };
 const volatile struct setting setting = {};
 

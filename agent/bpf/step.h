@@ -10,7 +10,7 @@
 #ifndef MARK_BITS
 #define MARK_BITS 0
 #endif
-#if MARK_BITS > 0 || defined(RECORDS) || defined(LOGS)
+#if MARK_BITS > 0 || defined(RECORDS) || defined(LOGS) || defined(SPEAKS)
 /* The twin's own settings: struct scheme of its header. */
 const volatile struct scheme scheme = {};
 #endif
@@ -18,6 +18,7 @@ const volatile struct scheme scheme = {};
 #include "log.h"
 #include "room.h"
 #include "table.h"
+#include "tell.h"
 #include "trace.h"
 
 #ifdef SETS_TTL
@@ -208,6 +209,9 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 #ifdef EXPORTS
 	export_packet(v, p, hop, count);
 #endif
+#ifdef SPEAKS
+	speak(v, p, hop, count);
+#endif
 #ifdef RECORDS
 	count->no_room += !push_record(v, p, record(&scheme));
 #endif
@@ -240,8 +244,12 @@ static __always_inline void timed_step(struct view *v, struct packet *p, struct 
 }
 
 /* `in` and `out` are interfaces; `out` is 0 where it is not known. */
-static __always_inline void fill_hop(struct hop *hop, __u8 ttl, __u32 in, __u32 out)
+static __always_inline void fill_hop(struct hop *hop, struct packet *p, __u8 ttl, __u32 in, __u32 out)
 {
+#ifdef SPEAKS
+	p->in = in;
+	p->out = out;
+#endif
 	hop->me = setting.me;
 	hop->degree = setting.degree;
 	hop->ttl = ttl;

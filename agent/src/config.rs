@@ -12,7 +12,7 @@ use std::time::Duration;
 use traceback::case::Filter;
 use traceback::invariant::Key;
 use traceback::report::Role;
-use traceback::router::Far;
+use traceback::router::{Far, Spread};
 use traceback::{Place, RouterId};
 
 /// A whole file.
@@ -80,6 +80,10 @@ pub struct Vantage {
     /// How packets are moved.
     #[serde(default)]
     pub datapath: Datapath,
+    /// How a router in user space chooses between next hops that are equally good; kernels choose for
+    /// themselves.
+    #[serde(default = "by_flow")]
+    pub spread: Spread,
     /// What an observer counts.
     pub filter: Option<Filter>,
     /// Interfaces, in the order of the plan's ports.
@@ -208,6 +212,10 @@ fn no_params() -> Value {
 
 const fn half_a_second() -> Interval {
     Interval(Duration::from_millis(500))
+}
+
+const fn by_flow() -> Spread {
+    Spread::Flow
 }
 
 const fn one_in_64() -> u32 {

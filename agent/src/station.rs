@@ -173,7 +173,8 @@ fn router(
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
     let far = config.ports.iter().map(config::Port::far).collect();
     let place = config.place();
-    Ok((Forwarder::new(place, ports, far, vantage, config.sample_1_in), watcher, unmerged))
+    let (every, spread) = (config.sample_1_in, config.spread);
+    Ok((Forwarder::new(place, ports, far, vantage, every, spread), watcher, unmerged))
 }
 
 fn kernel_router(

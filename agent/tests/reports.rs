@@ -79,6 +79,7 @@ fn observer(net: &Net) -> Vantage {
     Vantage {
         role: Role::Observer,
         netns: Some(net.path("dst")),
+        spread: traceback::router::Spread::Flow,
         filter: Some(filter),
         ports: vec![Port { ifname: "eth0".into(), neighbour: None, border: false, legacy: false }],
         ..net.config("fms")

@@ -179,6 +179,17 @@ impl Plan {
         fib
     }
 
+    /// Whether packets of one flow may take several ways.
+    pub fn ways_differ(&self) -> bool {
+        self.spread.is_some() || !self.epochs.is_empty()
+    }
+
+    /// Whether the network does more to packets than carry them.
+    pub fn meddles(&self) -> bool {
+        let loses = self.links.iter().any(|l| l.loss_ppm > 0);
+        self.ways_differ() || loses || self.routers.iter().any(|r| r.nat)
+    }
+
     /// The router that delivers to the victim.
     pub fn gateway(&self) -> RouterId {
         self.routers[self.hosts[self.case.victim].router].id

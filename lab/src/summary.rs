@@ -117,6 +117,20 @@ pub struct Honest {
     pub rewritten: u64,
 }
 
+/// Packets by the way that they took, as the world followed them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Ways {
+    /// On the way that the plan's own tables give each.
+    pub as_planned: u64,
+    /// On another of the plan's ways: kernels choose by hashes of their own, and routes change a little
+    /// later than the plan says.
+    pub otherwise: u64,
+    /// On no way of any one time: under way while routers changed their routes one by one.
+    pub mixed: u64,
+    /// Lost on the way.
+    pub cut: u64,
+}
+
 /// One scheme's turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SchemeRow {
@@ -143,6 +157,9 @@ pub struct SchemeRow {
     pub packets_to_path: PacketsToPath,
     /// Packets of this turn.
     pub packets: Packets,
+    /// Packets by way, in worlds that follow them, where packets of one flow may take several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ways: Option<Ways>,
     /// What became of honest packets.
     #[serde(default)]
     pub honest: Honest,

@@ -5,7 +5,7 @@
 //! its reconstruction. The salt is no part of the plan, so that nobody can guess the paths from a hash.
 
 use crate::plan::Plan;
-use crate::world::Traffic;
+use crate::world::{Followed, Taken, Traffic};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +79,9 @@ pub struct Counted {
     /// Packets that links lost, as the world that made them lose says.
     #[serde(default, skip_serializing_if = "is_none")]
     pub lost: u64,
+    /// Ways that packets took, where the world follows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
 }
 
 fn is_none(count: &u64) -> bool {
@@ -118,7 +121,8 @@ impl Keeper {
             taps.entry(plan.routers[*router].id).or_default().insert(*flow, *packets);
         }
         let (sent, arrived) = (traffic.sent.clone(), traffic.arrived.clone());
-        let counted = Counted { sent, arrived, taps, lost: traffic.lost };
+        let (lost, followed) = (traffic.lost, traffic.followed.clone());
+        let counted = Counted { sent, arrived, taps, lost, followed };
         let hash = commit(&self.opened.salt, &counted);
         self.sealed.counted_sha256.insert(scheme.into(), hash);
         self.opened.counted.insert(scheme.into(), counted);
@@ -146,12 +150,19 @@ impl Opened {
             }
     }
 
-    /// The attack paths of a turn: of every attack flow that sent anything.
+    /// The attack paths of a turn: of every attack flow that sent anything, as the world followed its
+    /// packets, else as expected.
     pub fn paths(&self, scheme: &str) -> BTreeSet<Vec<RouterId>> {
-        let sent = self.counted.get(scheme).map(|c| &c.sent);
-        let flowed = |id: &u32| sent.is_none_or(|s| s.get(id).is_some_and(|n| *n > 0));
+        let counted = self.counted.get(scheme);
+        let flowed = |id: &u32| counted.is_none_or(|c| c.sent.get(id).is_some_and(|n| *n > 0));
         let attacks = self.expected.flows.iter().filter(|(id, f)| f.attack && flowed(id));
-        attacks.flat_map(|(_, f)| f.all_ways()).map(|(path, _)| path.clone()).collect()
+        let ways = |(id, flow): (&u32, &ExpectedFlow)| -> Vec<Vec<RouterId>> {
+            match counted.and_then(|c| c.followed.as_ref()?.whole.get(id)) {
+                Some(ways) => ways.iter().filter(|(_, n)| *n > 0).map(|(w, _)| w.clone()).collect(),
+                None => flow.all_ways().into_iter().map(|(path, _)| path.clone()).collect(),
+            }
+        };
+        attacks.flat_map(ways).collect()
     }
 
     /// How far ledgers and taps of a turn disagree beyond counted drops, as a share of all
@@ -161,26 +172,57 @@ impl Opened {
         let (mut visits, mut missing, mut surplus) = (0_u64, 0_u64, 0_u64);
         let mut longest = 0;
         for (id, flow) in &self.expected.flows {
-            let sent = counted.sent.get(id).copied().unwrap_or(0);
+            let Due { ways, unseen, loose } = counted.due(*id, flow);
             let mut expected: BTreeMap<RouterId, u64> = BTreeMap::new();
-            for (path, packets) in flow.all_ways() {
+            for (path, packets) in ways {
                 longest = longest.max(path.len() as u64);
-                let packets = if flow.ways.is_empty() { sent } else { packets };
                 path.iter().for_each(|r| *expected.entry(*r).or_default() += packets);
             }
+            missing += unseen;
+            let mut more = 0;
             for (router, due) in &expected {
                 let tapped = counted.taps.get(router).and_then(|t| t.get(id)).copied().unwrap_or(0);
                 visits += due;
                 missing += due.saturating_sub(tapped);
-                surplus += tapped.saturating_sub(*due);
+                more += tapped.saturating_sub(*due);
             }
             let strays = counted.taps.iter().filter(|(router, _)| !expected.contains_key(router));
-            surplus += strays.filter_map(|(_, flows)| flows.get(id)).sum::<u64>();
+            more += strays.filter_map(|(_, flows)| flows.get(id)).sum::<u64>();
+            surplus += more.saturating_sub(loose);
         }
         // A packet dropped early is missing at every later router of its path.
         let dropped = counters.values().map(Counters::dropped).sum::<u64>() + counted.lost;
         let unexplained = missing.saturating_sub(dropped * longest) + surplus;
         if visits == 0 { 0.0 } else { unexplained as f64 / visits as f64 }
+    }
+}
+
+/// Visits that a flow's packets should have made.
+struct Due<'a> {
+    /// Ways with their packets.
+    ways: Vec<(&'a Vec<RouterId>, u64)>,
+    /// Packets that went no way to its end.
+    unseen: u64,
+    /// Visits that nobody can foretell.
+    loose: u64,
+}
+
+/// Routers that a packet between two states of the routes visits at most: its TTL ends it.
+const MOST_VISITS: u64 = 255;
+
+impl Counted {
+    fn due<'a>(&'a self, id: u32, flow: &'a ExpectedFlow) -> Due<'a> {
+        let sent = self.sent.get(&id).copied().unwrap_or(0);
+        let Some(followed) = &self.followed else {
+            let planned = |(path, packets)| (path, if flow.ways.is_empty() { sent } else { packets });
+            let ways = flow.all_ways().into_iter().map(planned).collect();
+            return Due { ways, unseen: 0, loose: 0 };
+        };
+        let all = |of: &'a BTreeMap<u32, Vec<Taken>>| of.get(&id).into_iter().flatten();
+        let mixed = followed.mixed.get(&id).copied().unwrap_or(0);
+        let whole: u64 = all(&followed.whole).map(|(_, n)| *n).sum();
+        let ways = all(&followed.whole).chain(all(&followed.cut)).map(|(w, n)| (w, *n)).collect();
+        Due { ways, unseen: sent.saturating_sub(whole + mixed), loose: mixed * MOST_VISITS }
     }
 }
 

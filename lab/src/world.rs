@@ -1,6 +1,7 @@
 //! What a world is: it gives each scheme of a plan its turn and says what happened.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
@@ -55,10 +56,37 @@ pub struct Traffic {
     pub leaked: u64,
     /// Packets that links lost because the plan says so.
     pub lost: u64,
+    /// Ways that packets took, in worlds that see them; `None` where the plan's are what they took.
+    pub followed: Option<Followed>,
     /// From the first departure to the last arrival, in seconds of the run's clock.
     pub seconds: f64,
     /// Times from sender to victim in nanoseconds; `None` in the simulator, which has no clock.
     pub delays: Option<Histogram<u64>>,
+}
+
+/// A way and the packets that took it.
+pub type Taken = (Vec<RouterId>, u64);
+
+/// Ways of packets, each followed from router to router, outside the agents under test.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Followed {
+    /// Ways by flow that the routes of one time lead along, from the sender's router to the receiver's.
+    pub whole: BTreeMap<u32, Vec<Taken>>,
+    /// The beginnings of such ways, of packets that got no further.
+    pub cut: BTreeMap<u32, Vec<Taken>>,
+    /// Packets by flow that took neither: under way while routers changed their routes one by one.
+    pub mixed: BTreeMap<u32, u64>,
+    /// Position in `whole` of every packet's way, by flow and number.
+    #[serde(skip)]
+    pub each: BTreeMap<u32, Vec<Option<usize>>>,
+}
+
+impl Followed {
+    /// The whole way of one packet.
+    pub fn way(&self, flow: u32, seq: u64) -> Option<&Vec<RouterId>> {
+        let way = (*self.each.get(&flow)?.get(usize::try_from(seq).ok()?)?)?;
+        self.whole.get(&flow)?.get(way).map(|(way, _)| way)
+    }
 }
 
 /// What agents and collector made of it.
@@ -99,8 +127,8 @@ pub struct Outcome {
     PartialEq,
     Eq,
     Default,
-    serde::Serialize,
-    serde::Deserialize,
+    Serialize,
+    Deserialize,
     schemars::JsonSchema,
 )]
 pub struct Observations {

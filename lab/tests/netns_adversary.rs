@@ -5,32 +5,13 @@ mod support;
 
 use ashiato::cli::new::SHIPPED;
 use ashiato::netns::{NetnsWorld, RunPaths};
-use ashiato::plan::Plan;
-use ashiato::resolve;
 use ashiato::run::case;
 use ashiato::scenario::spec::Datapath;
-use ashiato::scenario::{self, Overrides};
+use ashiato::scenario::Overrides;
 use ashiato::sim::Sim;
-use ashiato::traffic::tag;
-use ashiato::world::{Traffic, World};
-use std::collections::BTreeMap;
+use ashiato::world::World;
 use std::sync::Arc;
-use support::{over, root, run_id, state};
-use traceback::packet::Packet;
-
-fn planned(name: &str, overrides: &Overrides) -> Plan {
-    let (_, text) = SHIPPED.iter().find(|(n, _)| *n == name).unwrap();
-    resolve::plan(&scenario::parse(name, text, overrides).unwrap()).unwrap()
-}
-
-/// Every packet of ours as the victim got it.
-fn seen(plan: &Plan, traffic: &Traffic) -> BTreeMap<(u32, u64), Vec<u8>> {
-    let read = |bytes: &Vec<u8>| {
-        let tag = tag(plan.key.0, &Packet::parse(bytes.as_slice()).ok()?)?;
-        Some(((tag.flow, tag.seq), bytes.clone()))
-    };
-    traffic.tape.iter().filter_map(|a| read(&a.bytes)).collect()
-}
+use support::{over, root, run_id, seen, shipped, state};
 
 #[test]
 fn forged_packets_are_marked_alike_in_both_worlds() {
@@ -43,7 +24,7 @@ fn forged_packets_are_marked_alike_in_both_worlds() {
         ("x-fragments", Datapath::Tc),
         ("x-router-silent", Datapath::Afpacket),
     ] {
-        let plan = planned(name, &over(&["traffic.flood.packets=1000"], &["fms", "pint"], 5));
+        let plan = shipped(name, &over(&["traffic.flood.packets=1000"], &["fms", "pint"], 5));
         let id = run_id();
         let dir = state(&id);
         let paths = RunPaths { id, dir: dir.clone(), datapath };
@@ -76,9 +57,14 @@ fn what_only_the_simulator_makes_is_refused() {
         "x-router-silent",
         "x-fragments",
         "x-deployment",
+        "x-loss",
+        "x-multipath",
+        "x-route-change",
+        "x-nat",
     ];
     for (name, _) in SHIPPED.iter().filter(|(name, _)| name.starts_with("x-")) {
-        let refused = NetnsWorld::suits(&planned(name, &Overrides::default())).err();
+        let plan = shipped(name, &Overrides::default());
+        let refused = NetnsWorld::suits(&plan, Datapath::Afpacket).err();
         assert_eq!(refused.is_none(), natural.contains(name), "{name}: {refused:?}");
         assert!(refused.is_none_or(|why| why.to_string().contains("use --world sim")));
     }

@@ -36,8 +36,9 @@ pub struct Fib {
     v6: Vec<Route>,
     /// As `v4`, entry by entry.
     short: Vec<Short>,
-    /// Further next hops of prefixes that have one above, as good as that.
-    also: Vec<Route>,
+    /// Further next hops of prefixes that have one above, as good as that, by version of IP (whether it
+    /// is the sixth) and prefix.
+    also: Vec<(bool, Route)>,
 }
 
 impl Fib {
@@ -61,6 +62,8 @@ impl Fib {
         let begin = table.partition_point(|r| r.len > len);
         if let Some(same) = table[begin..end].iter_mut().find(|r| r.net == route.net) {
             *same = route;
+            let replaced = (net.is_ipv6(), len, route.net);
+            self.also.retain(|(v6, r)| (*v6, r.len, r.net) != replaced);
             return;
         }
         table.insert(end, route);
@@ -73,38 +76,57 @@ impl Fib {
     /// The next hop with the longest prefix that holds `to`.
     #[inline]
     pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
-        match to {
-            IpAddr::V4(a) => self.lookup4(a.into()),
-            IpAddr::V6(a) => {
-                let bits = u128::from(a);
-                self.v6.iter().find(|r| bits & mask(r.len) == r.net)?.next
-            }
-        }
+        self.route(to)?.next
     }
 
     /// The same for an IPv4 address as a number.
     #[inline]
     pub(crate) fn lookup4(&self, to: u32) -> Option<NextHop> {
+        self.route4(to)?.next
+    }
+
+    #[inline]
+    fn route(&self, to: IpAddr) -> Option<&Route> {
+        match to {
+            IpAddr::V4(a) => self.route4(a.into()),
+            IpAddr::V6(a) => {
+                let bits = u128::from(a);
+                self.v6.iter().find(|r| bits & mask(r.len) == r.net)
+            }
+        }
+    }
+
+    #[inline]
+    fn route4(&self, to: u32) -> Option<&Route> {
         let at = self.short.iter().position(|s| to & s.mask == s.net)?;
-        self.v4.get(at)?.next
+        self.v4.get(at)
     }
 
     /// Adds a next hop that is as good as that of the same prefix, which [`Self::insert`] set.
     pub fn insert_also(&mut self, net: IpAddr, len: u8, next: NextHop) {
         let (bits, width) = widen(net);
         let len = len.min(width);
-        self.also.push(Route { len, net: bits & mask(len), next: Some(next) });
+        self.also.push((net.is_ipv6(), Route { len, net: bits & mask(len), next: Some(next) }));
     }
 
-    /// As [`Self::lookup`], but spread over all next hops of the prefix by a hash of the packet.
+    /// Whether some prefix has several next hops.
+    pub fn forks(&self) -> bool {
+        !self.also.is_empty()
+    }
+
+    /// As [`Self::lookup`], but spread over all next hops of the prefix by a hash of the packet, which is
+    /// asked for where there are several.
     pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<NextHop> {
-        let first = self.lookup(to)?;
-        let (bits, width) = widen(to);
-        let holds = |r: &&Route| r.len <= width && bits & mask(r.len) == r.net;
-        let longest = self.also.iter().filter(holds).map(|r| r.len).max();
-        let all = self.also.iter().filter(|r| holds(r) && Some(r.len) == longest);
-        let all: Vec<NextHop> = std::iter::once(first).chain(all.filter_map(|r| r.next)).collect();
-        all.get(crate::stats::below(hash(), all.len())).copied()
+        let route = self.route(to)?;
+        let first = route.next?;
+        let same = |(v6, r): &&(bool, Route)| {
+            (*v6, r.len, r.net) == (to.is_ipv6(), route.len, route.net)
+        };
+        let also = || self.also.iter().filter(same).filter_map(|(_, r)| r.next);
+        match also().count() {
+            0 => Some(first),
+            more => std::iter::once(first).chain(also()).nth(crate::stats::below(hash(), more + 1)),
+        }
     }
 
     /// Number of routes.
@@ -150,8 +172,14 @@ mod tests {
         assert_eq!(port("2001:2::1"), None);
         assert_eq!(fib.len(), 3);
         fib.insert_also("198.18.0.0".parse().unwrap(), 16, next(7));
-        let spread = |hash| fib.spread("198.18.8.1".parse().unwrap(), || hash).map(|n| n.port);
-        assert_eq!((spread(0), spread(u64::MAX)), (Some(1), Some(7)));
+        let spread = |fib: &Fib, to: &str, hash| {
+            fib.spread(to.parse().unwrap(), || hash).map(|n| n.port)
+        };
+        assert_eq!(spread(&fib, "198.18.8.1", 0), Some(1));
+        assert_eq!(spread(&fib, "198.18.8.1", u64::MAX), Some(7));
+        assert_eq!(spread(&fib, "198.18.7.1", u64::MAX), Some(3), "of another prefix");
+        fib.insert("198.18.0.0".parse().unwrap(), 16, next(8));
+        assert_eq!(spread(&fib, "198.18.8.1", u64::MAX), Some(8), "replaced with all its hops");
         fib.refuse("198.18.7.0".parse().unwrap(), 25);
         assert_eq!(look(&fib, "198.18.7.1"), None);
         assert_eq!(look(&fib, "198.18.7.200"), Some(3));

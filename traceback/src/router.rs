@@ -111,6 +111,23 @@ impl Spread {
     }
 }
 
+/// A packet that a program in the kernel has sent on and chosen for a message of the scheme's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    /// The port by which it came.
+    pub port: u16,
+    /// The port by which it left, where the program knew.
+    pub out: Option<u16>,
+    /// When.
+    pub at: Nanos,
+    /// The step's draw.
+    pub draw: u32,
+    /// What the program's account had for the step: [`Hop::cell`].
+    pub cell: u32,
+    /// TTL on arrival.
+    pub ttl: u8,
+}
+
 /// A router's own addresses, sorted; compared as numbers, because every packet is.
 #[derive(Debug, Default)]
 struct Own {
@@ -314,6 +331,20 @@ impl Router {
         let said = |v: &mut Box<dyn Vantage>| v.speak(packet, out, from, &mut self.message);
         if !self.vantage.as_mut().is_some_and(said) {
             self.message.clear();
+        }
+    }
+
+    /// Lets the scheme write its message about a packet that a kernel program chose; [`Self::take_message`]
+    /// has it then.
+    pub fn retell(&mut self, chosen: Chosen, packet: &mut Packet<&mut [u8]>) {
+        let Chosen { port, at, draw, cell, ttl, .. } = chosen;
+        let to = || self.fib.lookup(packet.destination()).map(|next| next.port);
+        let out = chosen.out.or_else(to).unwrap_or(u16::MAX);
+        // As it was before it was sent on.
+        packet.set_ttl(ttl);
+        let hop = Hop { draw, cell, ..self.hop((port, out), ttl, at) };
+        if self.vantage.as_mut().is_some_and(|v| v.retell(hop, packet)) {
+            self.speak(packet, (port, out));
         }
     }
 

@@ -30,7 +30,7 @@ struct hop {
 	__u32 draw;   /* 32 random bits; only where the header sets DRAWS */
 	__u32 to;     /* the router that gets it next, 0 for a host; where the header sets USES_NEXT and
 		       * some neighbour takes no part */
-	__u32 cell;   /* what the table holds under the key that the step needs */
+	__u32 cell;   /* what the table holds under the key that the step needs; 1: a message is owed */
 	__u16 port;   /* index of the ingress port */
 	__u16 degree; /* links to other routers */
 	__u16 link;   /* rank of `from` among the neighbours */
@@ -39,7 +39,12 @@ struct hop {
 	__u8 border;  /* 1 where `from` belongs to another autonomous system */
 	__u8 fragment;
 	__u8 legacy;  /* 1 where `to` takes no part; where the header sets USES_NEXT */
+	__u8 wanted;  /* 1 where the destination asks for messages; where the header sets SPEAKS */
 };
+
+/* To whom a message goes, and what becomes of those owed: where a header sets SPEAKS. */
+enum { TO_NOBODY, TO_SOURCE, TO_DESTINATION };
+enum { OWES_AS_BEFORE, OWES_MORE, PAYS };
 
 /* Finaliser of SplitMix64 (Stafford's mix 13). */
 static __always_inline __u64 mix(__u64 z)

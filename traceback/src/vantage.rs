@@ -61,6 +61,11 @@ pub trait Vantage: Send {
     /// The router's step: marks and, where routers keep the ledger, logs. `hop.draw` is filled in.
     /// Says whether the router has a message to send about the packet.
     fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool;
+    /// The step on a packet that a kernel twin chose for a message: `hop` holds the draw and what was owed.
+    /// Says whether there is a message to write.
+    fn retell(&mut self, _hop: Hop, _packet: &Packet<&mut [u8]>) -> bool {
+        false
+    }
     /// Writes that message, a whole IP packet, about the packet just forwarded; says whether there is
     /// one. `out` is the egress port, `from` the router's addresses where the packet came in.
     fn speak(
@@ -241,6 +246,14 @@ impl<S: Scheme> Vantage for At<S> {
             self.scheme.observe(&hop, &inv, mark, option, &mut self.ledger);
         }
         S::SPEAKS && self.telling.is_some()
+    }
+
+    fn retell(&mut self, mut hop: Hop, packet: &Packet<&mut [u8]>) -> bool {
+        hop.wanted = self.scheme.wants(packet.destination()).into();
+        hop.fragment = packet.is_fragment().into();
+        let after = self.scheme.mark(&self.local, &hop, &Invariant::NONE, S::Mark::unpack(0));
+        self.telling = after.tell.map(|end| (end, hop));
+        self.telling.is_some()
     }
 
     fn speak(

@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
 use traceback::report::Counters;
-use traceback::router::{self, ETHERNET, Far, Router, Verdict, ethertype};
+use traceback::router::{ETHERNET, Far, Router, Spread, Verdict, ethertype};
 use traceback::vantage::{Harms, Vantage};
 use traceback::{Nanos, Place};
 
@@ -44,19 +44,21 @@ struct Rest {
     tables: Tables,
     waiting: Waiting,
     watch: Watch,
+    spread: Spread,
     harms: Harms,
     lost: u64,
 }
 
 impl Forwarder {
     /// A router with these ports, whose other ends stand in the same order; it forwards nothing until
-    /// it has [`Tables`].
+    /// it has [`Tables`], and spreads packets over next hops that are equally good as `spread` says.
     pub fn new(
         place: Place,
         ports: Vec<Port>,
         far: Vec<Far>,
         vantage: Box<dyn Vantage>,
         sample_1_in: u32,
+        spread: Spread,
     ) -> Self {
         let mut router = Router::new(place, vec![], &[], traceback::fib::Fib::default());
         router.vantage = Some(vantage);
@@ -67,6 +69,7 @@ impl Forwarder {
             tables: Tables::default(),
             waiting: Waiting::default(),
             watch: Watch::new(sample_1_in),
+            spread,
             harms: Harms::default(),
             lost: 0,
         };
@@ -157,13 +160,9 @@ impl Rest {
     }
 
     fn rebuild(&mut self, tables: Tables) {
-        let ports = tables.links.iter().zip(&self.far).map(|(link, far)| router::Port {
-            far: *far,
-            addresses: link.addresses.clone(),
-            mtu: link.mtu,
-        });
-        let fib = tables.fib.clone();
-        let mut router = Router::new(self.place, ports.collect(), &tables.own, fib);
+        let mut router = tables.router(self.place, &self.far);
+        // Looking up without a choice is quicker.
+        router.spread = router.fib.forks().then_some(self.spread);
         router.vantage = self.router.vantage.take();
         router.counters = self.router.counters;
         self.router = router;

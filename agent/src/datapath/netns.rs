@@ -46,6 +46,13 @@ pub fn kernel_forwards<'a>(interfaces: impl Iterator<Item = &'a str>) -> anyhow:
     Ok(())
 }
 
+/// Whether the kernel looks at ports to choose between equal routes, in the calling thread's namespace.
+pub fn routes_by_ports() -> bool {
+    let policy = |v: u8| format!("/proc/sys/net/ipv{v}/fib_multipath_hash_policy");
+    let set = |v| fs::read_to_string(policy(v)).is_ok_and(|value| value.trim() != "0");
+    set(4) || set(6)
+}
+
 fn check_name(name: &str) -> anyhow::Result<()> {
     ensure!(
         !name.is_empty() && name.len() < 16 && !name.contains('/') && !name.starts_with('.'),

@@ -16,7 +16,9 @@ use rtnetlink::packet_route::route::{
 };
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use traceback::Place;
 use traceback::fib::{Fib, NextHop};
+use traceback::router::{self, Far, Router};
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
@@ -94,6 +96,18 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// A router at this place with these tables, whose ports' other ends stand in the same order.
+    pub fn router(&self, place: Place, far: &[Far]) -> Router {
+        let ports = self.links.iter().zip(far).map(|(link, far)| router::Port {
+            far: *far,
+            addresses: link.addresses.clone(),
+            mtu: link.mtu,
+        });
+        Router::new(place, ports.collect(), &self.own, self.fib.clone())
+    }
+}
+
 fn read_link(link: &mut Link, message: &LinkMessage) {
     link.up = message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
     for attribute in &message.attributes {
@@ -143,12 +157,13 @@ fn neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Mac)> {
 }
 
 /// What the kernel does with a prefix.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Choice {
     net: IpAddr,
     len: u8,
     metric: u32,
-    next: Option<NextHop>,
+    /// None refuses the prefix; several are equally good.
+    next: Vec<NextHop>,
 }
 
 fn routes(messages: &[RouteMessage], ports: &[u32]) -> Fib {
@@ -157,8 +172,11 @@ fn routes(messages: &[RouteMessage], ports: &[u32]) -> Fib {
     choices.sort_by_key(|c| std::cmp::Reverse(c.metric));
     let mut fib = Fib::default();
     for Choice { net, len, next, .. } in choices {
-        match next {
-            Some(next) => fib.insert(net, len, next),
+        match next.split_first() {
+            Some((first, also)) => {
+                fib.insert(net, len, *first);
+                also.iter().for_each(|next| fib.insert_also(net, len, *next));
+            }
             None => fib.refuse(net, len),
         }
     }
@@ -191,20 +209,23 @@ fn choice(message: &RouteMessage, ports: &[u32]) -> Option<Choice> {
         RouteType::Unicast if flags.contains(RouteFlags::Dead) => {
             return None;
         }
-        RouteType::Unicast => next_hop(&message.attributes, None, ports)
-            .or_else(|| multipath.iter().find_map(|hop| alive(hop, ports))),
-        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => None,
+        RouteType::Unicast if multipath.is_empty() => {
+            next_hop(&message.attributes, None, ports).into_iter().collect()
+        }
+        RouteType::Unicast => multipath.iter().flat_map(|hop| alive(hop, ports)).collect(),
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => vec![],
         _ => return None,
     };
     Some(Choice { net, len, metric, next })
 }
 
-/// Departs: of several next hops the first living one takes all; kernels spread flows over them.
-fn alive(hop: &RouteNextHop, ports: &[u32]) -> Option<NextHop> {
+/// One of several next hops, as often as its weight says; not at all where it is dead.
+fn alive(hop: &RouteNextHop, ports: &[u32]) -> Vec<NextHop> {
     if hop.flags.contains(RouteNextHopFlags::Dead) {
-        return None;
+        return vec![];
     }
-    next_hop(&hop.attributes, Some(hop.interface_index), ports)
+    let next = next_hop(&hop.attributes, Some(hop.interface_index), ports);
+    next.map_or(vec![], |next| vec![next; usize::from(hop.hops) + 1])
 }
 
 fn next_hop(
@@ -251,6 +272,24 @@ mod tests {
         message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(to.into())));
         message.attributes.extend(rest);
         message
+    }
+
+    #[test]
+    fn several_next_hops_share_by_weight() {
+        let hop = |index, hops| {
+            let mut hop = RouteNextHop::default();
+            (hop.interface_index, hop.hops) = (index, hops);
+            hop
+        };
+        let mut dead = hop(8, 9);
+        dead.flags = RouteNextHopFlags::Dead;
+        let hops = RouteAttribute::MultiPath(vec![hop(8, 0), dead, hop(7, 2)]);
+        let fib = routes(&[route([198, 18, 0, 0], 16, RouteType::Unicast, vec![hops])], &[7, 8]);
+        let ports = (0..4_u64).map(|quarter| {
+            let hash = (quarter << 62) + 1;
+            fib.spread("198.18.0.1".parse().unwrap(), || hash).unwrap().port
+        });
+        assert_eq!(ports.collect::<Vec<_>>(), [1, 0, 0, 0]);
     }
 
     fn lookup(messages: &[RouteMessage], to: &str) -> Option<u16> {

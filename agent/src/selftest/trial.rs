@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::report::Role;
-use traceback::router::{self, Router};
+use traceback::router::{self, Router, Spread};
 use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
 use traceback::{Nanos, RouterId, checksum, schemes};
@@ -112,6 +112,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
+        spread: Spread::Flow,
         filter: None,
         ports: vec![port("p0"), port("p1")],
         hlog: None,

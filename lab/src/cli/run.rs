@@ -105,12 +105,12 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 /// Refuses a plan that this host, or this world, cannot run.
-fn ready(plan: &Plan, world: WorldName) -> Result<()> {
+fn ready(plan: &Plan, world: WorldName, datapath: Datapath) -> Result<()> {
     if world == WorldName::Sim {
         Sim::suits(plan)?;
         return Ok(());
     }
-    NetnsWorld::suits(plan)?;
+    NetnsWorld::suits(plan, datapath)?;
     if !nix::unistd::geteuid().is_root() {
         let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
                    use --world sim, which needs nothing";
@@ -131,7 +131,7 @@ pub fn one(
     out: Option<&Path>,
     keep: bool,
 ) -> Result<(Ran, PathBuf)> {
-    ready(&plan, world)?;
+    ready(&plan, world, datapath)?;
     interrupt::watch()?;
     let id = ulid::Ulid::new().to_string();
     let folder = run::folder(out, &id)?;

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use traceback::map::Map;
 use traceback::report::Role;
-use traceback::router::Far;
+use traceback::router::{Far, Spread};
 
 /// The collector's port in the control namespace.
 const PORT: u16 = 7400;
@@ -239,6 +239,7 @@ fn vantage(
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
         datapath: layout.datapath.agent(),
+        spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
         hlog: None,

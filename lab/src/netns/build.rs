@@ -3,15 +3,18 @@
 //! One thread makes all of it: it walks through the new namespaces and leaves a netlink socket in each,
 //! so that everything after is messages and no process is started.
 
-use super::layout::{Layout, Port, Space};
+use super::layout::{Layout, Port, Route, Space};
 use super::space;
-use crate::scenario::spec::Datapath;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::ethtool;
 use futures_util::future::try_join_all;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::{
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, RouteNextHopBuilder,
+};
 use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -76,6 +79,11 @@ fn settings(space: &Space) -> Result<()> {
     if !space.v6() {
         // Interfaces that carry no IPv6 need not chat about it.
         wanted.push(("ipv6/conf/default/disable_ipv6".into(), "1"));
+    }
+    if space.spreads {
+        // By addresses and ports, whatever marks do to the flow label.
+        wanted.push(("ipv4/fib_multipath_hash_policy".into(), "1"));
+        wanted.push(("ipv6/fib_multipath_hash_policy".into(), "1"));
     }
     for (key, value) in wanted {
         let path = format!("/proc/sys/net/{key}");
@@ -182,18 +190,30 @@ async fn add_address(handle: &Handle, index: u32, address: IpAddr, len: u8) -> R
 
 async fn routes(space: &Space, handle: &Handle) -> Result<()> {
     for route in &space.routes {
-        let what = || {
-            format!("cannot route {}/{} by {} in {}", route.net, route.len, route.via, space.name)
-        };
-        let message = RouteMessageBuilder::<IpAddr>::new()
-            .destination_prefix(route.net, route.len)
-            .with_context(what)?
-            .gateway(route.via)
-            .with_context(what)?
-            .output_interface(route.index);
-        handle.route().add(message.build()).execute().await.with_context(what)?;
+        let what = || format!("cannot route {}/{} in {}", route.net, route.len, space.name);
+        let message = route_message(route).with_context(what)?;
+        handle.route().add(message).execute().await.with_context(what)?;
     }
     Ok(())
+}
+
+/// A route as the kernel takes it.
+///
+/// # Errors
+/// When its addresses are of two versions of IP.
+pub(super) fn route_message(route: &Route) -> Result<RouteMessage> {
+    let message = RouteMessageBuilder::<IpAddr>::new().destination_prefix(route.net, route.len)?;
+    let message = match &route.hops[..] {
+        [(index, via)] => message.gateway(*via)?.output_interface(*index),
+        hops => {
+            let hop = |(index, via): &(u32, IpAddr)| {
+                let family = if via.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+                Ok(RouteNextHopBuilder::new(family).interface(*index).via(*via)?.build())
+            };
+            message.multipath(hops.iter().map(hop).collect::<Result<_>>()?)
+        }
+    };
+    Ok(message.build())
 }
 
 /// Frames must reach the agents as they were sent: no merging, no splitting, no checksum left for
@@ -205,7 +225,7 @@ fn offloads(layout: &Layout) -> Result<()> {
             ethtool::offloads_off(&port.name).with_context(|| {
                 format!("cannot turn offloads of {} in {} off", port.name, space.name)
             })?;
-            if layout.datapath == Datapath::Xdp && at < layout.routers() {
+            if layout.polls(at) {
                 // A virtual link takes redirected frames only where its end polls, which this makes
                 // it do until an agent's program sits there.
                 let what = || format!("cannot make {} in {} poll", port.name, space.name);

@@ -2,7 +2,7 @@
 //!
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
-use crate::plan::{Node, Plan};
+use crate::plan::{Node, Plan, RoutePlan};
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
 use std::collections::BTreeSet;
@@ -28,6 +28,8 @@ pub struct Layout {
     pub datapath: Datapath,
     routers: usize,
     hosts: usize,
+    /// Position of the space through which all links run.
+    middle: Option<usize>,
 }
 
 /// One end of a wire.
@@ -52,6 +54,8 @@ pub struct Space {
     pub forwards: bool,
     /// Routes beyond the links themselves.
     pub routes: Vec<Route>,
+    /// Whether the kernel spreads packets over equal next hops by addresses and ports.
+    pub spreads: bool,
 }
 
 /// One interface.
@@ -75,17 +79,15 @@ pub struct Port {
     pub peer: IpAddr,
 }
 
-/// One route through a gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One route through a gateway, or through several that are equally near.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Destination network.
     pub net: IpAddr,
     /// Prefix length.
     pub len: u8,
-    /// Interface index.
-    pub index: u32,
-    /// Next hop.
-    pub via: IpAddr,
+    /// Interface indices and next hops.
+    pub hops: Vec<(u32, IpAddr)>,
 }
 
 /// What the two ends of a link do not share.
@@ -139,7 +141,8 @@ impl Layout {
     /// When the plan contradicts itself: a link or route that names no node of it.
     pub fn of(plan: &Plan, run: &str, datapath: Datapath) -> anyhow::Result<Self> {
         let (routers, hosts) = (plan.routers.len(), plan.hosts.len());
-        let mut layout = Self { spaces: vec![], wires: vec![], datapath, routers, hosts };
+        let mut layout =
+            Self { spaces: vec![], wires: vec![], datapath, routers, hosts, middle: None };
         let mut names = BTreeSet::new();
         for (i, router) in plan.routers.iter().enumerate() {
             let name = unique(&mut names, run, &router.name, 'r', i);
@@ -151,13 +154,17 @@ impl Layout {
             let name = unique(&mut names, run, &host.name, 'h', i);
             layout.push(name, None, false);
         }
-        if datapath == Datapath::Xdp {
+        if datapath == Datapath::Xdp || plan.meddles() {
+            layout.middle = Some(layout.spaces.len());
             let name = unique(&mut names, run, "wires", 'w', 0);
             layout.push(name, None, false);
         }
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
         let name = unique(&mut names, run, "ctl", 'c', 0);
         layout.push(name, Some(control), false);
+        for space in &mut layout.spaces[..routers] {
+            space.spreads = plan.spread.is_some();
+        }
         layout.wire(plan)?;
         layout.route(plan)?;
         Ok(layout)
@@ -166,7 +173,8 @@ impl Layout {
     /// Two spaces and one wire, to try out a host.
     pub fn trial(run: &str) -> Self {
         let (datapath, routers, hosts) = (Datapath::Afpacket, 0, 2);
-        let mut layout = Self { spaces: vec![], wires: vec![], datapath, routers, hosts };
+        let mut layout =
+            Self { spaces: vec![], wires: vec![], datapath, routers, hosts, middle: None };
         let [a, b] = ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         for (at, (address, peer)) in [(a, b), (b, a)].into_iter().enumerate() {
             layout.push(format!("{PREFIX}{}-trial{at}", short(run)), None, false);
@@ -191,9 +199,21 @@ impl Layout {
         &self.spaces[self.routers + i]
     }
 
-    /// The space through which all links run, where the datapath needs one.
+    /// The space through which all links run, where datapath or plan need one.
     pub fn middle(&self) -> Option<&Space> {
-        (self.datapath == Datapath::Xdp).then(|| &self.spaces[self.routers + self.hosts])
+        self.middle.map(|at| &self.spaces[at])
+    }
+
+    /// Whether a space's interfaces are to poll before any program sits there: agents start later.
+    pub fn polls(&self, space: usize) -> bool {
+        let by_xdp = matches!(self.datapath, Datapath::Xdp | Datapath::XdpPass);
+        by_xdp && self.middle.is_some() && space < self.routers
+    }
+
+    /// Whether an agent's XDP program will sit at this router's interfaces.
+    pub fn serves_by_xdp(&self, plan: &Plan, router: usize) -> bool {
+        let by_xdp = matches!(self.datapath, Datapath::Xdp | Datapath::XdpPass);
+        by_xdp && plan.routers[router].works()
     }
 
     /// Index of an interface in the middle: of this link, on the side of its first or second end.
@@ -216,7 +236,8 @@ impl Layout {
     }
 
     fn push(&mut self, name: String, loopback: Option<IpAddr>, forwards: bool) {
-        self.spaces.push(Space { name, ports: vec![], loopback, forwards, routes: vec![] });
+        let (ports, routes, spreads) = (vec![], vec![], false);
+        self.spaces.push(Space { name, ports, loopback, forwards, routes, spreads });
     }
 
     fn wire(&mut self, plan: &Plan) -> anyhow::Result<()> {
@@ -253,15 +274,7 @@ impl Layout {
 
     fn route(&mut self, plan: &Plan) -> anyhow::Result<()> {
         for (i, router) in plan.routers.iter().enumerate() {
-            for route in &router.routes {
-                let Some(via) = route.via else { continue };
-                let port = self.spaces[i].port_on(route.link).with_context(|| {
-                    format!("router {} has a route over a link it is not on", router.name)
-                })?;
-                let index = port.index;
-                let route = Route { net: route.net, len: route.len, index, via };
-                self.spaces[i].routes.push(route);
-            }
+            self.spaces[i].routes = self.routes_of(plan, i, &router.routes, &router.also)?;
         }
         for (i, host) in plan.hosts.iter().enumerate() {
             let at = self.position(Node::Host(i));
@@ -272,11 +285,44 @@ impl Layout {
             // The testbed's ranges and nothing else: no host has a default route.
             let range = crate::scope::ranges().into_iter().find(|r| same(r.addr(), host.gateway));
             let range = range.expect("invariant: one range for each address family");
-            let route =
-                Route { net: range.addr(), len: range.prefix_len(), index, via: host.gateway };
+            let hops = vec![(index, host.gateway)];
+            let route = Route { net: range.addr(), len: range.prefix_len(), hops };
             self.spaces[at].routes.push(route);
         }
         Ok(())
+    }
+}
+
+impl Layout {
+    /// What routes of the plan become in a router's space; `also` are further next hops of theirs.
+    ///
+    /// # Errors
+    /// Names a router with a route over a link that it is not on.
+    pub fn routes_of(
+        &self,
+        plan: &Plan,
+        router: usize,
+        routes: &[RoutePlan],
+        also: &[RoutePlan],
+    ) -> anyhow::Result<Vec<Route>> {
+        let hop = |route: &RoutePlan, via: IpAddr| {
+            let port = self.spaces[router].port_on(route.link).with_context(|| {
+                let name = &plan.routers[router].name;
+                format!("router {name} has a route over a link it is not on")
+            })?;
+            Ok((port.index, via))
+        };
+        let mut made = vec![];
+        for route in routes {
+            let same = |r: &&RoutePlan| (r.net, r.len) == (route.net, route.len);
+            let all = std::iter::once(route).chain(also.iter().filter(same));
+            let hops = all.filter_map(|r| Some(hop(r, r.via?)));
+            let hops = hops.collect::<anyhow::Result<Vec<_>>>()?;
+            if !hops.is_empty() {
+                made.push(Route { net: route.net, len: route.len, hops });
+            }
+        }
+        Ok(made)
     }
 }
 

@@ -7,8 +7,10 @@
 pub mod actor;
 mod agents;
 mod build;
+mod changes;
 mod crew;
 mod delays;
+mod followed;
 mod inquiry;
 pub mod layout;
 pub mod lease;

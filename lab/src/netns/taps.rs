@@ -9,7 +9,9 @@ use super::layout::Layout;
 use super::space::within;
 use super::wires::Wires;
 use crate::plan::{Flow, Plan, Room, RoomKind};
+use crate::resolve::ways;
 use crate::traffic;
+use crate::world::Followed;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
 use std::collections::BTreeMap;
@@ -21,8 +23,17 @@ use traceback::router::ETHERNET;
 pub(crate) enum Taps<'a> {
     /// Packet sockets.
     Sockets(Sockets),
-    /// The wires, and what they had counted before.
-    Wires(&'a Wires, BTreeMap<(usize, u32), u64>),
+    /// The wires.
+    Wires(Wired<'a>),
+}
+
+/// Taps that are wires.
+#[derive(Debug)]
+pub(crate) struct Wired<'a> {
+    wires: &'a mut Wires,
+    /// What they had counted before.
+    passed: BTreeMap<(usize, u32), u64>,
+    lost: u64,
 }
 
 /// Taps that are packet sockets.
@@ -39,8 +50,12 @@ pub(crate) struct Sockets {
 pub(crate) struct Counted {
     /// Packets by router and flow.
     pub flows: BTreeMap<(usize, u32), u64>,
-    /// Packets at routers that are not on their flow's path.
+    /// Packets at routers that are on no way of their flow.
     pub astray: u64,
+    /// Packets that links lost.
+    pub lost: u64,
+    /// Packets' ways, where the plan leaves them open.
+    pub followed: Option<Followed>,
 }
 
 impl<'a> Taps<'a> {
@@ -48,11 +63,29 @@ impl<'a> Taps<'a> {
     ///
     /// # Errors
     /// Names the router whose tap does not open.
-    pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&'a Wires>) -> Result<Self> {
+    pub(crate) fn open(
+        plan: &Plan,
+        layout: &Layout,
+        wires: Option<&'a mut Wires>,
+    ) -> Result<Self> {
         Ok(match wires {
-            Some(wires) => Self::Wires(wires, wires.counts()?),
+            Some(wires) => {
+                let (passed, lost) = (wires.counts()?, wires.lost()?);
+                Self::Wires(Wired { wires, passed, lost })
+            }
             None => Self::Sockets(Sockets::open(plan, layout)?),
         })
+    }
+
+    /// Packets that links have lost by now.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn lost(&self) -> Result<u64> {
+        match self {
+            Self::Sockets(_) => Ok(0),
+            Self::Wires(wired) => Ok(wired.wires.lost()? - wired.lost),
+        }
     }
 
     /// Reads all counts and closes the taps.
@@ -60,16 +93,27 @@ impl<'a> Taps<'a> {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn read(self, plan: &Plan) -> Result<Counted> {
-        let (wires, before) = match self {
-            Self::Sockets(sockets) => return sockets.read(),
-            Self::Wires(wires, before) => (wires, before),
-        };
-        let mut counted = Counted::default();
-        for ((router, flow), count) in wires.counts()? {
-            let count = count - before.get(&(router, flow)).copied().unwrap_or(0);
-            match plan.flows.get(flow as usize) {
-                Some(f) if f.path.contains(&router) => {
-                    counted.flows.insert((router, flow), count);
+        match self {
+            Self::Sockets(sockets) => sockets.read(),
+            Self::Wires(wired) => wired.read(plan),
+        }
+    }
+}
+
+impl Wired<'_> {
+    fn read(self, plan: &Plan) -> Result<Counted> {
+        let lost = self.wires.lost()? - self.lost;
+        let followed = self.wires.followed(plan)?;
+        let mut counted = Counted { lost, followed, ..Counted::default() };
+        let reach: Vec<_> = plan.flows.iter().map(|f| ways::reach(plan, f)).collect();
+        for ((router, flow), count) in self.wires.counts()? {
+            let count = count - self.passed.get(&(router, flow)).copied().unwrap_or(0);
+            match reach.get(flow as usize) {
+                // Of several ways, those that nobody took are no taps.
+                Some(reach) if reach.contains(&router) => {
+                    if count > 0 || plan.flows[flow as usize].path.contains(&router) {
+                        counted.flows.insert((router, flow), count);
+                    }
                 }
                 _ => counted.astray += count,
             }
@@ -79,7 +123,8 @@ impl<'a> Taps<'a> {
 }
 
 impl Sockets {
-    /// Opens one tap for each router and flow that is to pass it, and one for the rest.
+    /// Opens one tap for each router and flow that is to pass it, and one for the rest. Where flows have
+    /// several ways, wires count instead.
     fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
         let mut taps = Self { flows: BTreeMap::new(), all: vec![] };
         for (router, spec) in plan.routers.iter().enumerate() {

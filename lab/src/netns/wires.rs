@@ -1,20 +1,24 @@
-//! Wires and taps in one, for the datapath `xdp`: its frames pass neither packet sockets nor nftables.
+//! Wires: links that run through a namespace of the lab's own, where its program passes frames on.
 //!
 //! ```text
-//! router p0 ==veth== w0a  [ash-...-wires: XDP redirects w0a <-> w0b and counts]  w0b ==veth== p1 router
+//! router p0 ==veth== w0-0  [ash-...-wires: XDP redirects w0-0 <-> w0-1]  w0-1 ==veth== p1 router
 //! ```
-//! The program is the lab's own and sits on the far side of every interface that an agent serves.
+//! The program counts what goes to each router, which the datapath `xdp` needs, as its frames pass
+//! neither packet sockets nor nftables. And it does to packets what a plan asks of the network: it loses
+//! some, follows their ways, and translates addresses where they leave a router that does so.
 
-use super::layout::Layout;
+use super::followed;
+use super::layout::{Layout, Port};
 use super::space::within;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
+use crate::world::Followed;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::kernel::program::{NATIVE, xdp_link};
-use ashiato_agent::datapath::socket::interface_index;
-use aya::maps::{Array, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use traceback::room::MAGIC;
 
@@ -25,45 +29,41 @@ pub(crate) struct Wires {
     ebpf: Ebpf,
     flows: u32,
     routers: usize,
+    /// How many links the plan has.
+    wired: usize,
 }
 
 impl Wires {
-    /// Puts the program at both ends of every link, and one that passes everything at every host.
+    /// Puts the program at both ends of every link, and one that passes everything at every interface
+    /// where no agent's will sit.
     ///
     /// # Errors
-    /// When the kernel does not take the program.
+    /// When the kernel does not take a program.
     pub(crate) fn lay(plan: &Plan, layout: &Layout) -> Result<Self> {
         let middle = layout.middle().context("the layout has no wires")?;
-        let flows = u32::try_from(plan.flows.len())?;
-        let routers = plan.routers.len();
-        let mut ebpf = load(plan, layout, flows)?;
-        let mut ends: Array<&mut MapData, u64> =
-            ebpf.map_mut("ends").context("no map of ends")?.try_into()?;
-        let mut inner = vec![];
-        for (link, wire) in layout.wires.iter().enumerate() {
-            let [a, b] = [0, 1].map(|end| Layout::middle_index(link, end));
-            let towards = |space: usize| if space < routers { space as u64 + 1 } else { 0 };
-            ends.set(a, u64::from(b) | towards(wire[1].space) << 32, 0)?;
-            ends.set(b, u64::from(a) | towards(wire[0].space) << 32, 0)?;
-            inner.extend([a, b]);
-        }
+        let mut ebpf = load(plan, layout)?;
+        fill(plan, layout, &mut ebpf)?;
         let mut links = vec![];
         let wire = program(&mut ebpf, "wire")?;
         within(&middle.path(), || {
-            for index in inner {
+            for index in (0..layout.wires.len()).flat_map(|l| [0, 1].map(|e| (l, e))) {
+                let index = Layout::middle_index(index.0, index.1);
                 links.push(xdp_link(wire.as_fd(), index, NATIVE).context("cannot lay a wire")?);
             }
             Ok(())
         })?;
         let pass = program(&mut ebpf, "pass")?;
-        for host in 0..plan.hosts.len() {
-            let space = layout.host(host);
-            links.push(within(&space.path(), || {
-                let index = interface_index(&space.ports[0].name)?.cast_unsigned();
-                Ok(xdp_link(pass.as_fd(), index, NATIVE)?)
+        for (at, space) in layout.spaces.iter().enumerate() {
+            if at < layout.routers() && layout.serves_by_xdp(plan, at) {
+                continue;
+            }
+            links.extend(within(&space.path(), || {
+                let link = |port: &Port| Ok(xdp_link(pass.as_fd(), port.index, NATIVE)?);
+                space.ports.iter().map(link).collect::<Result<Vec<_>>>()
             })?);
         }
-        Ok(Self { _links: links, ebpf, flows, routers })
+        let (flows, routers) = (u32::try_from(plan.flows.len())?, plan.routers.len());
+        Ok(Self { _links: links, ebpf, flows, routers, wired: layout.wires.len() })
     }
 
     /// Packets that went to routers since the wires were laid, by router and flow; under the number
@@ -83,17 +83,114 @@ impl Wires {
         }
         Ok(counts)
     }
+
+    /// Packets that links lost since the wires were laid.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn lost(&self) -> Result<u64> {
+        let map = self.ebpf.map("lost").context("no map of losses")?;
+        let lost: PerCpuArray<&MapData, u64> = map.try_into()?;
+        let each = (0..u32::try_from(self.wired)?).map(|l| Ok(lost.get(&l, 0)?.iter().sum::<u64>()));
+        each.sum()
+    }
+
+    /// The ways of a turn's packets, which are forgotten then; `None` where they are the plan's.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn followed(&mut self, plan: &Plan) -> Result<Option<Followed>> {
+        if !plan.ways_differ() {
+            return Ok(None);
+        }
+        let map = self.ebpf.map_mut("ways").context("no map of ways")?;
+        let mut ways: Array<&mut MapData, u64> = map.try_into()?;
+        let mut next = 0;
+        followed::read(plan, |flow| {
+            let mut take = |_| {
+                let number = ways.get(&next, 0)?;
+                ways.set(next, 0, 0)?;
+                next += 1;
+                Ok(number)
+            };
+            (0..flow.packets).map(&mut take).collect()
+        })
+        .map(Some)
+    }
 }
 
-fn load(plan: &Plan, layout: &Layout, flows: u32) -> Result<Ebpf> {
-    let magic = u32::from_ne_bytes(MAGIC);
-    let [payload4, payload6] = [false, true].map(|v6| super::taps::offset(plan, v6));
+fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
+    let flows = plan.flows.len() as u64;
+    let [payload4, payload6] = [false, true].map(|v6| u64::from(super::taps::offset(plan, v6)));
+    let magic = u32::from_ne_bytes(MAGIC).into();
+    let follows = plan.ways_differ();
+    let setting = [plan.key.1, flows, payload4, payload6, magic, follows.into()];
+    let packets: u64 = plan.flows.iter().map(|f| f.packets).sum();
+    let entries = |n: u64| u32::try_from(n.max(1)).context("the plan is too large for the wires");
     EbpfLoader::new()
-        .override_global("setting", &[flows, payload4, payload6, magic], true)
-        .map_max_entries("passed", u32::try_from(plan.routers.len())? * (flows + 1))
-        .map_max_entries("ends", u32::try_from(2 * layout.wires.len() + 2)?)
+        .override_global("setting", &setting, true)
+        .map_max_entries("passed", entries(plan.routers.len() as u64 * (flows + 1))?)
+        .map_max_entries("ends", entries(2 * layout.wires.len() as u64 + 2)?)
+        .map_max_entries("lost", entries(layout.wires.len() as u64)?)
+        .map_max_entries("shares", entries(flows)?)
+        .map_max_entries("ways", entries(if follows { packets } else { 0 })?)
+        .map_max_entries("own", entries(own(plan).len() as u64)?)
         .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/wire.o")))
         .context("cannot load the wires' program")
+}
+
+/// Tells the program about links, flows and routers that translate.
+fn fill(plan: &Plan, layout: &Layout, ebpf: &mut Ebpf) -> Result<()> {
+    let map = ebpf.map_mut("ends").context("no map of ends")?;
+    let mut ends: Array<&mut MapData, [u32; 5]> = map.try_into()?;
+    for (link, spec) in plan.links.iter().enumerate() {
+        for (side, (near, far)) in [(spec.a, spec.b), (spec.b, spec.a)].into_iter().enumerate() {
+            let [here, there] = [side, 1 - side]
+                .map(|side| Layout::middle_index(link, u32::try_from(side).unwrap_or(0)));
+            let router = match layout.position(far.node) {
+                at if at < layout.routers() => u32::try_from(at)? + 1,
+                _ => 0,
+            };
+            let nat = match near.node {
+                Node::Router(r) if plan.routers[r].nat => in_packet(plan.routers[r].id.0),
+                _ => 0,
+            };
+            ends.set(here, [there, router, u32::try_from(link)?, spec.loss_ppm, nat], 0)?;
+        }
+    }
+    let map = ebpf.map_mut("shares").context("no map of shares")?;
+    let mut shares: Array<&mut MapData, [u64; 2]> = map.try_into()?;
+    let mut first = 0;
+    for flow in &plan.flows {
+        shares.set(flow.id, [first, flow.packets], 0)?;
+        first += flow.packets;
+    }
+    let map = ebpf.map_mut("own").context("no map of addresses")?;
+    let mut owners: HashMap<&mut MapData, u32, u32> = map.try_into()?;
+    for (address, router) in own(plan) {
+        owners.insert(address, router, 0)?;
+    }
+    Ok(())
+}
+
+/// IPv4 addresses of routers that translate, each with the one that its router puts into packets.
+fn own(plan: &Plan) -> BTreeMap<u32, u32> {
+    let mut own = BTreeMap::new();
+    for (at, router) in plan.routers.iter().enumerate().filter(|(_, r)| r.nat) {
+        let id = in_packet(router.id.0);
+        let ports = plan.router_ports(at).into_iter().flat_map(|p| p.addresses);
+        let v4 = ports.filter_map(|a| match a {
+            IpAddr::V4(a) => Some(in_packet(a.into())),
+            IpAddr::V6(_) => None,
+        });
+        own.extend(v4.chain([id]).map(|address| (address, id)));
+    }
+    own
+}
+
+/// A number as the program reads it from a packet.
+fn in_packet(address: u32) -> u32 {
+    u32::from_ne_bytes(address.to_be_bytes())
 }
 
 fn program(ebpf: &mut Ebpf, name: &str) -> Result<aya::programs::ProgramFd> {

@@ -1,6 +1,7 @@
 //! The world itself: a plan, its stage, and the turns of its schemes.
 
 use super::agents::{Agents, Headquarters};
+use super::changes::Changes;
 use super::crew::Crew;
 use super::layout::Layout;
 use super::sinks::{Drained, Sinks};
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use traceback::Nanos;
 use traceback::case::Case;
+use traceback::router::Spread;
 
 /// Time between everybody's readiness and the first packet.
 const LEAD_IN: Duration = Duration::from_millis(100);
@@ -55,6 +57,7 @@ pub struct NetnsWorld {
     headquarters: Option<Headquarters>,
     nursery: Nursery,
     wires: Option<Wires>,
+    changes: Option<Changes>,
     stage: Stage,
 }
 
@@ -62,12 +65,20 @@ impl NetnsWorld {
     /// Refuses a plan that this world cannot run as it says.
     ///
     /// # Errors
-    /// [`Exit::Usage`] names what only the simulator can make.
-    pub fn suits(plan: &Plan) -> Result<()> {
+    /// [`Exit::Usage`] names what only the simulator, or another datapath, can make.
+    pub fn suits(plan: &Plan, datapath: Datapath) -> Result<()> {
         let law = (plan.draws == DrawKind::Law).then(|| "draws from a law".to_owned());
-        let Some(what) = law.or_else(|| plan.only_simulated()) else { return Ok(()) };
-        let why = format!("world netns cannot make this yet: {what}: use --world sim");
-        Err(Exit::Usage.refuse(why))
+        if let Some(what) = law.or_else(|| plan.only_simulated()) {
+            let why = format!("world netns cannot make this yet: {what}: use --world sim");
+            return Err(Exit::Usage.refuse(why));
+        }
+        let by_kernel = datapath.kernel_forwards() || plan.routers.iter().any(|r| !r.works());
+        if plan.spread == Some(Spread::Packet) && by_kernel {
+            return Err(Exit::Usage.refuse(
+                "kernels spread packets over equal ways by flow, not one by one: use datapath                  afpacket with agents in all routers, multipath = \"flow\", or --world sim",
+            ));
+        }
+        Ok(())
     }
 
     /// Makes namespaces, links, addresses and routes of a plan.
@@ -76,7 +87,7 @@ impl NetnsWorld {
     /// When the plan is out of bounds or the host does not allow it; what was made by then is removed.
     pub fn up(plan: Plan, run: RunPaths, progress: &dyn Fn(&str)) -> Result<Self> {
         interrupt::watch()?;
-        Self::suits(&plan)?;
+        Self::suits(&plan, run.datapath)?;
         Gate::new(&plan).map_err(|e| Exit::Safety.refuse(e))?;
         let schemes: BTreeSet<&String> = plan.schemes.iter().map(|s| &s.id).collect();
         if schemes.len() < plan.schemes.len() {
@@ -92,8 +103,12 @@ impl NetnsWorld {
             Some(_) => Some(Wires::lay(&plan, stage.layout())?),
             None => None,
         };
+        let changes = match &plan.epochs[..] {
+            [] => None,
+            _ => Some(Changes::open(&plan, stage.layout())?),
+        };
         let plan = Arc::new(plan);
-        Ok(Self { plan, run, agents: None, headquarters: None, nursery, wires, stage })
+        Ok(Self { plan, run, agents: None, headquarters: None, nursery, wires, changes, stage })
     }
 
     /// The plan that stands here.
@@ -128,7 +143,7 @@ impl NetnsWorld {
     fn strike(&mut self) -> Result<Removed> {
         self.agents = None;
         self.headquarters = None;
-        self.wires = None;
+        (self.wires, self.changes) = (None, None);
         self.stage.strike()
     }
 
@@ -146,28 +161,31 @@ impl NetnsWorld {
         let zero = unix_ns();
         let agents = Agents::start(&plan, scheme, zero, headquarters, stage, nursery, &folder)?;
         let agents = self.agents.insert(agents);
-        let clock = Clock::since(zero);
-        let sinks = Sinks::open(&plan, stage.layout(), clock)?;
-        let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
+        let sinks = Sinks::open(&plan, stage.layout(), Clock::since(zero))?;
+        let taps = Taps::open(&plan, stage.layout(), self.wires.as_mut())?;
         let mut crew = Crew::start(&plan, scheme, stage, nursery, &folder)?;
         let start = unix_ns() + nanos(LEAD_IN);
         crew.go(start);
+        self.changes.iter().for_each(|c| c.go(start));
         let (sent, left) = crew.finish(stage, limit(&plan))?;
-        await_quiet(stage, &sinks, sent.values().sum())?;
+        await_quiet(stage, &sinks, || Ok(sent.values().sum::<u64>() - taps.lost()?))?;
         agents.check()?;
+        for late in self.changes.as_ref().map(Changes::rest).transpose()?.into_iter().flatten() {
+            tracing::info!("a change of routes was made {late:?} after its time");
+        }
         let counted = taps.read(&plan)?;
         let Drained { arrived, astray, tape, .. } = sinks.close()?;
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos((zero + last).saturating_sub(start)).as_secs_f64();
-        let leaked = counted.astray + astray;
         let delays = left.delays(&plan, &tape, Nanos(start.saturating_sub(zero)))?;
         Ok(Traffic {
             sent,
             taps: counted.flows,
             arrived,
             tape,
-            leaked,
-            lost: 0,
+            leaked: counted.astray + astray,
+            lost: counted.lost,
+            followed: counted.followed,
             seconds,
             delays: Some(delays),
         })
@@ -201,11 +219,11 @@ impl World for NetnsWorld {
     }
 }
 
-/// Waits until every packet has arrived, or none has for a while.
-fn await_quiet(stage: &Stage, sinks: &Sinks, sent: u64) -> Result<()> {
+/// Waits until every packet that is due has arrived, or none has for a while.
+fn await_quiet(stage: &Stage, sinks: &Sinks, due: impl Fn() -> Result<u64>) -> Result<()> {
     let end = Instant::now() + UNREST;
     let (mut seen, mut since) = (sinks.arrived(), Instant::now());
-    while seen < sent && since.elapsed() < QUIET && Instant::now() < end {
+    while seen < due()? && since.elapsed() < QUIET && Instant::now() < end {
         stage.pulse()?;
         std::thread::sleep(Duration::from_millis(10));
         let now = sinks.arrived();

@@ -69,7 +69,7 @@ impl Plan {
         };
         let other = router.poses_as.map(|other| &self.routers[other].name);
         let poses = other.map(|other| (true, format!("poses as {other}")));
-        let nat = router.nat.then(|| (true, "translates addresses".to_owned()));
+        let nat = router.nat.then(|| (false, "translates addresses".to_owned()));
         let all = [conduct, poses, nat].into_iter().flatten();
         all.map(|(simulated, what)| Trouble::new(simulated, format!("{} {what}", router.name)))
             .collect()
@@ -88,6 +88,6 @@ impl Plan {
         });
         let lossy = self.links.iter().filter(|l| l.loss_ppm > 0).map(loses);
         let all = lossy.chain(self.epochs.iter().map(changes)).chain(spread);
-        all.map(|what| Trouble::new(true, what)).collect()
+        all.map(|what| Trouble::new(false, what)).collect()
     }
 }

@@ -3,9 +3,10 @@
 //! The simulator's routers look the same tables up packet by packet; that both agree is what a run's
 //! ledgers and taps show.
 
-use crate::plan::{Flow, Node, Plan, Source, Way};
+use crate::plan::{Flow, Node, Plan, RoutePlan, Source, Way};
+use crate::scenario::net_of;
 use crate::traffic;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use traceback::Nanos;
 use traceback::fib::Fib;
 use traceback::packet::Packet;
@@ -62,6 +63,58 @@ impl<'p> Walker<'p> {
         }
         None
     }
+}
+
+/// Ways of one flow at most that [`possible`] lists.
+const MOST_WAYS: usize = 10_000;
+
+/// Every way that the routes of one time may lead packets of a flow along, whoever chooses between equal
+/// ones: the sender's own router first, no way twice.
+pub fn possible(plan: &Plan, flow: &Flow) -> Vec<Vec<usize>> {
+    let mut found = vec![];
+    for epoch in 0..=plan.epochs.len() {
+        let mut open = vec![vec![plan.hosts[flow.from].router]];
+        while let Some(way) = open.pop().filter(|_| found.len() < MOST_WAYS) {
+            let at = way.last().copied().unwrap_or_default();
+            if at == plan.hosts[flow.to].router {
+                found.push(way);
+                continue;
+            }
+            let next = next(plan, at, epoch, flow).into_iter().filter(|n| !way.contains(n));
+            open.extend(next.map(|n| [&way[..], &[n]].concat()));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Every router that packets of a flow may reach, where each router takes on the routes of another time
+/// at its own moment.
+pub fn reach(plan: &Plan, flow: &Flow) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::from([plan.hosts[flow.from].router]);
+    let mut open: Vec<usize> = reached.iter().copied().collect();
+    while let Some(at) = open.pop() {
+        let all = (0..=plan.epochs.len()).flat_map(|epoch| next(plan, at, epoch, flow));
+        open.extend(all.filter(|n| reached.insert(*n)));
+    }
+    reached
+}
+
+/// The routers to which one may send a flow's packets on by the routes of an epoch.
+fn next(plan: &Plan, router: usize, epoch: usize, flow: &Flow) -> Vec<usize> {
+    let to = plan.hosts[flow.to].address;
+    let spec = &plan.routers[router];
+    let routes = match epoch.checked_sub(1) {
+        None => spec.routes.iter().chain(&spec.also).collect::<Vec<_>>(),
+        Some(epoch) => plan.epochs[epoch].routes[router].iter().collect(),
+    };
+    let holds = |r: &&&RoutePlan| net_of(r.net, r.len).contains(&to);
+    let far = |r: &&RoutePlan| match plan.links[r.link].seen_from(Node::Router(router)).1.node {
+        Node::Router(next) => Some(next),
+        Node::Host(_) => None,
+    };
+    routes.iter().filter(holds).filter_map(far).collect()
 }
 
 /// Which tables hold for a packet that leaves then: 0 is the first.

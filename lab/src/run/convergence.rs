@@ -7,8 +7,8 @@
 use crate::plan::Plan;
 use crate::resolve::ways::Walker;
 use crate::summary::PacketsToPath;
-use crate::traffic;
-use crate::world::Arrival;
+use crate::traffic::{self, Tag};
+use crate::world::{Arrival, Followed, Traffic};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
@@ -27,13 +27,13 @@ pub fn packets_to_path(
     plan: &Plan,
     scheme: &dyn AnyScheme,
     case: &Case,
-    tape: &[Arrival],
+    traffic: &Traffic,
     truth: &BTreeSet<Path>,
     finding: Option<&Finding>,
 ) -> PacketsToPath {
     let found = finding.map_or_else(Said::default, Said::of);
     let right = |path: &&Path| found.holds(path, &case.map);
-    let mut replay = Replay::new(plan, scheme, case, tape);
+    let mut replay = Replay::new(plan, scheme, case, &traffic.tape);
     let each: Vec<Option<u64>> = match scheme.card().keeper {
         Keeper::Routers => truth.iter().map(|p| right(&p).then_some(1)).collect(),
         Keeper::Victim | Keeper::None => {
@@ -44,7 +44,7 @@ pub fn packets_to_path(
     };
     let is_all = |said: &Said| said.is_all(scheme.card().names, truth, &case.map);
     let complete = is_all(&found).then(|| match scheme.card().keeper {
-        Keeper::Routers => heard_of_all(plan, &replay, truth),
+        Keeper::Routers => heard_of_all(plan, &replay, traffic.followed.as_ref(), truth),
         Keeper::Victim | Keeper::None => replay.until(is_all),
     });
     let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();
@@ -63,15 +63,27 @@ pub fn packets_to_path(
 }
 
 /// Packets until one of every true path had come: what routers' logs are asked about must come first.
-fn heard_of_all(plan: &Plan, replay: &Replay<'_>, truth: &BTreeSet<Path>) -> u64 {
+fn heard_of_all(
+    plan: &Plan,
+    replay: &Replay<'_>,
+    followed: Option<&Followed>,
+    truth: &BTreeSet<Path>,
+) -> u64 {
     let (mut silent, walker) = (truth.clone(), Walker::new(plan));
+    let named =
+        |path: &[usize]| -> Path { path.iter().map(|r| plan.routers[*r].id).collect() };
+    let way = |Tag { flow, seq }| match followed {
+        Some(followed) => followed.way(flow, seq).cloned(),
+        None => {
+            let flow = &plan.flows[flow as usize];
+            let path = if flow.ways.is_empty() { None } else { walker.path(flow, seq) };
+            Some(named(path.as_ref().unwrap_or(&flow.path)))
+        }
+    };
     for (packets, at) in (1..).zip(&replay.packets) {
         let packet = Packet::parse(&replay.tape[*at].bytes[..]).ok();
-        if let Some(tag) = packet.and_then(|p| traffic::tag(plan.key.0, &p)) {
-            let flow = &plan.flows[tag.flow as usize];
-            let path = if flow.ways.is_empty() { None } else { walker.path(flow, tag.seq) };
-            let path = path.as_ref().unwrap_or(&flow.path);
-            silent.remove(&path.iter().map(|r| plan.routers[*r].id).collect::<Path>());
+        if let Some(way) = packet.and_then(|p| way(traffic::tag(plan.key.0, &p)?)) {
+            silent.remove(&way);
         }
         if silent.is_empty() {
             return packets;

@@ -3,10 +3,11 @@
 use super::turn::Turn;
 use super::{acceptance, convergence, latency, scheme};
 use crate::plan::{Class, Plan};
-use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage};
+use crate::resolve::ways::Walker;
+use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage, Ways};
 use crate::traffic;
 use crate::truth::Opened;
-use crate::world::Outcome;
+use crate::world::{Followed, Outcome, Taken};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::map::Map;
@@ -34,7 +35,7 @@ pub(super) fn row(
         plan,
         &*scheme,
         &turn.case,
-        tape,
+        &turn.traffic,
         &paths,
         outcome.finding.as_ref().ok(),
     );
@@ -48,6 +49,7 @@ pub(super) fn row(
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),
+        ways: turn.traffic.followed.as_ref().map(|f| ways(plan, f)),
         honest: honest(plan, turn),
         mark_latency_ns: latency::summarise(outcome)?,
         control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
@@ -108,6 +110,29 @@ fn packets(plan: &Plan, turn: &Turn) -> Packets {
         dropped: counters.map(Counters::dropped).sum(),
         leaked: turn.traffic.leaked,
     }
+}
+
+/// Where packets went, against the plan's own tables.
+fn ways(plan: &Plan, followed: &Followed) -> Ways {
+    let sum = |of: &BTreeMap<u32, Vec<Taken>>| of.values().flatten().map(|(_, n)| n).sum();
+    let mut ways = Ways {
+        mixed: followed.mixed.values().sum(),
+        cut: sum(&followed.cut),
+        ..Ways::default()
+    };
+    let walker = Walker::new(plan);
+    for flow in &plan.flows {
+        for seq in 0..flow.packets {
+            let Some(taken) = followed.way(flow.id, seq) else { continue };
+            let planned = walker.path(flow, seq).unwrap_or_default();
+            if planned.iter().map(|r| plan.routers[*r].id).eq(taken.iter().copied()) {
+                ways.as_planned += 1;
+            } else {
+                ways.otherwise += 1;
+            }
+        }
+    }
+    ways
 }
 
 /// What honest packets lost: some their way, some what their sender had written.

@@ -1,6 +1,7 @@
 //! Plans and looks at the host that the tests of the world `netns` share.
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
+use ashiato::cli;
 use ashiato::plan::{
     CasePlan, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan,
     RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
@@ -10,13 +11,17 @@ use ashiato::run::{self, Options};
 use ashiato::scenario::{self, Overrides};
 use ashiato::sim::Sim;
 use ashiato::summary::Summary;
+use ashiato::traffic::tag;
 use ashiato::truth::Opened;
+use ashiato::world::Traffic;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use traceback::case::Filter;
 use traceback::invariant::Key;
+use traceback::packet::Packet;
 use traceback::{Nanos, RouterId};
 
 /// Whether a test that needs root can run; says so when it cannot.
@@ -189,6 +194,22 @@ pub(crate) fn simulate(text: &str, overrides: &Overrides, folder: &Path) -> Summ
 pub(crate) fn over(set: &[&str], schemes: &[&str], seed: u64) -> Overrides {
     let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
     Overrides { set: own(set), seed: Some(seed), schemes: own(schemes) }
+}
+
+/// The plan of a shipped scenario.
+pub(crate) fn shipped(name: &str, overrides: &Overrides) -> Plan {
+    let (_, text) = cli::new::SHIPPED.iter().find(|(n, _)| *n == name).unwrap();
+    let scenario = scenario::parse(name, text, overrides).map_err(|r| r.to_string()).unwrap();
+    resolve::plan(&scenario).map_err(|r| r.to_string()).unwrap()
+}
+
+/// Every packet of ours as the victim got it.
+pub(crate) fn seen(plan: &Plan, traffic: &Traffic) -> BTreeMap<(u32, u64), Vec<u8>> {
+    let read = |bytes: &Vec<u8>| {
+        let tag = tag(plan.key.0, &Packet::parse(bytes.as_slice()).ok()?)?;
+        Some(((tag.flow, tag.seq), bytes.clone()))
+    };
+    traffic.tape.iter().filter_map(|a| read(&a.bytes)).collect()
 }
 
 /// The summary of a run folder, which must hold every file that a run leaves, each as its sum says.

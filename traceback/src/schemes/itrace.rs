@@ -133,7 +133,7 @@ impl Scheme for ITrace {
         groups_by_flow: false,
         draws: true,
         hashes: false,
-        harms: "0.1 % more traffic at 20 hops, half of it to whom a sender claims to be; ICMP is often filtered or rate-limited; believes the TTL of messages. Userspace routers only",
+        harms: "0.1 % more traffic at 20 hops, half of it to whom a sender claims to be; ICMP is often filtered or rate-limited; believes the TTL of messages",
         state: "a key for each epoch",
     };
     const SPEAKS: bool = true;
@@ -163,11 +163,22 @@ impl Scheme for ITrace {
     fn local(&self, _: &Place) {}
 
     fn twin(&self, (): &()) -> Vec<u64> {
-        vec![]
+        let mut words = vec![self.threshold, self.params.intention.into()];
+        for address in self.params.wanted.iter().take(WANTED) {
+            let octets = match address {
+                IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+                IpAddr::V6(a) => a.octets(),
+            };
+            words.extend(octets.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)));
+        }
+        // Zeros are the address that nobody has.
+        words.resize(2 + 2 * WANTED, 0);
+        words
     }
 
     fn userspace_only(&self) -> Option<&'static str> {
-        Some("its routers send messages of their own")
+        let many = self.params.intention && self.params.wanted.len() > WANTED;
+        many.then_some("more than 8 destinations want messages")
     }
 
     fn wants(&self, destination: IpAddr) -> bool {
@@ -304,6 +315,8 @@ impl Links {
     }
 }
 
+/// Destinations that a kernel twin looks for: `WANTED` of `itrace.h`.
+const WANTED: usize = 8;
 /// Highest probability. Source: draft-ietf-itrace-04 section 3.1.1.
 const MOST: f64 = 1e-3;
 /// Paths listed at most.

@@ -172,6 +172,8 @@ pub trait AnyScheme: Send + Sync {
     fn userspace_only(&self) -> Option<&'static str>;
     /// [`Scheme::entries`].
     fn entries(&self) -> Option<u32>;
+    /// [`Scheme::SPEAKS`].
+    fn speaks(&self) -> bool;
     /// [`Scheme::log_key`], on bits.
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64>;
     /// [`Scheme::cells`].
@@ -256,6 +258,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn entries(&self) -> Option<u32> {
         self.scheme.entries()
+    }
+
+    fn speaks(&self) -> bool {
+        S::SPEAKS
     }
 
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64> {

@@ -33,6 +33,10 @@ pub struct Setting {
     pub entries: u32,
     /// 1 where some neighbour takes no part in the scheme, so that a packet's next router matters.
     pub ahead: u32,
+    /// XDP: 1 where the kernel looks at ports to choose between equal routes.
+    pub by_ports: u32,
+    /// Nothing.
+    pub pad: u32,
 }
 
 impl Setting {
@@ -51,6 +55,8 @@ impl Setting {
             own_cells: 0,
             entries: 0,
             ahead: 0,
+            by_ports: 0,
+            pad: 0,
         }
     }
 }
@@ -168,5 +174,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 120 && size_of::<Counts>() == 16 * 8);
+const _: () = assert!(size_of::<Setting>() == 128 && size_of::<Counts>() == 16 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 20);

@@ -4,6 +4,7 @@
 //!   for every scheme, around the scheme's twin (`traceback/src/schemes/X.h`): [`objects`].
 //! - [`layout`] is what programs and agent share, [`program`] loads, attaches and reads one, [`log`]
 //!   takes the pages of hash logs away, [`times`] the histograms of the marking step.
+//! - [`teller`] writes the messages that a program has chosen packets for.
 //! - [`meter`] has the kernel time whole runs, now and then.
 //! - [`router`] is all of it as a vantage's datapath.
 //!
@@ -15,4 +16,5 @@ pub mod meter;
 pub mod objects;
 pub mod program;
 pub mod router;
+pub mod teller;
 pub mod times;

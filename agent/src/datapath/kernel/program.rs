@@ -5,7 +5,7 @@ use super::log::Log;
 use super::objects;
 use crate::datapath::socket::interface_index;
 use anyhow::{Context, anyhow, bail};
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, tc};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
@@ -228,6 +228,15 @@ impl Program {
         let Some(map) = self.ebpf.map("table") else { return Ok(vec![]) };
         let table = HashMap::<_, u64, u32>::try_from(map)?;
         Ok(table.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// The ring by which it hands over packets that messages are about; `None` where the scheme sends none,
+    /// and once it was taken.
+    ///
+    /// # Errors
+    /// When the ring cannot be mapped into memory.
+    pub fn take_ring(&mut self) -> anyhow::Result<Option<RingBuf<MapData>>> {
+        Ok(self.ebpf.take_map("told_about").map(RingBuf::try_from).transpose()?)
     }
 
     /// How many entries it made.

@@ -4,6 +4,7 @@ use super::layout::{Counts, PortEntry, Setting};
 use super::log::{Log, monotonic};
 use super::meter::Meter;
 use super::program::{Hook, Program};
+use super::teller::Teller;
 use super::times;
 use crate::config::{self, Datapath, DrawKind, Vantage as Config};
 use crate::datapath::desk::{Counter, Share};
@@ -24,7 +25,7 @@ use traceback::invariant::mix2;
 use traceback::report::Counters;
 use traceback::router::ranks;
 use traceback::schemes;
-use traceback::vantage::Vantage;
+use traceback::vantage::{self, Draws, Vantage};
 
 /// A router at work.
 pub struct KernelRouter {
@@ -33,6 +34,8 @@ pub struct KernelRouter {
     log: Option<Log>,
     /// Whether the program keeps a table.
     table: bool,
+    /// What sends the scheme's messages, where it has any.
+    teller: Option<Teller>,
     ports: Vec<PortEntry>,
     /// Interface indices, by port.
     pub interfaces: Vec<u32>,
@@ -77,6 +80,17 @@ impl KernelRouter {
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
         let table = scheme.entries().is_some();
+        let ring = program.take_ring()?.map(|ring| {
+            let setting = vantage::Setting {
+                place: config.place(),
+                key: config.key.0,
+                // The program has drawn.
+                draws: Draws::Keyed,
+                filter: None,
+            };
+            Teller::open(config, ring, interfaces.clone(), scheme.vantage(setting))
+        });
+        let teller = ring.transpose()?;
         let ports = ports(config);
         // Before it is attached: what the program does not know, it leaves to the kernel, unmarked.
         for (port, index) in ports.iter().zip(&interfaces) {
@@ -91,6 +105,7 @@ impl KernelRouter {
             vantage,
             log,
             table,
+            teller,
             ports,
             interfaces,
             names,
@@ -170,17 +185,18 @@ fn setting(config: &Config) -> Setting {
     Setting {
         forwards: u32::from(config.datapath == Datapath::Xdp),
         ahead: config.ports.iter().any(|port| port.legacy).into(),
+        by_ports: netns::routes_by_ports().into(),
         ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
     }
 }
 
 impl Work for KernelRouter {
     fn sockets(&self) -> Vec<BorrowedFd<'_>> {
-        vec![]
+        self.teller.iter().map(Teller::ring).collect()
     }
 
-    fn batch(&mut self, _: usize, _: Nanos, _: &Counter) -> usize {
-        0
+    fn batch(&mut self, _: usize, at: Nanos, counter: &Counter) -> usize {
+        self.teller.as_mut().map_or(0, |teller| teller.batch(at, counter))
     }
 
     fn error(&mut self, _: usize) {}
@@ -189,11 +205,15 @@ impl Work for KernelRouter {
         if let Err(e) = self.set_ports(&tables) {
             tracing::error!("cannot tell the kernel program about a port: {e:#}");
         }
+        if let Some(teller) = &mut self.teller {
+            teller.set_tables(tables);
+        }
     }
 
-    fn tick(&mut self, _: Nanos) -> bool {
+    fn tick(&mut self, at: Nanos) -> bool {
         self.harvest();
-        self.log.is_some()
+        let waits = self.teller.as_mut().is_some_and(|teller| teller.tick(at));
+        waits || self.log.is_some()
     }
 
     fn cut(&mut self, mut fresh: Nanoseconds) -> Share {
@@ -202,7 +222,7 @@ impl Work for KernelRouter {
             tracing::error!("cannot read the kernel program's counters: {e:#}");
             Counts::default()
         });
-        let lost = if self.table { grown.overfull } else { 0 };
+        let lost = if self.table || self.teller.is_some() { grown.overfull } else { 0 };
         if grown.overfull > lost {
             tracing::warn!(
                 "{}: {} packets were logged into pages that were full: the agent is late, and its \
@@ -218,6 +238,7 @@ impl Work for KernelRouter {
             malformed: grown.malformed,
             unroutable: grown.unroutable,
             expired: grown.expired,
+            answered: self.teller.as_mut().map_or(0, Teller::answered),
             harms: grown.harms(),
             ..Counters::default()
         };
