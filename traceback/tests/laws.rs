@@ -138,7 +138,8 @@ fn three_ledgers(scheme: &dyn AnyScheme, seed: u64) -> [Vec<u8>; 3] {
         let mut routers = routers(scheme, &map);
         let mut observer = scheme.vantage(setting(&map, 3));
         for seq in 0..40 + 10 * part {
-            let mut bytes = frame(v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, MAX_OPTION4);
+            let mut bytes =
+                frame(v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, MAX_OPTION4);
             for router in &mut routers {
                 router.forward(0, &mut bytes, Nanos(seq), &mut ());
             }

@@ -246,6 +246,7 @@ impl Scheme for Pint {
         vec![self.tau, self.p, addend(1 << 32 | u64::from(me.0))]
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
         let number = hop.number();
         if number == 1 {
