@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use support::packets::{Random, frame};
+use support::packets::{Random, checked, frame};
 use traceback::case::Query;
 use traceback::invariant::{Invariant, Key, mix2};
 use traceback::fib::{Fib, NextHop};
@@ -411,7 +411,10 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                 if n == 10_000 {
                     pair.turn();
                 }
-                let frame = frame(&mut random, MAC);
+                let mut frame = frame(&mut random, MAC);
+                if hook == Hook::Tc {
+                    checked(&mut frame);
+                }
                 let (got, want) = (pair.kernel(&frame), pair.rust(&frame));
                 assert!(
                     got == want,

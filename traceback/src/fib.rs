@@ -75,14 +75,14 @@ impl Fib {
 
     /// The next hop with the longest prefix that holds `to`.
     #[inline]
-    pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
-        self.route(to)?.next
+    pub fn lookup(&self, to: IpAddr) -> Option<&NextHop> {
+        self.route(to)?.next.as_ref()
     }
 
     /// The same for an IPv4 address as a number.
     #[inline]
-    pub(crate) fn lookup4(&self, to: u32) -> Option<NextHop> {
-        self.route4(to)?.next
+    pub(crate) fn lookup4(&self, to: u32) -> Option<&NextHop> {
+        self.route4(to)?.next.as_ref()
     }
 
     #[inline]
@@ -116,13 +116,13 @@ impl Fib {
 
     /// As [`Self::lookup`], but spread over all next hops of the prefix by a hash of the packet, which is
     /// asked for where there are several.
-    pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<NextHop> {
+    pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<&NextHop> {
         let route = self.route(to)?;
-        let first = route.next?;
+        let first = route.next.as_ref()?;
         let same = |(v6, r): &&(bool, Route)| {
             (*v6, r.len, r.net) == (to.is_ipv6(), route.len, route.net)
         };
-        let also = || self.also.iter().filter(same).filter_map(|(_, r)| r.next);
+        let also = || self.also.iter().filter(same).filter_map(|(_, r)| r.next.as_ref());
         match also().count() {
             0 => Some(first),
             more => std::iter::once(first).chain(also()).nth(crate::stats::below(hash(), more + 1)),
