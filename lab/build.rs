@@ -8,7 +8,13 @@ use std::error::Error;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for watched in ["bpf", "build.rs", "../agent/bpf/clang.rs", "../agent/bpf/checksum.h", "../traceback/src/twin.h"] {
+    for watched in [
+        "bpf",
+        "build.rs",
+        "../agent/bpf/clang.rs",
+        "../agent/bpf/checksum.h",
+        "../traceback/src/twin.h",
+    ] {
         println!("cargo:rerun-if-changed={watched}");
     }
     let object = Path::new(&env::var("OUT_DIR")?).join("wire.o");

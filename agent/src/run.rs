@@ -6,7 +6,7 @@
 use crate::config::{Collector, Config, Vantage};
 use crate::journal;
 use crate::reporter;
-use crate::station::Station;
+use crate::station::{self, Posting, Station};
 use crate::uplink::{Uplink, UplinkConfig};
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -22,6 +22,14 @@ use tokio::sync::watch;
 /// # Errors
 /// When no thread can be started.
 pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
+    run_with(config, with_parent, &station::post)
+}
+
+/// The same with other vantages than the schemes' own.
+///
+/// # Errors
+/// As above.
+pub fn run_with(config: &Config, with_parent: bool, posting: Posting<'_>) -> anyhow::Result<bool> {
     let (stop, stopped) = watch::channel(false);
     let waiter = stop.clone();
     // Detached on purpose: it may sit in a read of standard input for ever.
@@ -39,7 +47,7 @@ pub fn run(config: &Config, with_parent: bool) -> anyhow::Result<bool> {
             let stopped = stopped.clone();
             let name = format!("{} reports", vantage.name());
             let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
-                let done = serve(&config.collector, vantage, stopped);
+                let done = serve(&config.collector, vantage, stopped, posting);
                 if let Err(e) = &done {
                     let (name, error) = (vantage.name(), format!("{e:#}"));
                     say(&json!({ "event": "error", "vantage": name, "error": error }));
@@ -58,6 +66,7 @@ fn serve(
     collector: &Collector,
     vantage: &Vantage,
     stopped: watch::Receiver<bool>,
+    posting: Posting<'_>,
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -73,7 +82,7 @@ fn serve(
             router: vantage.router,
             epoch: epoch(),
         })?;
-        let station = Station::start(vantage).await?;
+        let station = Station::start_with(vantage, posting).await?;
         say(&json!({
             "event": "ready", "vantage": vantage.name(), "scheme": vantage.scheme,
             "clock_cost_ns": station.costs.clock, "sampled_1_in": vantage.sample_1_in,

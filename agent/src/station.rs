@@ -22,8 +22,9 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use traceback::Place;
 use traceback::report::Role;
-use traceback::schemes;
+use traceback::schemes::{self, AnyScheme};
 use traceback::vantage::{self, Draws, Setting};
 
 /// A running vantage. It stops when this is dropped.
@@ -54,19 +55,38 @@ impl Costs {
     }
 }
 
+/// A vantage, and the place as which it works.
+pub struct Post {
+    /// The place that the scheme knows; the configuration's.
+    pub place: Place,
+    /// The scheme at work.
+    pub vantage: Box<dyn vantage::Vantage>,
+}
+
+/// What puts a vantage to work: [`post`], except in experiments about routers that do otherwise.
+pub type Posting<'a> = &'a (dyn Fn(&Vantage) -> anyhow::Result<Post> + Sync);
+
 impl Station {
     /// Starts a vantage on the current tokio runtime, and returns when it forwards or watches.
     ///
     /// # Errors
     /// No such scheme, bad parameters, a missing namespace, interface or privilege.
     pub async fn start(config: &Vantage) -> anyhow::Result<Self> {
-        let vantage = build(config)?;
+        Self::start_with(config, &post).await
+    }
+
+    /// The same with another vantage than the scheme's own.
+    ///
+    /// # Errors
+    /// As above, and what `posting` says.
+    pub async fn start_with(config: &Vantage, posting: Posting<'_>) -> anyhow::Result<Self> {
+        let post = posting(config)?;
         let (desk, counter) = desk::pair().context("make a pipe")?;
         let (opened, opens) = oneshot::channel();
         let (config, runtime) = (config.clone(), Handle::current());
         let thread = std::thread::Builder::new()
             .name(config.name())
-            .spawn(move || work(&config, vantage, counter, &runtime, opened))
+            .spawn(move || work(&config, post, counter, &runtime, opened))
             .context("start a thread")?;
         let (watcher, costs) = opens.await.context("the datapath's thread ended")??;
         if let Some(watcher) = watcher {
@@ -94,10 +114,26 @@ impl Drop for Station {
 ///
 /// # Errors
 /// No such scheme, or bad parameters; the kernel's randomness cannot be read.
-pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
+pub fn post(config: &Vantage) -> anyhow::Result<Post> {
+    let place = config.place();
+    let scheme = scheme(config)?;
+    Ok(Post { place, vantage: scheme.vantage(setting(config, place)?) })
+}
+
+/// The scheme that a configuration names.
+///
+/// # Errors
+/// No such scheme, or bad parameters.
+pub fn scheme(config: &Vantage) -> anyhow::Result<Arc<dyn AnyScheme>> {
     let entry = schemes::entry(&config.scheme)?;
-    let scheme =
-        entry.build(&config.params).with_context(|| format!("params of {}", config.scheme))?;
+    entry.build(&config.params).with_context(|| format!("params of {}", config.scheme))
+}
+
+/// How the configured vantage is set up at a place.
+///
+/// # Errors
+/// The kernel's randomness cannot be read.
+pub fn setting(config: &Vantage, place: Place) -> anyhow::Result<Setting> {
     let draws = match config.draws {
         DrawKind::Keyed => Draws::Keyed,
         DrawKind::Kernel => {
@@ -107,20 +143,13 @@ pub fn build(config: &Vantage) -> anyhow::Result<Box<dyn vantage::Vantage>> {
             Draws::Seeded(u64::from_le_bytes(seed))
         }
     };
-    let place = config.place();
-    Ok(scheme.vantage(Setting { place, key: config.key.0, draws, filter: config.filter }))
+    Ok(Setting { place, key: config.key.0, draws, filter: config.filter })
 }
 
 type Opened = oneshot::Sender<anyhow::Result<(Option<Watcher>, Costs)>>;
 
 /// The datapath's thread.
-fn work(
-    config: &Vantage,
-    vantage: Box<dyn vantage::Vantage>,
-    mut counter: Counter,
-    runtime: &Handle,
-    opened: Opened,
-) {
+fn work(config: &Vantage, post: Post, mut counter: Counter, runtime: &Handle, opened: Opened) {
     let clock = Clock::since(config.zero_unix_ns);
     let names: Vec<&str> = config.ports.iter().map(|p| p.ifname.as_str()).collect();
     if let Some(Err(e)) = config.netns.as_deref().map(netns::enter) {
@@ -129,7 +158,7 @@ fn work(
     }
     let served = match (config.role, config.datapath) {
         (Role::Router, Datapath::Afpacket | Datapath::Pnet) => {
-            match router(config, vantage, &names, runtime) {
+            match router(config, post.vantage, &names, runtime) {
                 Ok((mut forwarder, watcher, _unmerged)) => {
                     let _ = opened.send(Ok((Some(watcher), Costs::in_userspace())));
                     serve(&mut forwarder, &mut counter, clock)
@@ -137,7 +166,7 @@ fn work(
                 Err(e) => return drop(opened.send(Err(e))),
             }
         }
-        (Role::Router, _) => match kernel_router(config, vantage, &names, runtime, clock) {
+        (Role::Router, _) => match kernel_router(config, post, &names, runtime, clock) {
             Ok((mut router, watcher, _unmerged)) => {
                 let program = router.program_ns.clone();
                 let costs = Costs { clock: router.clock_cost, program };
@@ -146,7 +175,7 @@ fn work(
             }
             Err(e) => return drop(opened.send(Err(e))),
         },
-        (Role::Observer, _) => match Observer::open(&names, vantage, config.sample_1_in) {
+        (Role::Observer, _) => match Observer::open(&names, post.vantage, config.sample_1_in) {
             Ok(mut observer) => {
                 let _ = opened.send(Ok((None, Costs::in_userspace())));
                 serve(&mut observer, &mut counter, clock)
@@ -179,14 +208,14 @@ fn router(
 
 fn kernel_router(
     config: &Vantage,
-    vantage: Box<dyn vantage::Vantage>,
+    post: Post,
     names: &[&str],
     runtime: &Handle,
     clock: Clock,
 ) -> anyhow::Result<(KernelRouter, Watcher, Unmerged)> {
     let filters = config.datapath == Datapath::Tc && !program::has_links();
     let unmerged = Unmerged::keep(names, config.netns.as_deref(), filters)?;
-    let router = KernelRouter::start(config, vantage, clock)?;
+    let router = KernelRouter::start(config, post, clock)?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(router.interfaces.clone())?;
     Ok((router, watcher, unmerged))

@@ -2,27 +2,25 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 #![allow(clippy::cast_possible_truncation, reason = "random bits are cut to what is needed")]
 
+#[path = "support/spoken.rs"]
+mod spoken;
 mod support;
 
 use ashiato_agent::datapath::kernel::layout::{Counts, PortEntry, Setting};
 use ashiato_agent::datapath::kernel::objects::OBJECTS;
 use ashiato_agent::datapath::kernel::program::{Hook, Program};
-use ashiato_agent::datapath::kernel::teller::Told;
-use aya::maps::{MapData, RingBuf};
 use aya::{TestRun, TestRunOptions};
 use serde_json::json;
+use spoken::Spoken;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use support::packets::{Random, checked, frame};
 use traceback::case::Query;
 use traceback::invariant::{Invariant, Key, mix2};
-use traceback::fib::{Fib, NextHop};
 use traceback::packet::Packet;
-use traceback::router::{self, Chosen, Far, Router};
 use traceback::scheme::{End, Hop, Marked};
 use traceback::schemes::{AnyScheme, SCHEMES};
 use traceback::vantage::{Draws, Setting as Place, Vantage};
@@ -46,21 +44,6 @@ fn in_kernel() -> impl Iterator<Item = Arc<dyn AnyScheme>> {
 
 fn headers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../traceback/src/schemes")
-}
-
-/// Schemes whose routers speak, with parameters that make them speak often, and wait for packets that
-/// are wanted: some that come late, when messages are owed.
-fn speaking() -> Vec<Arc<dyn AnyScheme>> {
-    let mut random = Random(11);
-    let frames: Vec<_> = (0..20_000).map(|_| frame(&mut random, MAC)).collect();
-    let wanted = frames[15_000..].iter().filter(|f| f[12] == 8).filter_map(|f| {
-        let packet = Packet::parse(&f[14..]).ok().filter(|p| !p.is_fragment())?;
-        routable(&packet).then(|| packet.destination())
-    });
-    let wanted: Vec<_> = wanted.take(8).collect();
-    let params = [json!({ "p": 0.001 }), json!({ "p": 0.001, "intention": true, "wanted": wanted })];
-    let spoken = SCHEMES.iter().filter(|e| e.build(&json!({})).is_ok_and(|s| s.speaks()));
-    spoken.flat_map(|e| params.iter().map(|p| e.build(p).unwrap())).collect()
 }
 
 /// No header without a scheme, no scheme without a header: the tests below cover every scheme.
@@ -187,7 +170,7 @@ fn compile(id: &str) -> PathBuf {
 
 #[test]
 fn twins_on_the_host_equal_rust_for_every_mark() {
-    for scheme in schemes().into_iter().chain(speaking()) {
+    for scheme in schemes().into_iter().chain(spoken::schemes()) {
         let id = scheme.card().id;
         let mut input = scheme.twin(&PLACE);
         assert!(input.len() <= 512);
@@ -238,11 +221,7 @@ struct Pair<'a> {
     port: PortEntry,
     /// What packets were logged under.
     keys: Vec<u64>,
-    /// Where the program hands over packets that messages are about, and who writes these.
-    ring: Option<RingBuf<MapData>>,
-    teller: Router,
-    /// Messages by the program's choice, and by Rust's.
-    said: [Vec<Vec<u8>>; 2],
+    spoken: Spoken,
 }
 
 /// What became of one packet.
@@ -256,33 +235,18 @@ impl<'a> Pair<'a> {
         let port = PortEntry { known: 1, mac: MAC, edge: 1, ..PortEntry::default() };
         program.set_port(INTERFACE, port).unwrap();
         let vantage = scheme.vantage(place());
-        let ring = program.take_ring().unwrap();
-        let (want, keys, said) = (Counts::default(), vec![], [vec![], vec![]]);
-        let teller = teller(scheme, port);
-        Self { scheme, program, hook, vantage, want, port, keys, ring, teller, said }
-    }
-
-    /// Takes over what the program chose, and writes messages about it.
-    fn listen(&mut self) {
-        let Some(ring) = &mut self.ring else { return };
-        while let Some(item) = ring.next() {
-            let Told { chosen, mut packet } = Told::read(&item, &[INTERFACE]).unwrap();
-            drop(item);
-            let mut packet = Packet::parse(&mut packet[..]).unwrap();
-            // A trial's clock stands still.
-            let chosen = Chosen { at: Nanos(5), port: self.port.index, out: Some(0), ..chosen };
-            self.teller.retell(chosen, &mut packet);
-            self.said[0].extend(self.teller.take_message().map(|(_, _, message)| message));
-        }
+        let (want, keys) = (Counts::default(), vec![]);
+        let spoken = Spoken::of(scheme, &mut program, port);
+        Self { scheme, program, hook, vantage, want, port, keys, spoken }
     }
 
     /// From now on packets come from a router.
     fn turn(&mut self) {
-        self.listen();
+        self.spoken.listen(self.port);
         let (from, index, link) = (0xc613_0005, 3, 2);
         self.port = PortEntry { from, index, link, edge: 0, border: 1, ..self.port };
         self.program.set_port(INTERFACE, self.port).unwrap();
-        self.teller = teller(self.scheme, self.port);
+        self.spoken.turn(self.scheme, self.port);
     }
 
     /// Runs the program in the kernel on one frame.
@@ -335,23 +299,25 @@ impl<'a> Pair<'a> {
         } else {
             ttl = ttl.wrapping_add(1);
         }
-        let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
-        let PortEntry { from, index: port, link, edge, border, .. } = self.port;
-        let from = RouterId(from);
-        let hop = Hop { at, me, degree, ttl, from, port, link, edge, border, ..Hop::default() };
+        let hop = self.hop(ttl);
         // As on arrival: under tc the kernel has lowered the TTL by now.
         packet.set_ttl(ttl);
         if self.vantage.forward(hop, &mut packet) {
-            let mut message = vec![];
-            if self.vantage.speak(&packet, 0, &[OWN.into(), OWN6.into()], &mut message) {
-                self.said[1].push(message);
-            }
+            self.spoken.note(&mut *self.vantage, &packet);
         }
         let lowered = u8::from(self.hook == Hook::Tc);
         packet.set_ttl(packet.ttl().wrapping_sub(lowered));
         self.want.forwarded += 1;
         self.note_log(&hop, &packet);
         (next, frame)
+    }
+
+    /// A packet's visit.
+    fn hop(&self, ttl: u8) -> Hop {
+        let (at, me, degree) = (Nanos(5), PLACE.id, PLACE.degree);
+        let PortEntry { from, index: port, link, edge, border, .. } = self.port;
+        let from = RouterId(from);
+        Hop { at, me, degree, ttl, from, port, link, edge, border, ..Hop::default() }
     }
 
     fn note_log(&mut self, hop: &Hop, packet: &Packet<&mut [u8]>) {
@@ -363,31 +329,12 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The router's addresses where packets come in.
-const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 255, 254);
-const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0xfffe);
-
-/// A router that writes messages, at this port.
-fn teller(scheme: &dyn AnyScheme, port: PortEntry) -> Router {
-    let neighbour = Some(RouterId(port.from)).filter(|r| r.0 != 0);
-    let near = Far { neighbour, border: port.border == 1, legacy: false };
-    let port = |far| router::Port { far, addresses: vec![OWN.into(), OWN6.into()], mtu: 1500 };
-    // Packets of a trial leave to nobody who is known.
-    let ports = [Far::default(), Far::default(), Far::default(), near].map(port);
-    let mut fib = Fib::default();
-    let next = NextHop { port: 0, via: None };
-    ["0.0.0.0", "::"].iter().for_each(|net| fib.insert(net.parse().unwrap(), 0, next));
-    let mut router = Router::new(PLACE, ports.into(), &[], fib);
-    router.vantage = Some(scheme.vantage(place()));
-    router
-}
-
 fn place() -> Place {
     Place { place: PLACE, key: KEY, draws: Draws::Keyed, filter: None }
 }
 
 fn routable<T: AsRef<[u8]>>(packet: &Packet<T>) -> bool {
-    [packet.source(), packet.destination()].iter().all(|a| router::routable(*a))
+    [packet.source(), packet.destination()].iter().all(|a| traceback::router::routable(*a))
 }
 
 /// Whole packets of every kind, hostile ones among them, through the verified program.
@@ -400,7 +347,7 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
     let mut one = nix::sched::CpuSet::new();
     one.set(0).unwrap();
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one).unwrap();
-    for scheme in in_kernel().chain(speaking()) {
+    for scheme in in_kernel().chain(spoken::schemes()) {
         for hook in [Hook::Tc, Hook::Xdp] {
             let id = scheme.card().id;
             let mut pair = Pair::load(&*scheme, hook);
@@ -426,8 +373,7 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                     hex(&want.1)
                 );
             }
-            pair.listen();
-            check_messages(&pair, id);
+            pair.spoken.check(&*scheme, pair.port, &format!("{id} {hook:?}"));
             check_counts(&pair, id);
             check_table(&pair);
             if let Some(log) = log {
@@ -435,21 +381,6 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
             }
         }
     }
-}
-
-/// Both chose the same packets, and what is said about them is the same.
-fn check_messages(pair: &Pair<'_>, id: &str) {
-    let [ours, theirs] = &pair.said;
-    let inside = |m: &&Vec<u8>| {
-        let to = Packet::parse(&m[..]).unwrap().destination();
-        traceback::scope::contains(to) && to != OWN && to != OWN6
-    };
-    // The vantage writes to whoever is to be told; the router sends none beyond the testbed.
-    let theirs: Vec<_> = theirs.iter().filter(inside).collect();
-    assert!(ours.iter().eq(theirs), "{id} {:?}", pair.hook);
-    let often = pair.scheme.params()["p"].as_f64().is_some_and(|p| p > 9e-4);
-    println!("{id} {:?}: {} messages", pair.hook, ours.len());
-    assert!(!pair.scheme.speaks() || !often || ours.len() > 2, "{id}: {}", ours.len());
 }
 
 /// The program counted and timed what it did.

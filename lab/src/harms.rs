@@ -83,7 +83,7 @@ pub fn measure(
     let mut rows = vec![];
     for (s, scenario) in scenarios.iter().enumerate() {
         let plan = resolve::plan(scenario).map_err(|report| refuse(&report))?;
-        let troubles: Vec<String> = plan.troubles().into_iter().map(|t| t.what).collect();
+        let troubles = plan.troubles();
         for scheme in &plan.schemes {
             let side = |hostile: bool| {
                 let mine =

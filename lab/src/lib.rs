@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod compare;
+pub(crate) mod conduct;
 pub mod csv;
 pub mod effects;
 pub mod exit;

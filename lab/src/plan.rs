@@ -10,7 +10,6 @@ mod turn;
 
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
-pub use trouble::Trouble;
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
 
 use flow::is_usual;

@@ -5,10 +5,10 @@
 //! their routes between two packets. Where a plan asks for it, packets are drawn from the law of
 //! their path instead ([`law`]).
 
-mod conduct;
 mod law;
 mod nat;
 
+use crate::conduct;
 use crate::imitate::Imitator;
 use crate::interrupt;
 use crate::plan::{DrawKind, Node, Plan};

@@ -214,7 +214,8 @@ impl Counted {
     fn due<'a>(&'a self, id: u32, flow: &'a ExpectedFlow) -> Due<'a> {
         let sent = self.sent.get(&id).copied().unwrap_or(0);
         let Some(followed) = &self.followed else {
-            let planned = |(path, packets)| (path, if flow.ways.is_empty() { sent } else { packets });
+            let planned =
+                |(path, packets)| (path, if flow.ways.is_empty() { sent } else { packets });
             let ways = flow.all_ways().into_iter().map(planned).collect();
             return Due { ways, unseen: 0, loose: 0 };
         };

@@ -50,7 +50,7 @@ fn every_datapath_tells_about_the_packets_of_the_simulator() {
         let outcome = netns.reconstruct(0, &case).unwrap();
         assert!(matches!(outcome.finding, Ok(Finding::Paths(_))), "{:?}", outcome.finding);
         let answered: u64 = outcome.counters.values().map(|c| c.answered).sum();
-        assert!(answered as usize >= mine.len() && outcome.observations.lost == 0, "{datapath:?}");
+        assert!(answered >= mine.len() as u64 && outcome.observations.lost == 0, "{datapath:?}");
         assert_eq!(netns.remove().unwrap(), 0);
         std::fs::remove_dir_all(dir).unwrap();
     }

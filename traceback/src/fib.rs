@@ -119,9 +119,8 @@ impl Fib {
     pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<&NextHop> {
         let route = self.route(to)?;
         let first = route.next.as_ref()?;
-        let same = |(v6, r): &&(bool, Route)| {
-            (*v6, r.len, r.net) == (to.is_ipv6(), route.len, route.net)
-        };
+        let same =
+            |(v6, r): &&(bool, Route)| (*v6, r.len, r.net) == (to.is_ipv6(), route.len, route.net);
         let also = || self.also.iter().filter(same).filter_map(|(_, r)| r.next.as_ref());
         match also().count() {
             0 => Some(first),
@@ -172,9 +171,8 @@ mod tests {
         assert_eq!(port("2001:2::1"), None);
         assert_eq!(fib.len(), 3);
         fib.insert_also("198.18.0.0".parse().unwrap(), 16, next(7));
-        let spread = |fib: &Fib, to: &str, hash| {
-            fib.spread(to.parse().unwrap(), || hash).map(|n| n.port)
-        };
+        let spread =
+            |fib: &Fib, to: &str, hash| fib.spread(to.parse().unwrap(), || hash).map(|n| n.port);
         assert_eq!(spread(&fib, "198.18.8.1", 0), Some(1));
         assert_eq!(spread(&fib, "198.18.8.1", u64::MAX), Some(7));
         assert_eq!(spread(&fib, "198.18.7.1", u64::MAX), Some(3), "of another prefix");

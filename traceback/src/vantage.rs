@@ -230,6 +230,8 @@ impl<S: Scheme> Vantage for At<S> {
             packet.own_fragment_bits();
         }
         hop.fragment = packet.is_fragment().into();
+        // The same in every router that does its work: one that poses as another says so here, too.
+        hop.me = self.setting.place.id;
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
         let inv = if keyed || self.scheme.hashes() {
             Invariant::under(packet, &self.schedule)
@@ -259,6 +261,7 @@ impl<S: Scheme> Vantage for At<S> {
 
     fn retell(&mut self, mut hop: Hop, packet: &Packet<&mut [u8]>) -> bool {
         hop.wanted = self.scheme.wants(packet.destination()).into();
+        hop.me = self.setting.place.id;
         hop.fragment = packet.is_fragment().into();
         let after = self.scheme.mark(&self.local, &hop, &Invariant::NONE, S::Mark::unpack(0));
         self.telling = after.tell.map(|end| (end, hop));

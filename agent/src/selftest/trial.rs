@@ -134,7 +134,7 @@ fn library(config: &Vantage) -> anyhow::Result<Router> {
     let net = IpAddr::V4(Ipv4Addr::new(198, 18, 2, 0));
     fib.insert(net, 24, NextHop { port: 1, via: None });
     let mut pure = Router::new(config.place(), vec![port.clone(), port], &[], fib);
-    pure.vantage = Some(station::build(config)?);
+    pure.vantage = Some(station::post(config)?.vantage);
     Ok(pure)
 }
 

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod compare;
+pub mod crooked;
 pub mod demo;
 pub mod doctor;
 pub mod down;
@@ -76,6 +77,9 @@ enum Verb {
     /// A traffic actor; started by the lab, not by people.
     #[command(hide = true)]
     Actor(actor::Args),
+    /// Routers that do otherwise than they should; started by the lab, not by people.
+    #[command(hide = true)]
+    Crooked(crooked::Args),
 }
 
 impl Verb {
@@ -98,6 +102,7 @@ impl Verb {
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
             Self::Actor(args) => actor::run(args),
+            Self::Crooked(args) => crooked::run(args),
         }
     }
 }

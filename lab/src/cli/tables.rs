@@ -133,11 +133,8 @@ fn flows(plan: &Plan) -> Option<String> {
 }
 
 fn troubles(plan: &Plan) -> Option<String> {
-    let row = |t: crate::plan::Trouble| {
-        [t.what, if t.simulated { "simulator only" } else { "all worlds" }.to_owned()]
-    };
-    let rows = plan.troubles().into_iter().map(row).collect();
-    table("ADVERSARIES AND FAULTS", ["WHAT", "MADE IN"], rows)
+    let rows = plan.troubles().into_iter().map(|what| [what]).collect();
+    table("ADVERSARIES AND FAULTS", [""], rows)
 }
 
 fn schemes(plan: &Plan) -> Option<String> {

@@ -1,10 +1,12 @@
 //! Collector and agents of a run: their keys, their configurations, their processes.
 
+use super::crooked::{self, Crooked};
 use super::layout::{CONTROL, Layout};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
 use crate::plan::{DrawKind, Plan};
 use crate::programs;
+use crate::scenario::spec::Datapath;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
 use ashiato_collector::authority::{Authority, Tls};
@@ -128,21 +130,25 @@ impl Agents {
     ) -> Result<Self> {
         let id = &plan.schemes[scheme].id;
         let map = plan.map()?;
-        let all: Vec<Vantage> = headquarters
-            .keys
-            .iter()
-            .map(|seat| vantage(plan, scheme, zero_unix_ns, &map, stage.layout(), seat))
-            .collect::<Result<_>>()?;
-        let vantages = all.len();
-        let groups = if plan.process_per_router {
-            all.into_iter().map(|v| vec![v]).collect()
+        let (mut honest, mut crooked) = (vec![], vec![]);
+        for seat in &headquarters.keys {
+            let vantage = vantage(plan, scheme, zero_unix_ns, &map, stage.layout(), seat)?;
+            let other = seat.role == Role::Router && plan.routers[seat.router].is_crooked();
+            if other { &mut crooked } else { &mut honest }.push(vantage);
+        }
+        let vantages = honest.len() + crooked.len();
+        let mut groups = if plan.process_per_router {
+            honest.into_iter().map(|v| vec![v]).collect()
         } else {
-            vec![all]
+            vec![honest]
         };
+        let honest = groups.len();
+        groups.extend((!crooked.is_empty()).then_some(crooked));
         let work = stage.journal()?.dir().to_path_buf();
         let mut workers = vec![];
         for (at, vantages) in groups.into_iter().enumerate() {
-            let role = format!("agent-{id}-{at}");
+            let what = if at < honest { "agent" } else { "crooked" };
+            let role = format!("{what}-{id}-{at}");
             let collector = config::Collector {
                 address: headquarters.address,
                 server_name: "collector".into(),
@@ -151,8 +157,7 @@ impl Agents {
             let path = work.join(format!("{role}.toml"));
             let text = config::Config { collector, vantages }.to_toml();
             fs::write(&path, text).context("cannot write a configuration")?;
-            let mut command = Command::new(programs::find("ashiato-agent")?);
-            command.args(["run", "--die-with-parent", "--config"]).arg(path);
+            let command = if at < honest { agent(&path)? } else { stand_in(plan, &work, path)? };
             let space = stage.layout().control().path();
             workers.push(nursery.start(stage, space, folder, &role, command)?);
         }
@@ -198,6 +203,25 @@ impl Agents {
     }
 }
 
+/// Starts an agent with its configuration.
+fn agent(config: &Path) -> Result<Command> {
+    let mut command = Command::new(programs::find("ashiato-agent")?);
+    command.args(["run", "--die-with-parent", "--config"]).arg(config);
+    Ok(command)
+}
+
+/// Starts the lab's own process for routers that do otherwise than agents.
+fn stand_in(plan: &Plan, work: &Path, agents: PathBuf) -> Result<Command> {
+    let all = (0..plan.routers.len()).filter(|r| plan.routers[*r].is_crooked());
+    let routers = all.map(|r| Crooked::of(plan, r)).collect::<Result<_>>()?;
+    let path = work.join("crooked.json");
+    fs::write(&path, serde_json::to_vec(&crooked::Config { agents, routers })?)
+        .context("cannot write a configuration")?;
+    let mut command = Command::new(programs::find("ashiato")?);
+    command.arg("crooked").arg("--config").arg(path);
+    Ok(command)
+}
+
 fn vantage(
     plan: &Plan,
     scheme: usize,
@@ -231,20 +255,24 @@ fn vantage(
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
         key: RunKey(plan.key),
-        draws: match plan.draws {
-            DrawKind::Keyed => config::DrawKind::Keyed,
-            DrawKind::Kernel => config::DrawKind::Kernel,
-            DrawKind::Law => anyhow::bail!("agents draw for themselves"),
-        },
+        draws: draws(plan.draws)?,
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: layout.datapath.agent(),
+        datapath: if router.wipes() { Datapath::Afpacket } else { layout.datapath }.agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
         hlog: None,
         zero_unix_ns,
     })
+}
+
+fn draws(kind: DrawKind) -> Result<config::DrawKind> {
+    match kind {
+        DrawKind::Keyed => Ok(config::DrawKind::Keyed),
+        DrawKind::Kernel => Ok(config::DrawKind::Kernel),
+        DrawKind::Law => bail!("agents draw for themselves"),
+    }
 }
 
 /// A port with what is at its other end, as an agent's configuration has it.

@@ -65,9 +65,8 @@ struct Book {
 impl Book {
     fn of(plan: &Plan, flow: &Flow) -> Self {
         let mut book = Self { whole: vec![], cut: vec![], places: HashMap::new() };
-        let named = |way: &[usize]| -> Vec<RouterId> {
-            way.iter().map(|r| plan.routers[*r].id).collect()
-        };
+        let named =
+            |way: &[usize]| -> Vec<RouterId> { way.iter().map(|r| plan.routers[*r].id).collect() };
         for way in possible(plan, flow) {
             let mut number = 0_u64;
             for (steps, router) in (1..).zip(&way) {

@@ -147,7 +147,7 @@ impl Layout {
         for (i, router) in plan.routers.iter().enumerate() {
             let name = unique(&mut names, run, &router.name, 'r', i);
             let id = std::net::Ipv4Addr::from(router.id);
-            let by_kernel = !router.works() || datapath.kernel_forwards();
+            let by_kernel = !router.works() || (datapath.kernel_forwards() && !router.wipes());
             layout.push(name, Some(id.into()), by_kernel);
         }
         for (i, host) in plan.hosts.iter().enumerate() {
@@ -213,7 +213,7 @@ impl Layout {
     /// Whether an agent's XDP program will sit at this router's interfaces.
     pub fn serves_by_xdp(&self, plan: &Plan, router: usize) -> bool {
         let by_xdp = matches!(self.datapath, Datapath::Xdp | Datapath::XdpPass);
-        by_xdp && plan.routers[router].works()
+        by_xdp && plan.routers[router].works() && !plan.routers[router].wipes()
     }
 
     /// Index of an interface in the middle: of this link, on the side of its first or second end.

@@ -9,6 +9,7 @@ mod agents;
 mod build;
 mod changes;
 mod crew;
+pub mod crooked;
 mod delays;
 mod followed;
 mod inquiry;

@@ -63,11 +63,7 @@ impl<'a> Taps<'a> {
     ///
     /// # Errors
     /// Names the router whose tap does not open.
-    pub(crate) fn open(
-        plan: &Plan,
-        layout: &Layout,
-        wires: Option<&'a mut Wires>,
-    ) -> Result<Self> {
+    pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&'a mut Wires>) -> Result<Self> {
         Ok(match wires {
             Some(wires) => {
                 let (passed, lost) = (wires.counts()?, wires.lost()?);

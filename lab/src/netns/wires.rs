@@ -91,7 +91,8 @@ impl Wires {
     pub(crate) fn lost(&self) -> Result<u64> {
         let map = self.ebpf.map("lost").context("no map of losses")?;
         let lost: PerCpuArray<&MapData, u64> = map.try_into()?;
-        let each = (0..u32::try_from(self.wired)?).map(|l| Ok(lost.get(&l, 0)?.iter().sum::<u64>()));
+        let each =
+            (0..u32::try_from(self.wired)?).map(|l| Ok(lost.get(&l, 0)?.iter().sum::<u64>()));
         each.sum()
     }
 

@@ -67,15 +67,15 @@ impl NetnsWorld {
     /// # Errors
     /// [`Exit::Usage`] names what only the simulator, or another datapath, can make.
     pub fn suits(plan: &Plan, datapath: Datapath) -> Result<()> {
-        let law = (plan.draws == DrawKind::Law).then(|| "draws from a law".to_owned());
-        if let Some(what) = law.or_else(|| plan.only_simulated()) {
-            let why = format!("world netns cannot make this yet: {what}: use --world sim");
+        if plan.draws == DrawKind::Law {
+            let why = "routers of world netns draw for themselves, not from a law: use --world sim";
             return Err(Exit::Usage.refuse(why));
         }
         let by_kernel = datapath.kernel_forwards() || plan.routers.iter().any(|r| !r.works());
         if plan.spread == Some(Spread::Packet) && by_kernel {
             return Err(Exit::Usage.refuse(
-                "kernels spread packets over equal ways by flow, not one by one: use datapath                  afpacket with agents in all routers, multipath = \"flow\", or --world sim",
+                "kernels spread packets over equal ways by flow, not one by one: use datapath \
+                 afpacket with agents in all routers, multipath = \"flow\", or --world sim",
             ));
         }
         Ok(())

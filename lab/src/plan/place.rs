@@ -56,6 +56,17 @@ pub struct RouterPlan {
 }
 
 impl RouterPlan {
+    /// Whether a process of the lab stands in for the agent here: its owner makes something else of it.
+    pub fn is_crooked(&self) -> bool {
+        let crooked = matches!(self.conduct, Conduct::Erases | Conduct::Denies);
+        self.works() && (crooked || self.poses_as.is_some())
+    }
+
+    /// Whether its packets need a router in user space, whatever the datapath: no kernel twin wipes marks.
+    pub fn wipes(&self) -> bool {
+        self.works() && self.conduct == Conduct::Erases
+    }
+
     /// Whether an agent really works here, whatever the plan's partners believe.
     pub fn works(&self) -> bool {
         self.deployed && self.conduct != Conduct::Silent

@@ -3,43 +3,22 @@
 use super::{Conduct, Epoch, Flow, Forged, LinkPlan, Plan, RouterPlan, StartMark};
 use traceback::router::Spread;
 
-/// One trouble of a plan, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What it is.
-    pub what: String,
-    /// Whether only the simulator can make it.
-    pub simulated: bool,
-}
-
-impl Trouble {
-    fn new(simulated: bool, what: String) -> Self {
-        Self { what, simulated }
-    }
-}
-
 impl Plan {
-    /// All of them; none in a calm plan.
-    pub fn troubles(&self) -> Vec<Trouble> {
+    /// All of them, in words; none in a calm plan.
+    pub fn troubles(&self) -> Vec<String> {
         let senders = self.flows.iter().flat_map(|f| self.forged(f));
         let routers = self.routers.iter().flat_map(|r| self.crooked(r));
         let mut troubles: Vec<_> = senders.chain(routers).chain(self.faults()).collect();
         let without = self.routers.iter().filter(|r| !r.deployed).count();
         if without > 0 {
-            let what = format!("{without} of {} routers take no part", self.routers.len());
-            troubles.push(Trouble::new(false, what));
+            troubles.push(format!("{without} of {} routers take no part", self.routers.len()));
         }
         troubles.dedup();
         troubles
     }
 
-    /// What keeps a plan out of worlds other than the simulator.
-    pub fn only_simulated(&self) -> Option<String> {
-        self.troubles().into_iter().find(|t| t.simulated).map(|t| t.what)
-    }
-
     /// What a sender forges.
-    fn forged(&self, flow: &Flow) -> Vec<Trouble> {
+    fn forged(&self, flow: &Flow) -> Vec<String> {
         let name = |r: &usize| self.routers[*r].name.as_str();
         let mark = match (&flow.forged, flow.mark) {
             (Some(Forged::Value(value)), _) => Some(format!("mark {value:#06x} forged")),
@@ -55,28 +34,26 @@ impl Plan {
         let ttl = (flow.ttl_spread > 0).then(|| format!("TTLs from {low} to {}", flow.ttl));
         let fragment = flow.fragment.then(|| "fragments".to_owned());
         let all = [mark, ttl, fragment].into_iter().flatten();
-        all.map(|what| Trouble::new(false, format!("{}: {what}", flow.traffic))).collect()
+        all.map(|what| format!("{}: {what}", flow.traffic)).collect()
     }
 
     /// What a router does that its scheme does not say.
-    fn crooked(&self, router: &RouterPlan) -> Vec<Trouble> {
+    fn crooked(&self, router: &RouterPlan) -> Vec<String> {
         let conduct = match router.conduct {
             Conduct::Honest => None,
-            // It is the same as having no agent, which every world can do.
-            Conduct::Silent => Some((false, "keeps silent".to_owned())),
-            Conduct::Erases => Some((true, "erases marks".to_owned())),
-            Conduct::Denies => Some((true, "denies what it saw".to_owned())),
+            Conduct::Silent => Some("keeps silent".to_owned()),
+            Conduct::Erases => Some("erases marks".to_owned()),
+            Conduct::Denies => Some("denies what it saw".to_owned()),
         };
         let other = router.poses_as.map(|other| &self.routers[other].name);
-        let poses = other.map(|other| (true, format!("poses as {other}")));
-        let nat = router.nat.then(|| (false, "translates addresses".to_owned()));
+        let poses = other.map(|other| format!("poses as {other}"));
+        let nat = router.nat.then(|| "translates addresses".to_owned());
         let all = [conduct, poses, nat].into_iter().flatten();
-        all.map(|(simulated, what)| Trouble::new(simulated, format!("{} {what}", router.name)))
-            .collect()
+        all.map(|what| format!("{} {what}", router.name)).collect()
     }
 
     /// What the network does.
-    fn faults(&self) -> Vec<Trouble> {
+    fn faults(&self) -> Vec<String> {
         let loses = |l: &LinkPlan| {
             let [a, b] = [l.a, l.b].map(|e| self.node_name(e.node));
             format!("{a} - {b} loses {} %", f64::from(l.loss_ppm) / 1e4)
@@ -87,7 +64,6 @@ impl Plan {
             Spread::Packet => "equal ways take turns by packet".to_owned(),
         });
         let lossy = self.links.iter().filter(|l| l.loss_ppm > 0).map(loses);
-        let all = lossy.chain(self.epochs.iter().map(changes)).chain(spread);
-        all.map(|what| Trouble::new(false, what)).collect()
+        lossy.chain(self.epochs.iter().map(changes)).chain(spread).collect()
     }
 }

@@ -70,8 +70,7 @@ fn heard_of_all(
     truth: &BTreeSet<Path>,
 ) -> u64 {
     let (mut silent, walker) = (truth.clone(), Walker::new(plan));
-    let named =
-        |path: &[usize]| -> Path { path.iter().map(|r| plan.routers[*r].id).collect() };
+    let named = |path: &[usize]| -> Path { path.iter().map(|r| plan.routers[*r].id).collect() };
     let way = |Tag { flow, seq }| match followed {
         Some(followed) => followed.way(flow, seq).cloned(),
         None => {

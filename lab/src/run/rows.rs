@@ -115,11 +115,8 @@ fn packets(plan: &Plan, turn: &Turn) -> Packets {
 /// Where packets went, against the plan's own tables.
 fn ways(plan: &Plan, followed: &Followed) -> Ways {
     let sum = |of: &BTreeMap<u32, Vec<Taken>>| of.values().flatten().map(|(_, n)| n).sum();
-    let mut ways = Ways {
-        mixed: followed.mixed.values().sum(),
-        cut: sum(&followed.cut),
-        ..Ways::default()
-    };
+    let mut ways =
+        Ways { mixed: followed.mixed.values().sum(), cut: sum(&followed.cut), ..Ways::default() };
     let walker = Walker::new(plan);
     for flow in &plan.flows {
         for seq in 0..flow.packets {

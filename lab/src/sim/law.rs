@@ -31,7 +31,7 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
         Err(Exit::Usage.refuse(format!("draws = \"law\" cannot be had: {why}: {mend}")))
     };
     if let Some(trouble) = plan.troubles().first() {
-        return refuse(trouble.what.clone());
+        return refuse(trouble.clone());
     }
     for flow in &plan.flows {
         if flow.mark != StartMark::Clean {

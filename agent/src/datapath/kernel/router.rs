@@ -13,19 +13,20 @@ use crate::datapath::socket::interface_index;
 use crate::datapath::tables::Tables;
 use crate::datapath::{ethtool, netns};
 use crate::latency::Nanoseconds;
+use crate::station::{self, Post};
 use anyhow::Context;
 use aya::{TestRun, TestRunOptions};
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use traceback::Nanos;
 use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
 use traceback::report::Counters;
 use traceback::router::ranks;
 use traceback::schemes;
-use traceback::vantage::{self, Draws, Vantage};
+use traceback::vantage::Vantage;
+use traceback::{Nanos, Place};
 
 /// A router at work.
 pub struct KernelRouter {
@@ -63,43 +64,28 @@ impl KernelRouter {
     ///
     /// # Errors
     /// The kernel forwards nothing here, does not take the program, or has another on a port.
-    pub fn start(config: &Config, vantage: Box<dyn Vantage>, clock: Clock) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, post: Post, clock: Clock) -> anyhow::Result<Self> {
+        let Post { place, vantage } = post;
         let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
         netns::kernel_forwards(names.iter().map(String::as_str))?;
         let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
         let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
-        let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+        let scheme = station::scheme(config)?;
         let zero = monotonic().wrapping_sub(clock.now().0).cast_signed();
         let mut program = Program::load(
             if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
             &*scheme,
-            &config.place(),
-            &Setting { zero, ..setting(config) },
+            &place,
+            &Setting { zero, me: place.id.0, ..setting(config) },
             &interfaces,
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
         let table = scheme.entries().is_some();
-        let ring = program.take_ring()?.map(|ring| {
-            let setting = vantage::Setting {
-                place: config.place(),
-                key: config.key.0,
-                // The program has drawn.
-                draws: Draws::Keyed,
-                filter: None,
-            };
-            Teller::open(config, ring, interfaces.clone(), scheme.vantage(setting))
-        });
-        let teller = ring.transpose()?;
+        let teller = teller(config, &mut program, &interfaces, place)?;
         let ports = ports(config);
-        // Before it is attached: what the program does not know, it leaves to the kernel, unmarked.
-        for (port, index) in ports.iter().zip(&interfaces) {
-            program.set_port(*index, *port)?;
-        }
         let times = program.times()?;
-        for name in &names {
-            program.attach(name)?;
-        }
+        attach(&mut program, &ports, &interfaces, &names)?;
         Ok(Self {
             program,
             vantage,
@@ -158,6 +144,32 @@ impl KernelRouter {
         }
         Ok(grown)
     }
+}
+
+/// What sends the scheme's messages from this place, where it has any.
+fn teller(
+    config: &Config,
+    program: &mut Program,
+    interfaces: &[u32],
+    place: Place,
+) -> anyhow::Result<Option<Teller>> {
+    let Some(ring) = program.take_ring()? else { return Ok(None) };
+    let vantage = station::scheme(config)?.vantage(station::setting(config, place)?);
+    Teller::open(config, ring, interfaces.to_vec(), vantage).map(Some)
+}
+
+/// Tells the program about all ports, then attaches it: what it does not know, it leaves to the kernel,
+/// unmarked.
+fn attach(
+    program: &mut Program,
+    ports: &[PortEntry],
+    interfaces: &[u32],
+    names: &[String],
+) -> anyhow::Result<()> {
+    for (port, index) in ports.iter().zip(interfaces) {
+        program.set_port(*index, *port)?;
+    }
+    names.iter().try_for_each(|name| program.attach(name))
 }
 
 /// The router's interfaces, in the calling thread's namespace.

@@ -1,4 +1,4 @@
-//! Routers that do not do what their scheme says.
+//! Routers that do not do what their scheme says: a matter of the lab's alone, in every world.
 
 use crate::plan::Conduct;
 use crate::traffic::CLEAN_ID;
@@ -12,7 +12,7 @@ use traceback::slot::Slot;
 use traceback::vantage::{Harms, Vantage};
 
 /// A vantage as its owner lets it work.
-pub(super) fn of(
+pub(crate) fn of(
     conduct: Conduct,
     scheme: &dyn AnyScheme,
     vantage: Box<dyn Vantage>,
@@ -67,6 +67,9 @@ struct Denies(Box<dyn Vantage>);
 impl Vantage for Denies {
     fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
         self.0.forward(hop, packet)
+    }
+    fn retell(&mut self, hop: Hop, packet: &Packet<&mut [u8]>) -> bool {
+        self.0.retell(hop, packet)
     }
     fn speak(
         &mut self,
