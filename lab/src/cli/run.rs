@@ -17,9 +17,6 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Share of visits by which ledgers and taps may disagree where packets cross a real kernel.
-const TOLERANCE: f64 = 0.001;
-
 /// Where a plan runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WorldName {
@@ -144,7 +141,7 @@ pub fn one(
         scenario: scenario.into(),
         world: world.word(),
         datapath: if netns { datapath.word().into() } else { "sim".into() },
-        tolerance: if netns { TOLERANCE } else { 0.0 },
+        tolerance: if netns { run::TOLERANCE } else { 0.0 },
         keep,
         progress: &say,
     };
