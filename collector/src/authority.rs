@@ -86,7 +86,8 @@ impl Authority {
         Ok(Self { issuer, lifetime })
     }
 
-    /// Issues a certificate; `addresses` are those of a collector, beside its name.
+    /// Issues a certificate; `addresses` are those of a collector or director, beside
+    /// its name.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -94,9 +95,9 @@ impl Authority {
         let mut params = params(&who.to_string(), self.lifetime)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        if *who == Identity::Collector {
+        if matches!(who, Identity::Collector | Identity::Director) {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-            let mut names = vec!["collector".to_owned(), "localhost".to_owned()];
+            let mut names = vec![who.to_string(), "localhost".to_owned()];
             names.extend(addresses.iter().map(IpAddr::to_string));
             params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
         } else {

@@ -42,6 +42,12 @@ pub(crate) struct Init {
     /// Loopbacks of routers behind which a victim observes.
     #[arg(long, env = "ASHIATO_COLLECTOR_OBSERVER", value_delimiter = ',')]
     observer: Vec<Ipv4Addr>,
+    /// Addresses of the director of runs over several hosts, beside 127.0.0.1.
+    #[arg(long, env = "ASHIATO_COLLECTOR_DIRECTOR", value_delimiter = ',')]
+    director: Vec<IpAddr>,
+    /// Words of hosts that take part in such runs.
+    #[arg(long, env = "ASHIATO_COLLECTOR_HOST", value_delimiter = ',')]
+    host: Vec<String>,
 }
 
 impl Verb {
@@ -54,20 +60,28 @@ impl Verb {
 
 impl Init {
     fn run(self) -> Result<u8, Failure> {
-        let mut who = vec![];
-        for name in &self.operator {
-            let named = Identity::parse(&format!("operator/{name}"));
-            let odd = || anyhow!("operator {name:?}: use 1 to 64 characters of [A-Za-z0-9._:/-]");
-            who.push(named.ok_or_else(odd).map_err(Failure::of(USAGE))?);
-        }
+        let named = |kind: &str, name: &String| {
+            let odd = || anyhow!("{kind} {name:?}: use letters, digits and dashes, 32 at most");
+            let who = Identity::parse(&format!("{kind}/{name}"));
+            who.ok_or_else(odd).map_err(Failure::of(USAGE))
+        };
+        let operators = self.operator.iter().map(|n| named("operator", n));
+        let hosts = self.host.iter().map(|n| named("host", n));
+        let mut who = operators.chain(hosts).collect::<Result<Vec<_>, _>>()?;
         who.extend(self.router.iter().map(|r| Identity::Router((*r).into())));
         who.extend(self.observer.iter().map(|r| Identity::Observer((*r).into())));
         let lifetime = Duration::from_secs(u64::from(self.days) * 24 * 3600);
         let authority = Authority::new(lifetime).map_err(Failure::of(HOST))?;
-        let mut addresses = vec![Ipv4Addr::LOCALHOST.into()];
-        addresses.extend(&self.address);
-        let made = authority.write(&self.dir, &Identity::Collector, &addresses);
-        println!("{}", made.map_err(Failure::of(HOST))?.cert.display());
+        let mut servers = vec![(Identity::Collector, &self.address)];
+        if !self.host.is_empty() {
+            servers.push((Identity::Director, &self.director));
+        }
+        for (server, addresses) in servers {
+            let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+            let addresses: Vec<_> = [local].into_iter().chain(addresses.iter().copied()).collect();
+            let made = authority.write(&self.dir, &server, &addresses);
+            println!("{}", made.map_err(Failure::of(HOST))?.cert.display());
+        }
         for who in &who {
             let made = authority.write(&self.dir, who, &[]);
             println!("{}", made.map_err(Failure::of(HOST))?.cert.display());
