@@ -22,6 +22,8 @@ pub enum Identity {
     Collector,
     /// The lab where it directs a run over several hosts.
     Director,
+    /// Who gives out certificates.
+    Authority,
 }
 
 impl Identity {
@@ -30,6 +32,7 @@ impl Identity {
         match name {
             "collector" => return Some(Self::Collector),
             "director" => return Some(Self::Director),
+            "authority" => return Some(Self::Authority),
             _ => {}
         }
         let (kind, rest) = name.split_once('/')?;
@@ -53,12 +56,22 @@ impl Identity {
         if names.next().is_some() { None } else { Self::parse(name) }
     }
 
+    /// The public key in a certificate, both DER.
+    pub fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        Some(certificate.public_key().raw.to_vec())
+    }
+
     /// Whether an agent of this identity may speak for this step at this router.
     pub fn speaks_for(&self, role: Role, router: RouterId) -> bool {
         match self {
             Self::Router(id) => role == Role::Router && *id == router,
             Self::Observer(id) => role == Role::Observer && *id == router,
-            Self::Operator(_) | Self::Host(_) | Self::Collector | Self::Director => false,
+            Self::Operator(_)
+            | Self::Host(_)
+            | Self::Collector
+            | Self::Director
+            | Self::Authority => false,
         }
     }
 
@@ -80,6 +93,7 @@ impl fmt::Display for Identity {
             Self::Host(name) => write!(f, "host/{name}"),
             Self::Collector => f.write_str("collector"),
             Self::Director => f.write_str("director"),
+            Self::Authority => f.write_str("authority"),
         }
     }
 }
@@ -96,7 +110,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        let good = "router/10.0.0.1 observer/10.0.0.9 operator/alice host/lab-1 collector director";
+        let good = "router/10.0.0.1 observer/10.0.0.9 operator/alice host/lab-1 collector director authority";
         for name in good.split(' ') {
             assert_eq!(Identity::parse(name).unwrap().to_string(), name);
         }

@@ -13,6 +13,7 @@ use ashiato::reap::left_behind;
 use ashiato::summary::{Ending, Summary};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,6 +45,13 @@ fn sh(line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let out = Command::new(words[0]).args(&words[1..]).output().unwrap();
     assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// What a command says that must end well.
+fn done(command: &mut Command) -> Vec<u8> {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
 }
 
 impl Lab {
@@ -93,21 +101,22 @@ impl Lab {
         daemon.stderr(log).spawn().unwrap()
     }
 
-    /// Keys by the collector's authority, one folder for each host, and the placement.
+    /// The authority and the placement; each host enrols itself by a token, from its own namespace.
     fn enrol(&self, placed: &[(&str, &str)]) {
         let keys = self.dir.join("keys");
-        let names: Vec<&str> = placed.iter().map(|(name, _)| *name).collect();
-        let made = Command::new(program("ashiato-collector"))
-            .args(["authority", "init", "--director", "10.254.0.1", "--host", &names.join(",")])
-            .arg(&keys)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut init = Command::new(program("ashiato-collector"));
+        done(init.args(["authority", "init", "--director", "10.254.0.1"]).arg(&keys));
         let mut placement = format!(
-            "listen = \"10.254.0.1:7401\"\n[tls]\nca = \"{0}/ca.pem\"\ncert = \
-             \"{0}/director.pem\"\nkey = \"{0}/director.key\"\n",
-            keys.display()
+            "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n[tls]\nca = \
+             \"keys/ca.pem\"\ncert = \"keys/director.pem\"\nkey = \"keys/director.key\"\n"
         );
+        let mut desk = Command::new("nsenter");
+        desk.arg(format!("--net=/run/netns/{}", self.spaces[1])).arg(program("ashiato-collector"));
+        desk.args(["authority", "serve", "--listen", "10.254.0.1:7402"]).arg(&keys);
+        let mut desk = desk.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(desk.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert!(ready.contains("ready"), "{ready}");
         for (i, (name, nodes)) in placed.iter().enumerate() {
             let underlay = format!("10.254.0.{}", i + 2);
             let nodes: Vec<&str> = nodes.split(' ').collect();
@@ -116,11 +125,13 @@ impl Lab {
             );
             let own = self.dir.join(name);
             fs::create_dir(&own).unwrap();
-            for ending in ["pem", "key"] {
-                let from = keys.join(format!("host-{name}.{ending}"));
-                fs::rename(from, own.join(format!("own.{ending}"))).unwrap();
-            }
-            fs::copy(keys.join("ca.pem"), own.join("ca.pem")).unwrap();
+            let mut token = Command::new(program("ashiato-collector"));
+            token.arg("token").arg(&keys).arg(format!("host/{name}"));
+            let token = done(token.args(["--address", "10.254.0.1:7402"]));
+            fs::write(own.join("token"), token).unwrap();
+            done(&mut self.enrolment(i + 2, &own));
+            let again = self.enrolment(i + 2, &own).output().unwrap();
+            assert_eq!(again.status.code(), Some(3), "a token opens once");
             let config = format!(
                 "director = \"10.254.0.1:7401\"\nunderlay = \"{underlay}\"\nfolder = \
                  \"{}/runs\"\ntls = {{ ca = \"ca.pem\", cert = \"own.pem\", key = \"own.key\" }}\n",
@@ -128,7 +139,16 @@ impl Lab {
             );
             fs::write(own.join("host.toml"), config).unwrap();
         }
+        kill(&mut desk);
         fs::write(self.dir.join("placement.toml"), placement).unwrap();
+    }
+
+    fn enrolment(&self, space: usize, own: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.spaces[space]));
+        command.arg(program("ashiato-agent")).arg("enrol").arg("--dir").arg(own);
+        command.arg("--token").arg(own.join("token"));
+        command
     }
 
     /// Starts a run of a scenario's text from the director's namespace.
@@ -263,6 +283,17 @@ fn three_nations_score_like_the_simulator() {
     fs::rename(lab.out(), lab.dir.join("first")).unwrap();
     let mut again = lab.run(NATIONS, &["--scheme", "fms", "--set", "datapath=tc"]);
     assert_eq!(again.wait().unwrap().code(), Some(0), "{}", lab.logs());
+    a_revoked_host_is_refused(&lab);
+}
+
+fn a_revoked_host_is_refused(lab: &Lab) {
+    let mut revoke = Command::new(program("ashiato-collector"));
+    done(revoke.args(["authority", "revoke"]).arg(lab.dir.join("keys")).arg("host/lab-xc"));
+    fs::rename(lab.out(), lab.dir.join("second")).unwrap();
+    let mut run = lab.run(NATIONS, &[]);
+    lab.until("the director refuses it", 20, |l| l.logs().contains("was revoked"));
+    Process::of(i32::try_from(run.id()).unwrap()).unwrap().signal(Signal::SIGINT);
+    assert_eq!(run.wait().unwrap().code(), Some(130), "{}", lab.logs());
 }
 
 fn a_killed_director_ends_traffic_at_once() {

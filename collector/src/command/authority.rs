@@ -1,11 +1,12 @@
-//! `authority init`: keys for an experiment.
+//! `authority` and `token`: keys for an experiment, made here or asked for by machines.
 
-use super::{Failure, HOST, OK, USAGE};
+use super::{Failure, HOST, INTERNAL, OK, USAGE};
 use anyhow::anyhow;
 use ashiato_collector::authority::Authority;
+use ashiato_collector::enrol;
 use ashiato_collector::identity::Identity;
 use clap::{Args, Subcommand};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,103 @@ use std::time::Duration;
 pub(crate) enum Verb {
     /// Make an authority, and the certificates of a collector, its operators and its agents.
     Init(Init),
+    /// Give certificates to machines that show a token, until interrupted.
+    Serve(Desk),
+    /// Take a machine's enrolment away.
+    Revoke(Revoke),
+}
+
+/// Flags of `authority serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Desk {
+    /// The authority's folder.
+    #[arg(env = "ASHIATO_COLLECTOR_DIR")]
+    dir: PathBuf,
+    /// Where to listen.
+    #[arg(
+        long,
+        env = "ASHIATO_COLLECTOR_ENROL",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:7402"
+    )]
+    listen: SocketAddr,
+    /// Days until certificates end.
+    #[arg(long, env = "ASHIATO_COLLECTOR_DAYS", default_value_t = 30)]
+    days: u32,
+}
+
+/// Flags of `authority revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The authority's folder.
+    #[arg(env = "ASHIATO_COLLECTOR_DIR")]
+    dir: PathBuf,
+    /// Whose, such as host/lab-a.
+    #[arg(value_parser = who)]
+    name: Identity,
+}
+
+/// Flags of `token`.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The authority's folder.
+    #[arg(env = "ASHIATO_COLLECTOR_DIR")]
+    dir: PathBuf,
+    /// Who is to enrol, such as host/lab-a.
+    #[arg(value_parser = who)]
+    name: Identity,
+    /// Where `authority serve` listens.
+    #[arg(
+        long,
+        env = "ASHIATO_COLLECTOR_ENROL",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:7402"
+    )]
+    address: SocketAddr,
+    /// Minutes until the token ends.
+    #[arg(long, env = "ASHIATO_COLLECTOR_MINUTES", default_value_t = 60)]
+    minutes: u32,
+}
+
+impl Token {
+    /// Prints a token, which goes into a file of the new machine.
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        let valid = Duration::from_secs(u64::from(self.minutes) * 60);
+        let token = enrol::token(&self.dir, &self.name, self.address, valid);
+        let token = token.map_err(Failure::of(HOST))?;
+        let text = serde_json::to_string_pretty(&token).map_err(Failure::of(INTERNAL))?;
+        println!("{text}");
+        Ok(OK)
+    }
+}
+
+impl Desk {
+    fn run(self) -> Result<u8, Failure> {
+        let lifetime = Duration::from_secs(u64::from(self.days) * 24 * 3600);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let served = enrol::serve(&self.dir, self.listen, lifetime, |listen| {
+            let ready = serde_json::json!({ "event": "ready", "listen": listen.to_string() });
+            println!("{ready}");
+        });
+        runtime.map_err(Failure::of(INTERNAL))?.block_on(served).map_err(Failure::of(HOST))?;
+        Ok(OK)
+    }
+}
+
+impl Revoke {
+    fn run(self) -> Result<u8, Failure> {
+        if enrol::revoke(&self.dir, &self.name).map_err(Failure::of(HOST))? {
+            println!("{} may no longer take part", self.name);
+            return Ok(OK);
+        }
+        let known = anyhow!("{} is not enrolled", self.name);
+        Err(Failure::of(USAGE)(known))
+    }
+}
+
+fn who(text: &str) -> Result<Identity, String> {
+    let named = Identity::parse(text);
+    named.ok_or_else(|| format!("{text:?} is no identity: say host/lab-a, router/192.0.2.1, ..."))
 }
 
 /// Flags of `authority init`.
@@ -54,6 +152,8 @@ impl Verb {
     pub(crate) fn run(self) -> Result<u8, Failure> {
         match self {
             Self::Init(init) => init.run(),
+            Self::Serve(desk) => desk.run(),
+            Self::Revoke(revoke) => revoke.run(),
         }
     }
 }
@@ -73,7 +173,7 @@ impl Init {
         let lifetime = Duration::from_secs(u64::from(self.days) * 24 * 3600);
         let authority = Authority::new(lifetime).map_err(Failure::of(HOST))?;
         let mut servers = vec![(Identity::Collector, &self.address)];
-        if !self.host.is_empty() {
+        if !self.host.is_empty() || !self.director.is_empty() {
             servers.push((Identity::Director, &self.director));
         }
         for (server, addresses) in servers {

@@ -36,14 +36,15 @@ impl Compose {
             let own = dir.join(&name);
             let tls = authority.write(&own, &Identity::Host(name.clone()), &[])?;
             let folder = "/tmp/runs".into();
-            let config = Config { director: listen, underlay, tls, in_place: true, folder };
+            let (director, in_place, cut_off) = (listen, true, true);
+            let config = Config { director, underlay, tls, in_place, cut_off, folder };
             write(&own.join("host.toml"), &config)?;
             hosts.push(Host { nodes: vec![name.clone()], name, underlay });
         }
         let own = dir.join(DIRECTOR);
         let tls: Tls = authority.write(&own, &Identity::Director, &[listen.ip()])?;
-        let (collector, tunnel_port, world) = (None, TUNNELS, Word::Compose);
-        let placement = Placement { listen, collector, tunnel_port, world, tls, hosts };
+        let (collector, tunnel_port, world, enrolled) = (None, TUNNELS, Word::Compose, None);
+        let placement = Placement { listen, collector, tunnel_port, world, tls, enrolled, hosts };
         write(&own.join("placement.toml"), &placement)
     }
 }

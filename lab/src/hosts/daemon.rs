@@ -9,6 +9,7 @@ use super::wire::{
 use crate::exit::Exit;
 use crate::journal::{lock, state_dir};
 use crate::netns::Heart;
+use crate::netns::own::cut_off;
 use crate::process::Process;
 use crate::{interrupt, reap};
 use anyhow::{Context, Result, anyhow};
@@ -49,6 +50,10 @@ pub struct Config {
     /// Whether this host is a container that stands for one node itself.
     #[serde(default)]
     pub in_place: bool,
+    /// Whether this host loses its default routes when the daemon starts, for good. For containers, to
+    /// which old engines give one even on internal networks.
+    #[serde(default)]
+    pub cut_off: bool,
     /// Where logs of runs go.
     #[serde(default = "logs")]
     pub folder: PathBuf,
@@ -116,6 +121,9 @@ pub fn serve(config: &Config, once: bool) -> Result<()> {
         .enable_all()
         .build()
         .context("no threads")?;
+    if config.cut_off {
+        cut_off()?;
+    }
     let endpoint = endpoint(config)?;
     loop {
         let give_up = once.then(|| Instant::now() + JOIN);
@@ -254,6 +262,12 @@ fn attend(config: &Config, line: &Line, say: Say) -> bool {
     }
     let left = part.strike();
     left.iter().for_each(|object| eprintln!("host: left: {object}"));
+    // The last words are said when the director hangs up in turn.
+    drop(part);
+    let end = Instant::now() + CONNECT;
+    while line.orders.recv_timeout(LOOK) != Err(RecvTimeoutError::Disconnected)
+        && Instant::now() < end
+    {}
     took_part
 }
 

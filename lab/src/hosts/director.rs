@@ -10,9 +10,11 @@ use crate::netns::Stage;
 use crate::netns::lease::BEAT;
 use anyhow::{Context, Result, anyhow};
 use ashiato_collector::agents::identity;
+use ashiato_collector::enrol::is_enrolled;
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::server_tls;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -70,7 +72,8 @@ impl Director {
         let tls = server_tls(&placement.tls).map_err(|e| Exit::Usage.refuse(e))?;
         let (say, events) = mpsc::channel();
         let names: Vec<String> = placement.hosts.iter().map(|h| h.name.clone()).collect();
-        let service = Service { names: names.clone(), say, seated: Arc::default() };
+        let enrolled = placement.enrolled.clone();
+        let service = Service { names: names.clone(), enrolled, say, seated: Arc::default() };
         let busy = |e: std::io::Error| {
             let why = format!("cannot listen for hosts on {}: {e}", placement.listen);
             Exit::HostNotReady.refuse(why)
@@ -236,7 +239,11 @@ impl Director {
                 }
                 Event::Said(from_host::Kind::Arrived(arrived)) => peer.arrived = arrived.packets,
                 Event::Said(kind) => peer.inbox.push_back(kind),
-                Event::Gone(why) => peer.gone = Some(why),
+                Event::Gone(why) => {
+                    // Hangs up on this side, too.
+                    peer.orders = None;
+                    peer.gone = Some(why);
+                }
             }
         }
     }
@@ -258,6 +265,7 @@ fn remark(name: &str, hello: &Hello) {
 
 struct Service {
     names: Vec<String>,
+    enrolled: Option<PathBuf>,
     say: Sender<(usize, Event)>,
     /// Who has called. A run takes one call of each.
     seated: Arc<Mutex<Vec<usize>>>,
@@ -271,7 +279,7 @@ impl director_server::Director for Service {
         &self,
         request: Request<Streaming<FromHost>>,
     ) -> Result<Response<Self::JoinStream>, Status> {
-        let host = self.host(identity(&request))?;
+        let host = self.host(&request)?;
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(HELLO, inbound.message())
             .await
@@ -300,12 +308,24 @@ impl director_server::Director for Service {
 }
 
 impl Service {
-    fn host(&self, identity: Option<Identity>) -> Result<usize, Status> {
-        let Some(Identity::Host(name)) = identity else {
-            return Err(Status::permission_denied("this needs the certificate of a host"));
+    /// Which host calls, if it may.
+    fn host<T>(&self, request: &Request<T>) -> Result<usize, Status> {
+        let denied = |why: String| Err(Status::permission_denied(why));
+        let who = identity(request);
+        let Some(Identity::Host(name)) = &who else {
+            return denied("this needs the certificate of a host".into());
         };
-        let known = self.names.iter().position(|n| *n == name);
-        known.ok_or_else(|| Status::permission_denied(format!("{name} has no part in this run")))
+        if let (Some(folder), Some(who)) = (&self.enrolled, &who) {
+            let shown = request.peer_certs();
+            let own = shown.as_ref().and_then(|certificates| certificates.first());
+            if !own.is_some_and(|own| is_enrolled(folder, who, own)) {
+                return denied(format!("{who} is not enrolled with this key, or was revoked"));
+            }
+        }
+        match self.names.iter().position(|n| n == name) {
+            Some(host) => Ok(host),
+            None => denied(format!("{name} has no part in this run")),
+        }
     }
 }
 

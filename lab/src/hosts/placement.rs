@@ -39,6 +39,10 @@ pub struct Placement {
     pub world: Word,
     /// The director's keys; paths start at this file's folder.
     pub tls: Tls,
+    /// Who is enrolled, as `authority serve` keeps it: where given, hosts need the very key that they
+    /// enrolled with, so that a revoked one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<PathBuf>,
     /// The hosts.
     #[serde(rename = "host")]
     pub hosts: Vec<Host>,
@@ -93,6 +97,8 @@ impl Placement {
         let mut placement: Self = toml::from_str(&text)
             .map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))?;
         rebase(&mut placement.tls, path);
+        let folder = path.parent().unwrap_or(path);
+        placement.enrolled = placement.enrolled.map(|enrolled| folder.join(enrolled));
         Ok(placement)
     }
 

@@ -8,8 +8,10 @@ use crate::journal::Entry;
 use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
 use rtnetlink::Handle;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::route::{RouteMessage, RouteType};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -77,6 +79,31 @@ pub(crate) fn standing(things: &[(u64, Thing)]) -> Result<Vec<Thing>> {
 /// When the kernel refuses.
 pub(crate) fn remove(things: &[(u64, Thing)]) -> Result<()> {
     walk(things, true).map(drop)
+}
+
+/// Takes the default routes of the caller's namespace away, for good.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn cut_off() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (connection, handle, _) = rtnetlink::new_connection().context("cannot open netlink")?;
+        tokio::spawn(connection);
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut all = RouteMessage::default();
+            all.header.address_family = family;
+            let routes: Vec<RouteMessage> = handle.route().get(all).execute().try_collect().await?;
+            let leads_out = |r: &&RouteMessage| {
+                r.header.destination_prefix_length == 0 && r.header.kind == RouteType::Unicast
+            };
+            for route in routes.iter().filter(leads_out) {
+                let gone = handle.route().del(route.clone()).execute().await;
+                gone.context("cannot remove a default route (needs CAP_NET_ADMIN)")?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn walk(things: &[(u64, Thing)], remove: bool) -> Result<Vec<Thing>> {
