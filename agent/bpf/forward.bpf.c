@@ -19,18 +19,6 @@
 #define AF_INET 2
 #define AF_INET6 10
 
-static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change)
-{
-	__u16 check;
-
-	// Zero means "no checksum", which is never repaired; a sum of zero is sent as 0xffff.
-	if (take(v, at, &check, 2) || !check)
-		return;
-	check = repair(check, change->old[0], change->new[0]);
-	check = repair(check, change->old[1], change->new[1]);
-	put(v, at, check ? check : 0xffff);
-}
-
 // Whether routers pass packets with this address on: router.rs, routable().
 static __always_inline int routable4(const __u8 *a)
 {

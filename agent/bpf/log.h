@@ -93,7 +93,8 @@ static __always_inline __u64 count_one(struct page *page, __u32 at)
 
 static __always_inline void log_digest(struct counters *count, __u64 digest)
 {
-	__u32 zero = 0, number, base, words = (scheme.bits + 63) / 64;
+	__u64 bits = scheme.bits, hashes = scheme.hashes;
+	__u32 zero = 0, number, base, words = (bits + 63) / 64;
 	__u64 *open = bpf_map_lookup_elem(&open_page, &zero), packets;
 	struct page *page;
 	struct walk walk;
@@ -109,8 +110,8 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 	if (setting.own_cells)
 		base += bpf_get_smp_processor_id() * PAGES;
 	base *= words + 1;
-	for (__u32 i = 0; i < MAX_CELLS && i < scheme.hashes; i++) {
-		__u32 bit = cell(scheme.bits, &walk);
+	for (__u32 i = 0; i < MAX_CELLS && i < hashes; i++) {
+		__u32 bit = cell(bits, &walk);
 
 		set_cell(base + (bit >> 6), 1ULL << (bit & 63));
 	}

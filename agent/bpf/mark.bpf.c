@@ -15,16 +15,6 @@
 // TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
 #define NEXT -1
 
-static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change)
-{
-	__u32 old = change->old[0] | (__u32)change->old[1] << 16;
-	__u32 new = change->new[0] | (__u32)change->new[1] << 16;
-
-	// Only the kernel knows whether the checksum is finished; it leaves an unfinished one alone.
-	bpf_l4_csum_replace(v->ctx, ETH_HLEN + at, old, new, 4 | BPF_F_MARK_MANGLED_0);
-	look(v, v->ctx);
-}
-
 SEC("classifier")
 int mark_forwarded(struct __sk_buff *skb)
 {

@@ -1,30 +1,25 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Room that the sender reserved for records of 16 bits: room.rs. A program says how the checksum of
- * UDP is repaired, which lies `at` from the IP header.
+ * Room that the sender reserved for records of 16 bits, and whose sum never changes: room.rs.
  */
 #pragma once
 #include "packet.h"
 
-static __always_inline void repair_udp(struct view *v, __u32 at, const struct change *change);
-
 #define OPTION4 158
 #define OPTION6 0x3e
-#define HEAD 4
+#define HEAD 6
 #define UDP_HLEN 8
 #define MAGIC 0x41534849 /* "ASHI" */
 
-enum kind { NO_ROOM, IN_OPTION4, IN_HOP_BY_HOP, IN_PAYLOAD };
 struct room {
-	__u32 used;    /* offset of the byte that counts, from the IP header */
+	__u32 used;    /* offset of the byte that counts, from the IP header; 0 where there is no room */
 	__u32 records; /* that fit */
-	enum kind kind;
 	__u8 *first; /* where the first two lie in the linear part, else 0; until a helper moves it */
 };
 
-static __always_inline struct room room_at(enum kind kind, __u32 used, __u32 len)
+static __always_inline struct room room_at(__u32 used, __u32 len)
 {
-	return (struct room){ used, (len - HEAD) / 2, kind, 0 };
+	return (struct room){ used, (len - HEAD) / 2, 0 };
 }
 
 /* A search through options that begin at `at` and end before `end`. */
@@ -51,7 +46,7 @@ static long look_at_option(__u32 i, struct search *search)
 	if ((!v6 && head[0] != 1 && len < 2) || at + len > search->end)
 		return 1;
 	if (head[0] == (v6 ? OPTION6 : OPTION4) && len >= HEAD) {
-		search->found = room_at(v6 ? IN_HOP_BY_HOP : IN_OPTION4, at + 2, len);
+		search->found = room_at(at + 2, len);
 		return 1;
 	}
 	search->at = at + len;
@@ -71,9 +66,8 @@ __noinline __u64 find_option(CTX *ctx, __u32 at, __u32 end, __u32 v6)
 static __always_inline struct room in_options(const struct view *v, __u32 at, __u32 end, int v6)
 {
 	__u64 found = find_option(v->ctx, at, end, v6);
-	enum kind kind = v6 ? IN_HOP_BY_HOP : IN_OPTION4;
 
-	return (struct room){ found, found >> 32, found ? kind : NO_ROOM, 0 };
+	return (struct room){ found, found >> 32, 0 };
 }
 
 /* Behind the header of UDP and the first bytes of its payload. */
@@ -96,7 +90,7 @@ static __always_inline struct room find_payload(const struct view *v, const stru
 	if (magic != bpf_htonl(MAGIC) || head[0] != OPTION4 || head[1] < HEAD ||
 	    PAYLOAD + head[1] > left)
 		return room;
-	room = room_at(IN_PAYLOAD, at + PAYLOAD + 2, head[1]);
+	room = room_at(at + PAYLOAD + 2, head[1]);
 	room.first = first;
 	return room;
 }
@@ -113,46 +107,14 @@ static __always_inline struct room find_room(const struct view *v, struct packet
 		else if (!LOAD(v->ctx, ETH_HLEN + 41, &len, 1))
 			room = in_options(v, 42, 48 + 8 * len, 1);
 	}
-	return room.kind == NO_ROOM ? find_payload(v, p) : room;
+	return room.used ? room : find_payload(v, p);
 }
 
-/* The bytes of a word that lies across the words of a checksum change places in it. */
-static __always_inline __u16 across(__u16 word, __u32 odd)
+/* Makes up for what other words of the room gain: `gain` is the sum of new words and of the complements
+ * of old ones. Order of bytes does not matter as long as it is one. */
+static __always_inline __u16 balanced(__u16 balance, __u64 gain)
 {
-	return odd ? __builtin_bswap16(word) : word;
-}
-
-static __always_inline void repair_header(struct view *v, const struct change *change)
-{
-	__u16 check;
-
-	if (take(v, 10, &check, 2))
-		return;
-	check = repair(check, change->old[0], change->new[0]);
-	put(v, 10, repair(check, change->old[1], change->new[1]));
-}
-
-/* Writes a word; says how the checksum that covers it sees that. */
-static __always_inline int patch(struct view *v, const struct packet *p, const struct room *room,
-				 __u32 at, __u16 old, __u16 new, struct change *change, int which)
-{
-	__u32 odd = (room->kind == IN_PAYLOAD ? at - p->l4 : at) & 1;
-
-	if (put(v, at, new))
-		return -1;
-	change->old[which] = across(old, odd);
-	change->new[which] = across(new, odd);
-	return 0;
-}
-
-/* Repairs the checksum that covers the room, if one does. */
-static __always_inline void repair_room(struct view *v, const struct packet *p,
-					const struct room *room, const struct change *change)
-{
-	if (room->kind == IN_OPTION4)
-		repair_header(v, change);
-	else if (room->kind == IN_PAYLOAD)
-		repair_udp(v, p->l4 + 6, change);
+	return ~fold(0xffffULL + (__u16)~balance + gain);
 }
 
 /* The first two records, if the packet has them. */
@@ -161,49 +123,50 @@ static __always_inline int get_room(const struct view *v, const struct room *roo
 	if (room->records < 2)
 		return -1;
 	if (!room->first)
-		return room->used > FARTHEST * 3 ? -1 : take(v, room->used + 2, bits, 4);
+		return room->used > FARTHEST * 3 ? -1 : take(v, room->used + HEAD - 2, bits, 4);
 	copy(bits, room->first, 4);
 	return 0;
 }
 
 /* Writes them, which are known to lie in the packet. */
-static __always_inline void set_room(struct view *v, struct packet *p, const struct room *room,
-				     __be32 old, __be32 new)
+static __always_inline void set_room(struct view *v, const struct room *room, __be32 old, __be32 new)
 {
-	struct change change = { { old, old >> 16 }, { new, new >> 16 } };
+	__u64 gain = (__u64)(__u32)~old + new;
 	__u32 at = room->used + 2;
+	__u16 balance;
 
-	if (room->first)
+	if (room->first) {
 		*(__be32 *)room->first = new;
-	else if (patch(v, p, room, at, old, new, &change, 0) ||
-		 patch(v, p, room, at + 2, old >> 16, new >> 16, &change, 1))
-		return;
-	repair_room(v, p, room, &change);
+		*(__u16 *)(room->first - 2) = balanced(*(__u16 *)(room->first - 2), gain);
+	} else if (!take(v, at, &balance, 2)) {
+		put(v, at, balanced(balance, gain));
+		put(v, at + 2, new);
+		put(v, at + 4, new >> 16);
+	}
 }
 
 /* Appends a record. Returns whether there was room; says so in the packet where there was not. */
 static __always_inline int push_record(struct view *v, struct packet *p, __u16 record)
 {
 	struct room room = find_room(v, p);
-	struct change change = {};
-	__u8 counts[2] __attribute__((aligned(2)));
-	__u16 old, was;
+	__u16 old, new, was, balance;
+	__u64 gain;
 	__u32 at;
 	int fits;
 
-	if (room.kind == NO_ROOM || room.used > FARTHEST * 3)
+	if (!room.used || room.used > FARTHEST * 3 || take(v, room.used, &old, 2) ||
+	    take(v, room.used + 2, &balance, 2))
 		return 0;
-	if (room.first)
-		copy(counts, room.first - 2, 2);
-	else if (take(v, room.used, counts, 2))
-		return 0;
-	old = counts[0] | counts[1] << 8;
-	at = room.used + 2 + 2 * counts[0];
-	fits = counts[0] < room.records && !take(v, at, &was, 2);
-	if (patch(v, p, &room, room.used, old, fits ? old + 1 : old | 1 << 8, &change, 0))
-		return 0;
-	if (fits)
-		patch(v, p, &room, at, was, bpf_htons(record), &change, 1);
-	repair_room(v, p, &room, &change);
+	at = room.used + HEAD - 2 + 2 * (old & 0xff);
+	fits = (old & 0xff) < room.records && !take(v, at, &was, 2);
+	new = fits ? old + 1 : old | 1 << 8;
+	gain = (__u16)~old + new;
+	put(v, room.used, new);
+	if (fits) {
+		record = bpf_htons(record);
+		gain += (__u16)~was + record;
+		put(v, at, record);
+	}
+	put(v, room.used + 2, balanced(balance, gain));
 	return fits;
 }

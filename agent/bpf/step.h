@@ -70,14 +70,13 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 	after = next_mark(hop, digest, bits & mask, count) & mask;
 	if (after == (bits & mask))
 		return after;
-	/* First: repairing the transport checksum may move the packet. */
 	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
 		__u64 *head = v->data + ETH_HLEN;
 
 		set_head((void *)head, 0, *head, *head | DF);
 		count->df_set++;
 	}
-	set_room(v, p, &room, old, bpf_htonl((bits & ~mask) | after));
+	set_room(v, &room, old, bpf_htonl((bits & ~mask) | after));
 	count->marked++;
 	return after;
 }

@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use support::packets::{Random, frame};
+use support::packets::{Random, checked, frame};
 use traceback::case::Query;
 use traceback::invariant::{Invariant, Key, mix2};
 use traceback::packet::Packet;
@@ -333,7 +333,10 @@ fn programs_in_the_kernel_equal_rust_on_whole_packets() {
                 if n == 10_000 {
                     pair.turn();
                 }
-                let frame = frame(&mut random, MAC);
+                let mut frame = frame(&mut random, MAC);
+                if hook == Hook::Tc {
+                    checked(&mut frame);
+                }
                 let (got, want) = (pair.kernel(&frame), pair.rust(&frame));
                 assert!(
                     got == want,

@@ -14,7 +14,7 @@
 #define PAYLOAD (IP + 20 + 8)
 #define NUMBER (PAYLOAD + 4)   /* a packet's number, behind the payload's first word */
 #define USED (PAYLOAD + 24 + 2) /* records in the room */
-#define MARK (USED + 2)	       /* the first two of them, which may hold a mark */
+#define MARK (USED + 4)	       /* the first two of them, which may hold a mark */
 #define PORT 9		       /* "discard" */
 #define AF_INET 2
 

@@ -25,7 +25,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/be
 pub enum Kind {
     /// IPv4, 64-byte frames.
     Short,
-    /// IPv4, 100 bytes with room for 13 records.
+    /// IPv4, 100 bytes with room for 12 records.
     Room,
     /// IPv6, 100 bytes.
     V6,

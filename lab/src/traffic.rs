@@ -144,7 +144,7 @@ fn header4(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, (id, ttl): (u16, u8)) {
     if option > 0 {
         // An odd number of records leaves two bytes, which end-of-options zeros fill.
         let len = HEAD + 2 * room(plan, RoomKind::Option).unwrap_or(0);
-        out.extend([OPTION4, u8::try_from(len).unwrap_or(u8::MAX), 0, 0]);
+        out.extend([OPTION4, u8::try_from(len).unwrap_or(u8::MAX)]);
         out.resize(20 + option, 0);
     }
 }
@@ -181,8 +181,8 @@ fn hop_by_hop(out: &mut Vec<u8>, room: Room, flow: u32, seq: u64) {
     }
     if let Some(records) = room.records_as(RoomKind::Option) {
         let len = HEAD + 2 * records;
-        out.extend([OPTION6, u8::try_from(len - 2).unwrap_or(u8::MAX), 0, 0]);
-        out.resize(out.len() + 2 * records, 0);
+        out.extend([OPTION6, u8::try_from(len - 2).unwrap_or(u8::MAX)]);
+        out.resize(out.len() + len - 2, 0);
     }
     // PadN of RFC 8200 section 4.2 for the rest; Pad1 is a single zero.
     let pad = start + total - out.len();
@@ -215,7 +215,7 @@ fn udp(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
     out.extend(seq.to_be_bytes());
     out.extend(keyed(plan.key.0, flow.id, seq).to_be_bytes());
     if let Some(records) = room(plan, RoomKind::Payload) {
-        out.extend([OPTION4, u8::try_from(HEAD + 2 * records).unwrap_or(u8::MAX), 0, 0]);
+        out.extend([OPTION4, u8::try_from(HEAD + 2 * records).unwrap_or(u8::MAX)]);
     }
     out.resize(usize::from(flow.size), 0);
     seal_udp(out, start);

@@ -72,21 +72,21 @@ impl Fib {
 
     /// The next hop with the longest prefix that holds `to`.
     #[inline]
-    pub fn lookup(&self, to: IpAddr) -> Option<NextHop> {
+    pub fn lookup(&self, to: IpAddr) -> Option<&NextHop> {
         match to {
             IpAddr::V4(a) => self.lookup4(a.into()),
             IpAddr::V6(a) => {
                 let bits = u128::from(a);
-                self.v6.iter().find(|r| bits & mask(r.len) == r.net)?.next
+                self.v6.iter().find(|r| bits & mask(r.len) == r.net)?.next.as_ref()
             }
         }
     }
 
     /// The same for an IPv4 address as a number.
     #[inline]
-    pub(crate) fn lookup4(&self, to: u32) -> Option<NextHop> {
+    pub(crate) fn lookup4(&self, to: u32) -> Option<&NextHop> {
         let at = self.short.iter().position(|s| to & s.mask == s.net)?;
-        self.v4.get(at)?.next
+        self.v4.get(at)?.next.as_ref()
     }
 
     /// Adds a next hop that is as good as that of the same prefix, which [`Self::insert`] set.
@@ -97,13 +97,14 @@ impl Fib {
     }
 
     /// As [`Self::lookup`], but spread over all next hops of the prefix by a hash of the packet.
-    pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<NextHop> {
+    pub fn spread(&self, to: IpAddr, hash: impl FnOnce() -> u64) -> Option<&NextHop> {
         let first = self.lookup(to)?;
         let (bits, width) = widen(to);
         let holds = |r: &&Route| r.len <= width && bits & mask(r.len) == r.net;
         let longest = self.also.iter().filter(holds).map(|r| r.len).max();
         let all = self.also.iter().filter(|r| holds(r) && Some(r.len) == longest);
-        let all: Vec<NextHop> = std::iter::once(first).chain(all.filter_map(|r| r.next)).collect();
+        let all: Vec<_> =
+            std::iter::once(first).chain(all.filter_map(|r| r.next.as_ref())).collect();
         all.get(crate::stats::below(hash(), all.len())).copied()
     }
 

@@ -145,7 +145,13 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A hash of two words: `mix(a + golden * (b + 1))`. Equal in C and Rust.
 #[inline]
 pub const fn mix2(a: u64, b: u64) -> u64 {
-    mix(a.wrapping_add(GOLDEN.wrapping_mul(b.wrapping_add(1))))
+    mix(a.wrapping_add(addend(b)))
+}
+
+/// What [`mix2`] adds for its second word, for programs that know it beforehand.
+#[inline]
+pub const fn addend(b: u64) -> u64 {
+    GOLDEN.wrapping_mul(b.wrapping_add(1))
 }
 
 #[cfg(test)]

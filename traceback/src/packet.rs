@@ -134,9 +134,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// an [`IpAddr`] would have to be put together first.
     #[inline]
     pub(crate) fn addresses4(&self) -> Option<(u32, u32)> {
-        let b = self.bytes.as_ref();
+        if self.head.v6 {
+            return None;
+        }
+        // One check of the length for all bytes.
+        let b = self.bytes.as_ref().first_chunk::<20>()?;
         let number = |at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-        (!self.head.v6).then(|| (number(12), number(16)))
+        Some((number(12), number(16)))
     }
 
     /// Bytes behind the IP header and its extensions: transport header and payload.
@@ -261,14 +265,14 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     #[inline]
     pub(crate) fn set_word4(&mut self, at: usize, new: u16) {
         debug_assert!(!self.head.v6 && at.is_multiple_of(2) && at != 10);
-        let old = self.word(at);
+        let Some(head) = self.bytes.as_mut().first_chunk_mut::<20>() else { return };
+        let old = u16::from_be_bytes([head[at], head[at + 1]]);
         if old == new {
             return;
         }
-        let check = checksum::repair(self.word(10), old, new);
-        let bytes = self.bytes.as_mut();
-        bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
-        bytes[10..12].copy_from_slice(&check.to_be_bytes());
+        let check = checksum::repair(u16::from_be_bytes([head[10], head[11]]), old, new);
+        head[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        head[10..12].copy_from_slice(&check.to_be_bytes());
     }
 }
 

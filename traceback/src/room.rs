@@ -4,13 +4,16 @@
 //!
 //! ```text
 //! IPv4 option            IPv6 hop-by-hop option     UDP payload, behind the invariant's 24 bytes
-//! 158 | len | used | flags | record 0 | record 1 | ...      (first byte 0x3e in IPv6)
+//! 158 | len | used | flags | balance | record 0 | record 1 | ...      (first byte 0x3e in IPv6)
 //! ```
 //! `len` counts all bytes of the option in IPv4 and in the payload, and those behind itself in IPv6.
-//! Bit 0 of `flags` says that a router found no room left. An IPv4 option holds 18 records at most;
-//! longer paths use the payload, which is recognised only behind [`MAGIC`].
+//! Bit 0 of `flags` says that a router found no room left. `balance` takes back what any other word of the
+//! room gains, in ones' complement arithmetic, so that the room's sum stays what it was: no checksum over it
+//! has to be repaired, whether it is finished, still left to a network card, or absent. An IPv4 option holds
+//! 17 records at most; longer paths use the payload, which is recognised only behind [`MAGIC`].
 //!
-//! Source: option numbers 158 and 0x3e are the experimental ones of RFC 4727.
+//! Source: option numbers 158 and 0x3e are the experimental ones of RFC 4727; a word that keeps a checksum
+//! right is RFC 6296's idea (section 2.6).
 
 use crate::checksum;
 use crate::invariant::PAYLOAD;
@@ -23,9 +26,9 @@ pub const OPTION4: u8 = 158;
 /// Option number in IPv6: skip if unknown, may change on the way.
 pub const OPTION6: u8 = 0x3e;
 /// Records that an IPv4 option holds at most.
-pub const MAX_OPTION4: usize = 18;
+pub const MAX_OPTION4: usize = 17;
 /// Bytes before the first record.
-pub const HEAD: usize = 4;
+pub const HEAD: usize = 6;
 const FULL: u8 = 1;
 
 /// Where the room of one packet lies, in bytes from the IP header.
@@ -35,14 +38,21 @@ struct Place {
     used: usize,
     /// Capacity in records.
     records: usize,
-    kind: Kind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Option4,
-    HopByHop,
-    Payload,
+impl Place {
+    /// The option at `at`, which is `len` bytes long as IPv4 counts them.
+    fn of(at: usize, len: usize) -> Self {
+        Self { used: at + 2, records: (len - HEAD) / 2 }
+    }
+
+    fn balance(self) -> usize {
+        self.used + 2
+    }
+
+    fn record(self, n: usize) -> usize {
+        self.used + HEAD - 2 + 2 * n
+    }
 }
 
 impl<T: AsRef<[u8]>> Packet<T> {
@@ -50,14 +60,14 @@ impl<T: AsRef<[u8]>> Packet<T> {
     pub fn records(&self) -> &[u8] {
         let Some(place) = find(self) else { return &[] };
         let used = usize::from(self.byte(place.used)).min(place.records);
-        &self.as_bytes()[place.used + 2..place.used + 2 + 2 * used]
+        &self.as_bytes()[place.record(0)..place.record(used)]
     }
 
     /// The first two records as one word, written or not; `None` where there is no room for them.
     pub fn room_word(&self) -> Option<u32> {
         let place = find(self).filter(|p| p.records >= 2)?;
-        let at = place.used + 2;
-        Some(u32::from(self.word(at)) << 16 | u32::from(self.word(at + 2)))
+        let [first, second] = [0, 1].map(|n| u32::from(self.word(place.record(n))));
+        Some(first << 16 | second)
     }
 
     /// Whether a router found no room left.
@@ -67,57 +77,35 @@ impl<T: AsRef<[u8]>> Packet<T> {
 }
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
-    /// Appends a record and repairs the checksum that covers it; sets the overflow bit where the
-    /// room is full. Does nothing where there is none.
+    /// Appends a record; sets the overflow bit where the room is full. Does nothing where there is none.
     pub fn push_record(&mut self, record: u16) {
         let Some(place) = find(self) else { return };
         let used = usize::from(self.byte(place.used));
         let flags = self.byte(place.used + 1);
-        let counters = place.used;
         if used >= place.records {
-            self.patch(place.kind, counters, [self.byte(place.used), flags | FULL]);
+            self.patch(place, place.used, [self.byte(place.used), flags | FULL]);
             return;
         }
         let count = u8::try_from(used + 1).unwrap_or(u8::MAX);
-        self.patch(place.kind, counters, [count, flags]);
-        self.patch(place.kind, counters + 2 + 2 * used, record.to_be_bytes());
+        self.patch(place, place.used, [count, flags]);
+        self.patch(place, place.record(used), record.to_be_bytes());
     }
 
-    /// Writes the first two records and repairs the checksum that covers them. Does nothing where
-    /// there is no room for them.
+    /// Writes the first two records. Does nothing where there is no room for them.
     pub fn set_room_word(&mut self, value: u32) {
         let Some(place) = find(self).filter(|p| p.records >= 2) else { return };
         let [a, b, c, d] = value.to_be_bytes();
-        self.patch(place.kind, place.used + 2, [a, b]);
-        self.patch(place.kind, place.used + 4, [c, d]);
+        self.patch(place, place.record(0), [a, b]);
+        self.patch(place, place.record(1), [c, d]);
     }
 
-    fn patch(&mut self, kind: Kind, at: usize, new: [u8; 2]) {
-        let old = [self.byte(at), self.byte(at + 1)];
-        self.bytes.as_mut()[at..at + 2].copy_from_slice(&new);
-        match kind {
-            Kind::HopByHop => {}
-            Kind::Option4 => self.repair_at(10, at, old, new),
-            Kind::Payload => {
-                let check = self.transport_offset() + 6;
-                // Zero means "no checksum" in UDP, which is never repaired; a repaired sum of zero
-                // is sent as 0xffff (RFC 768).
-                if self.word(check) != 0 {
-                    self.repair_at(check, at, old, new);
-                    if self.word(check) == 0 {
-                        self.bytes.as_mut()[check..check + 2].copy_from_slice(&[0xff, 0xff]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Repairs the checksum at `check` for two bytes changed at `at`, which may lie across words.
-    fn repair_at(&mut self, check: usize, at: usize, old: [u8; 2], new: [u8; 2]) {
-        let swap = |w: [u8; 2]| if (at - check).is_multiple_of(2) { w } else { [w[1], w[0]] };
-        let (old, new) = (u16::from_be_bytes(swap(old)), u16::from_be_bytes(swap(new)));
-        let repaired = checksum::repair(self.word(check), old, new);
-        self.bytes.as_mut()[check..check + 2].copy_from_slice(&repaired.to_be_bytes());
+    /// Writes a word of the room and balances it.
+    fn patch(&mut self, place: Place, at: usize, new: [u8; 2]) {
+        let (old, balance) = (self.word(at), place.balance());
+        let balanced = checksum::repair(self.word(balance), old, u16::from_be_bytes(new));
+        let bytes = self.bytes.as_mut();
+        bytes[at..at + 2].copy_from_slice(&new);
+        bytes[balance..balance + 2].copy_from_slice(&balanced.to_be_bytes());
     }
 }
 
@@ -145,7 +133,7 @@ fn find_option4(header: &[u8]) -> Option<Place> {
             return None;
         }
         if header[at] == OPTION4 && len >= HEAD {
-            return Some(Place { used: at + 2, records: (len - HEAD) / 2, kind: Kind::Option4 });
+            return Some(Place::of(at, len));
         }
         at += len;
     }
@@ -155,7 +143,7 @@ fn find_option4(header: &[u8]) -> Option<Place> {
 fn find_hop_by_hop(bytes: &[u8]) -> Option<Place> {
     let (at, option) =
         options6(bytes).find(|(_, o)| o.first() == Some(&OPTION6) && o.len() >= HEAD)?;
-    Some(Place { used: at + 2, records: (option.len() - HEAD) / 2, kind: Kind::HopByHop })
+    Some(Place::of(at, option.len()))
 }
 
 /// The options of a packet's hop-by-hop header, with type and length, each with its place in the
@@ -198,6 +186,42 @@ fn find_payload<T: AsRef<[u8]>>(packet: &Packet<T>) -> Option<Place> {
     {
         return None;
     }
-    let used = packet.transport_offset() + packet.transport_header() + PAYLOAD + 2;
-    Some(Place { used, records: (len - HEAD) / 2, kind: Kind::Payload })
+    Some(Place::of(packet.transport_offset() + packet.transport_header() + PAYLOAD, len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// UDP with room for three records in its payload.
+    fn packet(check: [u8; 2]) -> Vec<u8> {
+        let mut ip = vec![0x45, 0, 0, 64, 0, 1, 0x40, 0, 9, 17, 0, 0, 198, 18, 0, 2, 198, 18, 0, 3];
+        let sum = checksum::of(&ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        ip.extend([0x12, 0x34, 0, 9, 0, 44, check[0], check[1]]);
+        ip.extend(MAGIC);
+        ip.resize(20 + 8 + PAYLOAD, 7);
+        ip.extend([OPTION4, 12, 0, 0]);
+        ip.resize(64, 0);
+        ip
+    }
+
+    #[test]
+    fn no_sum_over_the_room_changes() {
+        for values in [[0, 0], [0xffff, 0xffff], [0x1234, 0xff00], [0xffff, 0], [0, 1]] {
+            for check in [[0, 0], [0xff, 0xff], [0x9a, 0xbc]] {
+                let mut bytes = packet(check);
+                let before = checksum::fold(checksum::sum(&bytes[20..]));
+                let mut packet = Packet::parse(&mut bytes[..]).unwrap();
+                packet.set_room_word(u32::from(values[0]) << 16 | u32::from(values[1]));
+                values.iter().for_each(|value| packet.push_record(*value));
+                assert_eq!(packet.records().len(), 4);
+                packet.set_room_word(u32::from(values[1]) << 16 | u32::from(values[0]));
+                (0..3).for_each(|_| packet.push_record(values[0]));
+                assert!(packet.records_overflowed());
+                assert_eq!(bytes[26..28], check);
+                assert_eq!(checksum::fold(checksum::sum(&bytes[20..])), before);
+            }
+        }
+    }
 }

@@ -136,7 +136,7 @@ impl Own {
     #[inline]
     fn keeps<T: AsRef<[u8]>>(&self, packet: &Packet<T>) -> bool {
         if let Some((from, to)) = packet.addresses4() {
-            return self.v4.binary_search(&to).is_ok() || !routable4(to) || !routable4(from);
+            return self.v4.contains(&to) || !routable4(to) || !routable4(from);
         }
         let to = packet.destination();
         self.contains(to) || !routable(to) || !routable(packet.source())
@@ -257,6 +257,7 @@ impl Router {
             self.counters.expired += 1;
             return self.complain(port, &packet, Problem::TimeExceeded, at);
         }
+        // A reference, because a copy would be read before it has been written.
         let next = match (self.spread, packet.addresses4()) {
             (None, Some((_, to))) => self.fib.lookup4(to),
             (None, None) => self.fib.lookup(packet.destination()),
@@ -264,7 +265,7 @@ impl Router {
                 self.fib.spread(packet.destination(), || spread.hash(self.place.id, &packet))
             }
         };
-        let Some(NextHop { port: out, via }) = next else {
+        let Some(&NextHop { port: out, via }) = next else {
             self.counters.unroutable += 1;
             return self.complain(port, &packet, Problem::NoRoute, at);
         };

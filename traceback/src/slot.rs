@@ -68,7 +68,7 @@ impl Slot {
     }
 
     /// Whether the slot exists in this packet.
-    #[inline]
+    #[inline(always)]
     pub fn fits<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> bool {
         match self {
             Self::Room => packet.room_word().is_some(),
@@ -88,7 +88,7 @@ impl Slot {
     }
 
     /// The slot's bits, or `None` where the packet has no such slot.
-    #[inline]
+    #[inline(always)]
     pub fn read<T: AsRef<[u8]>>(self, packet: &Packet<T>) -> Option<u32> {
         if !self.fits(packet) {
             return None;
@@ -108,7 +108,7 @@ impl Slot {
 
     /// Writes the low [`Self::bits`] of `value`, and says whether there was room for it; does nothing where
     /// the packet has no such slot.
-    #[inline]
+    #[inline(always)]
     pub fn write<T: AsRef<[u8]> + AsMut<[u8]>>(self, packet: &mut Packet<T>, value: u32) -> bool {
         if !self.fits(packet) {
             return false;

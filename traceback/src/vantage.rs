@@ -149,7 +149,16 @@ impl<S: Scheme> At<S> {
     }
 
     fn write(&mut self, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
-        let slot = Self::slot(packet.is_v6());
+        // Each with a constant slot, so that little is left of reading and writing it.
+        if packet.is_v6() {
+            self.write_to(S::CARD.v6, hop, inv, packet);
+        } else {
+            self.write_to(S::CARD.v4, hop, inv, packet);
+        }
+    }
+
+    #[inline(always)]
+    fn write_to(&mut self, slot: Slot, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
         let Some(bits) = slot.read(packet) else {
             self.harms.no_slot += 1;
             return;

@@ -16,6 +16,7 @@ use traceback::case::{Case, Gap, Step, Window};
 use traceback::graph::Finding;
 use traceback::map::{BadMap, Map};
 use traceback::packet::Packet;
+use traceback::room::MAX_OPTION4;
 use traceback::router::ETHERNET;
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
@@ -56,7 +57,7 @@ fn ledger(scheme: &dyn AnyScheme, bits: impl Iterator<Item = u32>) -> Vec<u8> {
     let over = v6(scheme);
     let slot = if over { scheme.card().v6 } else { scheme.card().v4 };
     for (seq, bits) in (0..).zip(bits) {
-        let mut bytes = frame(over, seq, 18);
+        let mut bytes = frame(over, seq, MAX_OPTION4);
         let mut packet = Packet::parse(&mut bytes[ETHERNET..]).unwrap();
         packet.set_ttl((seq % 256) as u8);
         slot.write(&mut packet, bits | (seq as u32).wrapping_mul(0x9e37_79b1) & 0xffff_0000);

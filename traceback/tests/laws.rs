@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use support::{asn, case, frame, id, line, routers, schemes, setting, trace, v6, walk};
 use traceback::graph::{AttackGraph, Finding};
 use traceback::packet::Packet;
+use traceback::room::MAX_OPTION4;
 use traceback::router::ETHERNET;
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
@@ -85,7 +86,7 @@ fn a_list_that_was_full_is_no_evidence() {
     for scheme in schemes().iter().filter(|s| matches!(s.card().id, "recorder" | "ioam")) {
         let map = line(30);
         let mut observer = scheme.vantage(setting(&map, 29));
-        let mut bytes = frame(true, 0, 18);
+        let mut bytes = frame(true, 0, MAX_OPTION4);
         walk(&mut routers(&**scheme, &map), &mut bytes, Nanos(0));
         observer.see(Nanos(0), &Packet::parse(&bytes[ETHERNET..]).unwrap());
         let (case, ledger) = (case(&map, vec![], true), observer.cut().unwrap());
@@ -110,7 +111,7 @@ fn only_slot_room_and_ttl_change_and_checksums_stay_right() {
             let map = line(20);
             let mut routers = routers(&*scheme, &map);
             for seq in 0..500 {
-                let mut bytes = frame(v6, seq, 18);
+                let mut bytes = frame(v6, seq, MAX_OPTION4);
                 let before = unchanging(&*scheme, &bytes);
                 for router in &mut routers {
                     router.forward(0, &mut bytes, Nanos(seq), &mut ());
@@ -137,7 +138,8 @@ fn three_ledgers(scheme: &dyn AnyScheme, seed: u64) -> [Vec<u8>; 3] {
         let mut routers = routers(scheme, &map);
         let mut observer = scheme.vantage(setting(&map, 3));
         for seq in 0..40 + 10 * part {
-            let mut bytes = frame(v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, 18);
+            let mut bytes =
+                frame(v6(scheme), seed.wrapping_mul(1000) + part * 100 + seq, MAX_OPTION4);
             for router in &mut routers {
                 router.forward(0, &mut bytes, Nanos(seq), &mut ());
             }
@@ -185,7 +187,7 @@ proptest! {
         wounds in prop::collection::vec((any::<usize>(), any::<u8>()), 0..6),
         cut in any::<usize>(),
     ) {
-        let mut wounded = frame(v6, 1, 18);
+        let mut wounded = frame(v6, 1, MAX_OPTION4);
         for (at, value) in wounds {
             let at = at % wounded.len();
             wounded[at] = value;

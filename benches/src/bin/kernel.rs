@@ -2,7 +2,8 @@
 //! forwarding and NFQUEUE, timing, and loss. See benches/README.md.
 //!
 //! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, `steps:fms,pint` those of
-//! some schemes, and any other value everything, but less of it.
+//! some schemes, `rates:xdp.unmarked,xdp.fms` whole paths of some lanes, and any other value everything, but
+//! less of it.
 
 use anyhow::ensure;
 use ashiato_agent::config::Datapath;
@@ -46,6 +47,10 @@ fn main() -> anyhow::Result<()> {
         print!("{}", Steps::measure(size.step_rounds, &only)?.csv());
         return Ok(());
     }
+    if let Some(only) = part.strip_prefix("rates:") {
+        print!("{}", some_rates(&mut yard, &only.split(',').collect::<Vec<_>>())?.csv());
+        return Ok(());
+    }
     let steps = Steps::measure(size.step_rounds, &[])?;
     say("routers");
     let mut lanes = vec![];
@@ -70,6 +75,18 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{summary}");
     Ok(())
+}
+
+/// The rates of some lanes, in as many turns as a full benchmark has.
+fn some_rates(yard: &mut Yard, only: &[&str]) -> anyhow::Result<Rates> {
+    let mut lanes = vec![];
+    for spec in verdicts::specs().into_iter().filter(|spec| only.contains(&&*spec.name)) {
+        lanes.push(yard.lane(spec)?);
+    }
+    Rates::default().measure(&mut lanes, 1)?; // warms up
+    let mut rates = Rates::default();
+    rates.measure(&mut lanes, FULL.rate_rounds)?;
+    Ok(rates)
 }
 
 fn summarise(steps: &Steps, rates: &Rates, paced: &Rates, want: u32) -> Value {

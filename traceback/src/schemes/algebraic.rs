@@ -186,16 +186,18 @@ impl Scheme for Algebraic {
         vec![self.threshold, me.0.into()]
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
         let random = self.threshold > 0;
         if if random { u64::from(hop.draw) < self.threshold } else { hop.edge == 1 } {
             mark = Mark { routers: 0, value: 0 };
         }
-        let x = u32::from(point(inv));
-        let value = me.0.to_be_bytes().iter().fold(u32::from(mark.value), |y, a| {
-            // Below 257 * 512, so nothing overflows whatever the sender wrote.
-            (y * x + u32::from(*a)) % u32::from(P)
-        });
+        let x = u64::from(point(inv));
+        let [a, b, c, d] = me.0.to_be_bytes().map(u64::from);
+        // Below 2^42, whatever the sender wrote, so one remainder does for all four coefficients.
+        let (square, lower) = (x * x, c * x + d);
+        let value = (u64::from(mark.value) * square + a * x + b) * square + lower;
+        let value = value % u64::from(P);
         // Saturates: a wrapped number would let the attacker shorten paths.
         Mark { routers: 127.min(mark.routers + 1), value: (value & 0x1ff) as u16 }.into()
     }

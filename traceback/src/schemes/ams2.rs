@@ -166,6 +166,7 @@ impl Scheme for Ams2 {
         Some(Chance { p: self.params.p, bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {
         if u64::from(hop.draw) < self.draws {
             // The low bits are fair whatever the threshold, which fixes only the high ones.

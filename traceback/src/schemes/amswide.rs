@@ -90,6 +90,7 @@ impl Scheme for AmsWide {
         Some(Chance { p: self.params.p, bits: 0 })
     }
 
+    #[inline]
     fn mark(&self, pair: &Pair, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         mark.next(pair, u64::from(hop.draw) < self.draws).into()
     }

@@ -138,6 +138,7 @@ impl Scheme for Asem {
         Some(Chance { p, bits: 0 })
     }
 
+    #[inline]
     fn mark(&self, asn: &u16, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {
         if !ases::enters(hop) {
             return mark.into();

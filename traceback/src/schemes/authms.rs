@@ -130,6 +130,7 @@ impl Scheme for AuthMs {
         Some(Self { params: Params { secret, ..self.params }, ..*self })
     }
 
+    #[inline]
     fn mark(&self, chain: &Chain, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
         let key = chain.key(hop.at.0 / self.interval());
         // The low bits are fair whatever the threshold, which fixes only the high ones.

@@ -161,6 +161,7 @@ impl Scheme for Dex {
         Some(self.entries)
     }
 
+    #[inline]
     fn mark(&self, (): &(), _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         ().into()
     }

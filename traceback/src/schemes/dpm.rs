@@ -237,6 +237,7 @@ impl Scheme for Dpm {
         Some(Chance { p: 1.0, bits: 1 })
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         if hop.edge == 0 {
             return before.into();

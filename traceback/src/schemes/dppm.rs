@@ -63,6 +63,7 @@ impl Scheme for Dppm {
         Some(Chance { p: f64::from(hop.number()).recip(), bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if one_in(hop.number(), hop.draw) {
             return Mark::written(name, hop.draw).into();

@@ -120,6 +120,7 @@ impl Scheme for Edge {
         Some(Chance { p: self.params.p, bits: 0 })
     }
 
+    #[inline]
     fn mark(&self, name: &u16, hop: &Hop, _: &Invariant, mut mark: Mark) -> Marked<Mark> {
         if *name != 0 && u64::from(hop.draw) < self.threshold {
             return Mark { distance: 0, start: *name, end: 0 }.into();

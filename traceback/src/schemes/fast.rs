@@ -150,6 +150,7 @@ impl Scheme for Fast {
         vec![(*hash).into(), self.params.slots.into(), self.hash_bits().into()]
     }
 
+    #[inline]
     fn mark(&self, hash: &u32, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if !ases::enters(hop) {
             return mark.into();

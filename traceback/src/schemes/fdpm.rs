@@ -248,6 +248,7 @@ impl Scheme for Fdpm {
         (most > 0 || none > 0).then_some("its load controller (`most`, `none`) tells flows apart")
     }
 
+    #[inline]
     fn mark(&self, address: &u32, hop: &Hop, inv: &Invariant, before: Mark) -> Marked<Mark> {
         if hop.edge == 0 {
             return before.into();

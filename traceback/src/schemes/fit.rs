@@ -179,6 +179,7 @@ impl Scheme for Fit {
         Some(Chance { p: self.params.p, bits: 2 })
     }
 
+    #[inline]
     fn mark(&self, hash: &u64, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         if u64::from(hop.draw) >= self.threshold {
             return before.into();

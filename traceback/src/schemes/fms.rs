@@ -88,6 +88,7 @@ impl Scheme for Fms {
         Some(Chance { p: self.params.p, bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if u64::from(hop.draw) < self.threshold {
             return Mark::written(name, hop.draw).into();

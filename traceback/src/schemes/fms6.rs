@@ -256,6 +256,7 @@ impl Scheme for Fms6 {
         head.into_iter().chain(name.map(u64::from)).collect()
     }
 
+    #[inline]
     fn mark(&self, name: &Fragments, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         let layout = self.params.layout;
         if u64::from(hop.draw) < self.threshold {

@@ -97,6 +97,7 @@ impl Scheme for Hdpm {
         (self.layout.f == 1).then_some(Chance { p: 1.0, bits: self.layout.s })
     }
 
+    #[inline]
     fn mark(&self, address: &u32, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         if hop.edge == 0 {
             return before.into();

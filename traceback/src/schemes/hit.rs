@@ -122,6 +122,7 @@ impl Scheme for Hit {
         ledger.absorb(page, &self.params);
     }
 
+    #[inline]
     fn mark(&self, me: &u16, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         // Whatever a host wrote is no router's name.
         let valid = hop.edge == 0 && before.name == name(hop.from);

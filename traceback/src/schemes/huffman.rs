@@ -86,6 +86,7 @@ impl Scheme for Huffman {
         Some(MOST_ENTRIES)
     }
 
+    #[inline]
     fn mark(&self, _: &(u32, u32), hop: &Hop, inv: &Invariant, before: Mark) -> Marked<Mark> {
         append::<Self>(hop, inv, before)
     }

@@ -87,6 +87,7 @@ impl Scheme for Ioam {
         vec![(*node).into()]
     }
 
+    #[inline]
     fn mark(&self, node: &u32, hop: &Hop, _: &Invariant, _: NodeData) -> Marked<NodeData> {
         NodeData { hop_limit: hop.ttl.wrapping_sub(1), node: *node }.into()
     }

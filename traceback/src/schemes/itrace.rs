@@ -174,6 +174,7 @@ impl Scheme for ITrace {
         !self.params.intention || self.params.wanted.contains(&destination)
     }
 
+    #[inline]
     fn mark(&self, (): &(), hop: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         let chosen = u64::from(hop.draw) < self.threshold;
         let end = if hop.draw & 1 == 0 { End::Source } else { End::Destination };

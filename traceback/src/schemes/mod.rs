@@ -266,6 +266,7 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
         self.scheme.cells(salt, key)
     }
 
+    #[inline]
     fn mark(&self, place: &Place, hop: &Hop, inv: &Invariant, before: u32) -> Marked<u32> {
         let local = self.scheme.local(place);
         self.scheme.mark(&local, hop, inv, S::Mark::unpack(before)).map(Field::pack)

@@ -125,6 +125,7 @@ impl Scheme for Mrt {
         Some(MOST_ENTRIES)
     }
 
+    #[inline]
     fn mark(&self, (): &(), hop: &Hop, inv: &Invariant, before: Mark) -> Marked<Mark> {
         append::<Self>(hop, inv, before)
     }

@@ -111,6 +111,7 @@ impl Scheme for Node {
         Some(Chance { p: self.params.p, bits: 0 })
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if u64::from(hop.draw) < self.threshold { Mark(me.0).into() } else { mark.into() }
     }

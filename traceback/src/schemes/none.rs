@@ -47,6 +47,7 @@ impl Scheme for NoScheme {
         vec![]
     }
 
+    #[inline]
     fn mark(&self, (): &(), _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         ().into()
     }

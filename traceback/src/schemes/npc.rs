@@ -95,6 +95,7 @@ impl Scheme for Npc {
         (p <= 1.0).then_some(Chance { p, bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         let unmarked = self.unmarked(hop);
         let chosen = unmarked > 0 && (u64::from(hop.draw) * unmarked) >> 32 < self.share;

@@ -123,6 +123,7 @@ impl Scheme for Pi {
         vec![me.0.into(), self.params.n.into()]
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         let Params { n } = self.params;
         let at = hop.ttl % (16 / n) * n;

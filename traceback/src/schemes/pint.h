@@ -15,6 +15,7 @@
 struct scheme {
 	__u64 tau; /* draws below this go to layer 0 */
 	__u64 p;   /* draws below this take part in layer 1 */
+	__u64 own; /* what mix2 adds for this router's name */
 };
 
 /* One instance takes the upper or the lower half of what is hashed for both. Without branches: they
@@ -33,7 +34,7 @@ static __always_inline __u32 mark(const volatile struct scheme *scheme, const st
 				  __u64 digest, __u32 before)
 {
 	__u64 number = hop_number(hop), layer = mix2(digest, 2ULL << 32);
-	__u64 act = mix2(digest, number), own = mix2(digest, 1ULL << 32 | hop->me);
+	__u64 act = mix2(digest, number), own = mix(digest + scheme->own);
 	__u32 first, second;
 
 	if (number == 1)

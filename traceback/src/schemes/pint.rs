@@ -27,7 +27,7 @@ mod decode;
 pub use decode::Decoder;
 
 use crate::case::{Case, Evidence, Gap, Step};
-use crate::invariant::{Invariant, mix2};
+use crate::invariant::{Invariant, addend, mix2};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{
     BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, hops_before,
@@ -242,10 +242,11 @@ impl Scheme for Pint {
         place.id
     }
 
-    fn twin(&self, _: &RouterId) -> Vec<u64> {
-        vec![self.tau, self.p]
+    fn twin(&self, me: &RouterId) -> Vec<u64> {
+        vec![self.tau, self.p, addend(1 << 32 | u64::from(me.0))]
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, inv: &Invariant, mut mark: Mark) -> Marked<Mark> {
         let number = hop.number();
         if number == 1 {

@@ -60,6 +60,7 @@ impl Scheme for Recorder {
         vec![(*index).into()]
     }
 
+    #[inline]
     fn mark(&self, index: &u16, _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         Marked { record: Some(*index), ..().into() }
     }

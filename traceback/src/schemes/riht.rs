@@ -75,6 +75,7 @@ impl Scheme for Riht {
         Some(MOST_ENTRIES)
     }
 
+    #[inline]
     fn mark(&self, (): &(), hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         // A border router's own mark: whatever the sender chose is wiped.
         if hop.edge == 1 {

@@ -133,6 +133,7 @@ impl Scheme for Rnl {
         Some(Chance { p: self.params.p, bits: 2 })
     }
 
+    #[inline]
     fn mark(
         &self,
         (cord, me): &(u16, RouterId),

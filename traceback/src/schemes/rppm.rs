@@ -96,6 +96,7 @@ impl Scheme for Rppm {
         self.fms.chance(hop)
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, inv: &Invariant, mark: Mark) -> Marked<Mark> {
         self.fms.mark(name, hop, inv, mark)
     }

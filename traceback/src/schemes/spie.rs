@@ -59,6 +59,7 @@ impl Scheme for Spie {
 
     fn local(&self, _: &Place) {}
 
+    #[inline]
     fn mark(&self, (): &(), _: &Hop, _: &Invariant, (): ()) -> Marked<()> {
         ().into()
     }

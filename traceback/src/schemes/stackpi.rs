@@ -81,6 +81,7 @@ impl Scheme for StackPi {
         vec![me.0.into(), self.params.n.into(), self.params.ahead.into()]
     }
 
+    #[inline]
     fn mark(&self, me: &RouterId, hop: &Hop, _: &Invariant, before: Mark) -> Marked<Mark> {
         let mark = self.push(before, hop.from, *me);
         if self.params.ahead && hop.legacy == 1 {

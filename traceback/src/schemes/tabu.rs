@@ -79,6 +79,7 @@ impl Scheme for Tabu {
         Some(Chance { p: self.p, bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if mark.distance == FAR && u64::from(hop.draw) < self.threshold {
             return Mark::written(name, hop.draw).into();

@@ -64,6 +64,7 @@ impl Scheme for Tpm {
         Some(Chance { p: f64::from(hop.number()).recip(), bits: 3 })
     }
 
+    #[inline]
     fn mark(&self, name: &Name, hop: &Hop, _: &Invariant, mark: Mark) -> Marked<Mark> {
         if one_in(hop.number(), hop.draw) || !can_be(mark, hops_before(hop.ttl)) {
             return Mark::written(name, hop.draw).into();

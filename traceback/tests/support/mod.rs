@@ -13,6 +13,7 @@ use traceback::graph::Finding;
 use traceback::invariant::Key;
 use traceback::map::{Map, MapRouter};
 use traceback::packet::Packet;
+use traceback::room::MAX_OPTION4;
 use traceback::router::{ETHERNET, Far, Port, Router, Verdict};
 use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
@@ -185,10 +186,10 @@ pub(crate) fn trace_from(
     let count = u16::try_from(routers.len()).unwrap();
     let mut observer = scheme.vantage(setting(map, count - 1));
     // A longer path has no room in an option of IPv4.
-    let v6 = v6(scheme) || count > 18;
+    let v6 = v6(scheme) || usize::from(count) > MAX_OPTION4;
     let mut samples = vec![];
     for seq in 0..packets {
-        let mut bytes = frame(v6, seq, usize::from(count).max(18));
+        let mut bytes = frame(v6, seq, usize::from(count).max(MAX_OPTION4));
         Packet::parse(&mut bytes[ETHERNET..]).unwrap().set_ttl(ttl);
         for message in walk(&mut routers, &mut bytes, Nanos(seq)) {
             observer.see(Nanos(seq), &Packet::parse(&message[ETHERNET..]).unwrap());
