@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use anyhow::{Context, Result, ensure};
 use std::process::Command;
+use std::time::Duration;
 
 /// What the engine keeps under labels, with the words that list and remove it.
 const KINDS: [(&str, &[&str], &[&str]); 3] = [
@@ -10,6 +11,10 @@ const KINDS: [(&str, &[&str], &[&str]); 3] = [
     ("network", &["network", "ls", "--format", "{{.Name}}"], &["network", "rm"]),
     ("volume", &["volume", "ls", "--format", "{{.Name}}"], &["volume", "rm"]),
 ];
+
+/// How often what is to go is looked at, and the time between.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The command that reads compose files on this machine.
 ///
@@ -71,16 +76,28 @@ pub fn exit_code(run: &str, service: &str) -> Result<Option<u8>> {
     Ok(said.trim().strip_prefix("exited ").and_then(|code| code.parse().ok()))
 }
 
-/// Removes them.
+/// Removes them. The engine may still be making what somebody who was killed had asked for, so it is
+/// looked at again.
 ///
 /// # Errors
 /// When the engine refuses.
 pub fn remove(run: &str) -> Result<()> {
-    for (kind, name) in objects(run) {
-        for (_, _, words) in KINDS.iter().filter(|(k, _, _)| *k == kind) {
-            docker(&[*words, &[&name]].concat())
-                .with_context(|| format!("cannot remove {kind} {name}"))?;
+    let mut refused = Ok(());
+    for _ in 0..LOOKS {
+        let held = objects(run);
+        if held.is_empty() {
+            return Ok(());
         }
+        refused = held.iter().try_for_each(|(kind, name)| remove_one(kind, name));
+        std::thread::sleep(PAUSE);
+    }
+    refused
+}
+
+fn remove_one(kind: &str, name: &str) -> Result<()> {
+    for (_, _, words) in KINDS.iter().filter(|(k, _, _)| *k == kind) {
+        let done = docker(&[*words, &[name]].concat());
+        done.with_context(|| format!("cannot remove {kind} {name}"))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::{Compose, DIRECTOR, Options, engine};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::journal::{Entry, Journal, Record, state_dir};
+use crate::process::CHILD_OF;
 use crate::reap;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
@@ -60,6 +61,7 @@ fn up(mut compose: Command, journal: &Journal, asked: &Asked<'_>) -> Result<u8> 
     let log = fs::File::create(&said).context("cannot write compose's log")?;
     compose
         .env("ASHIATO_RUN", asked.run)
+        .env(CHILD_OF, asked.run)
         .arg("--file")
         .arg(&file)
         .args(["--project-name", &format!("ashiato-{}", asked.run.to_lowercase())])

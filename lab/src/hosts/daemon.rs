@@ -175,7 +175,7 @@ fn call(
                 runtime.spawn(hear(inbound, pass, heart.clone()));
                 return Ok(Some((Line { orders, heart }, say)));
             }
-            Err(why) => format!("{why:#}"),
+            Err(why) => plainly(format!("{why:#}")),
         };
         if why != said {
             eprintln!("host: cannot reach the director at {}: {why}", config.director);
@@ -194,6 +194,14 @@ fn call(
             std::thread::sleep(LOOK);
         }
         pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// A wrong clock breaks TLS in words of its own; they are the same at each try, without the time.
+fn plainly(why: String) -> String {
+    match why.split_once(": verification time") {
+        Some((what, _)) => format!("{what}: set this host's clock if it is wrong, else enrol anew"),
+        None => why,
     }
 }
 
@@ -252,7 +260,7 @@ fn attend(config: &Config, line: &Line, say: Say) -> bool {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if let Err(error) = interrupt::check().and_then(|()| part.pulse()) {
+        if let Err(error) = interrupt::check().and_then(|()| part.tend()) {
             part.fail(&error);
             if interrupt::check().is_err() {
                 break;

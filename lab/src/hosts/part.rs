@@ -77,9 +77,9 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Fails when the run is to end although no order says so.
-    pub(super) fn pulse(&self) -> Result<()> {
-        self.raised.as_ref().map_or(Ok(()), |raised| raised.site.stage.pulse())
+    /// Passes beats on, and fails when the run is to end although no order says so.
+    pub(super) fn tend(&mut self) -> Result<()> {
+        self.raised.as_mut().map_or(Ok(()), |raised| raised.site.tend())
     }
 
     fn tell(&self, kind: from_host::Kind) {

@@ -138,7 +138,7 @@ impl Crew {
     }
 
     /// Renews the lease when it is due and takes what actors say.
-    fn tend(&mut self) -> Result<()> {
+    pub(crate) fn tend(&mut self) -> Result<()> {
         if self.rhythm.is_due() {
             self.actors.iter_mut().for_each(|a| a.worker.say("beat\n"));
         }

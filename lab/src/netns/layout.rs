@@ -17,6 +17,8 @@ pub const NETNS_DIR: &str = "/run/netns";
 /// What the name of each of our namespaces begins with. A name alone proves nothing: see
 /// [`crate::journal`].
 pub const PREFIX: &str = "ash-";
+/// UDP port of tunnels that are only tried out: not that of real ones.
+const TRIAL_PORT: u16 = 47_890;
 /// The collector's address, on the loopback of the run's control namespace.
 pub const CONTROL: &str = "10.255.0.1";
 
@@ -245,6 +247,20 @@ impl Layout {
             layout.add_port(at, at, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
         }
         layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
+        layout
+    }
+
+    /// A space with a tunnel that leads nowhere, to try out a host.
+    pub fn trial_tunnel(run: &str) -> Self {
+        let mut layout = Self::empty(Datapath::Afpacket);
+        let [address, peer] =
+            ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
+        layout.push(format!("{PREFIX}{}-trial", short(run)), None, false);
+        layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let tunnel = Tunnel { vni: 0xff_ffff, port: TRIAL_PORT, near: local, far: local };
+        layout.tunnels.push((Socket { space: 0, port: 0 }, tunnel));
+        layout.push(String::new(), None, false);
         layout
     }
 

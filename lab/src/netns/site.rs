@@ -121,6 +121,16 @@ impl Site {
         Ok(posted)
     }
 
+    /// Passes beats on to senders that are ready and wait, and fails when the run is to end.
+    ///
+    /// # Errors
+    /// When a sender ended early, or with the reason why all is to end.
+    pub(crate) fn tend(&mut self) -> Result<()> {
+        self.stage.pulse()?;
+        let crew = self.act.as_mut().and_then(|act| act.crew.as_mut());
+        crew.map_or(Ok(()), Crew::tend)
+    }
+
     /// Sends this host's packets, the plan's first one after `lead`, and returns when all have left.
     ///
     /// # Errors
