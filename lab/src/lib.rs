@@ -3,10 +3,12 @@
 pub mod archive;
 pub mod cli;
 pub mod compare;
+pub mod compose;
 pub mod csv;
 pub mod effects;
 pub mod exit;
 pub mod harms;
+pub mod hosts;
 pub mod imitate;
 pub mod interrupt;
 pub mod journal;

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod compare;
+pub mod compose;
 pub mod demo;
 pub mod doctor;
 pub mod down;
@@ -12,6 +13,7 @@ pub mod export;
 pub mod form;
 pub mod gc;
 pub mod harms;
+pub mod host;
 pub mod import;
 pub mod load;
 pub mod new;
@@ -79,6 +81,10 @@ enum Verb {
     Scheme(scheme::Args),
     /// Tries what the worlds need on this host, and says how to mend what fails.
     Doctor(doctor::Args),
+    /// Prints a scenario's compose file: the world `hosts` in containers.
+    Compose(compose::Args),
+    /// Takes part in runs over several hosts: the daemon of one of them.
+    Host(host::Args),
     /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
     /// Removes runs from this host.
@@ -110,6 +116,8 @@ impl Verb {
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Doctor(args) => doctor::run(args),
+            Self::Compose(args) => compose::run(args),
+            Self::Host(args) => host::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
