@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     first.check(&["plan.json", "scenario.toml", "provenance.json"])?;
     let plan = first.plan()?;
     let keyed = plan.draws == DrawKind::Keyed;
-    let world = world(args.world.map_or(&*first.summary.world, WorldName::word))?;
+    let world = world(args.world.map_or(first.summary.world.as_str(), |w| w.word()))?;
     let datapath = datapath(args, &first)?;
     let ground = Ground { world, datapath, hosts: args.hosts.as_deref() };
     let scenario = first.scenario()?;
