@@ -8,12 +8,13 @@
 #   make golden   writes golden tables and generated documents anew: review the diff
 #   make doc      the library's documentation as HTML
 #   make static   programs that need no C library on the machine they run on
+#   make image    the container image of docker-compose.yml, from those; needs a running engine
 #   make clean    removes what was built
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench fuzz nightly golden doc static clean tools
+.PHONY: build demo test bench fuzz nightly golden doc static image clean tools
 
 CARGO ?= cargo
 CLANG ?= clang
@@ -55,6 +56,12 @@ doc: tools
 static: tools
 	@RUSTFLAGS=-Ctarget-feature=+crt-static $(CARGO) build --release --quiet --target $(HOST)
 	@ls $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector}
+
+image: static
+	@.ci/need docker:docker.io
+	@mkdir -p image/bin
+	@cp $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector} image/bin/
+	@docker build --quiet --tag ashiato:local image
 
 clean:
 	@$(CARGO) clean --quiet

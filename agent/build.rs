@@ -1,4 +1,4 @@
-//! Compiles the wire protocol, which the collector's crate holds, without an installed compiler; and
+//! Compiles the wire protocols, which the collector's crate holds, without an installed compiler; and
 //! with clang the kernel programs, once for each scheme's twin.
 
 #[path = "bpf/clang.rs"]
@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn protocol() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=../collector/proto/traceback.proto");
-    let files = protox::compile(["traceback.proto"], ["../collector/proto"])?;
+    println!("cargo:rerun-if-changed=../collector/proto");
+    let files = protox::compile(["traceback.proto", "enrol.proto"], ["../collector/proto"])?;
     tonic_prost_build::configure()
         .build_server(false)
         .btree_map(".")

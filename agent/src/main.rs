@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use ashiato_agent::capture::{self, Counts, file::Broken};
 use ashiato_agent::config::Config;
 use ashiato_agent::selftest::{self, Kind};
-use ashiato_agent::{journal, run};
+use ashiato_agent::{enrol, journal, run};
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use std::fs::File;
@@ -30,6 +30,8 @@ struct Cli {
 enum Verb {
     /// Serve the vantages of a configuration until SIGTERM.
     Run(Run),
+    /// Get this machine a certificate for a key of its own, by a token.
+    Enrol(Enrol),
     /// Prove by packets through namespaces which datapaths this host can run.
     Selftest(Selftest),
     /// Give interfaces back what killed agents changed on them.
@@ -48,6 +50,21 @@ struct Run {
     /// End when the parent process ends or closes standard input.
     #[arg(long, env = "ASHIATO_AGENT_RUN_DIE_WITH_PARENT")]
     die_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct Enrol {
+    /// The token's file, as `ashiato-collector token` printed it. It opens once.
+    #[arg(long, env = "ASHIATO_AGENT_ENROL_TOKEN", value_name = "FILE")]
+    token: PathBuf,
+    /// Folder for ca.pem, own.pem and own.key; those of an earlier enrolment are replaced.
+    #[arg(
+        long,
+        env = "ASHIATO_AGENT_ENROL_DIR",
+        value_name = "DIR",
+        default_value = "/etc/ashiato"
+    )]
+    dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +155,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
+        Verb::Enrol(enrol) => enrol.run().map_err(|e| (NOT_READY, e)),
         Verb::Selftest(selftest) => selftest.run().map_err(|e| (INTERNAL, e)),
         Verb::Gc => gc().map_err(|e| (INTERNAL, e)),
         Verb::Mark(mark) => mark.run().map_err(|e| (USAGE, e)),
@@ -160,6 +178,14 @@ impl Run {
         let config = Config::read(&self.config).map_err(|e| (USAGE, e))?;
         let all = run::run(&config, self.die_with_parent).map_err(|e| (INTERNAL, e))?;
         Ok(if all { 0 } else { NOT_READY })
+    }
+}
+
+impl Enrol {
+    fn run(&self) -> anyhow::Result<u8> {
+        let name = enrol::enrol(&self.token, &self.dir)?;
+        println!("{name} is enrolled; its key is in {}", self.dir.display());
+        Ok(0)
     }
 }
 

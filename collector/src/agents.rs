@@ -41,7 +41,7 @@ struct Speaker {
 }
 
 /// Identity in the certificate behind a request.
-pub(crate) fn identity<T>(request: &Request<T>) -> Option<Identity> {
+pub fn identity<T>(request: &Request<T>) -> Option<Identity> {
     let certificates = request.peer_certs()?;
     Identity::of_certificate(certificates.first()?)
 }

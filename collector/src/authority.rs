@@ -5,8 +5,8 @@
 
 use crate::identity::Identity;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use std::fs;
 use std::io::{self, Write};
@@ -30,6 +30,16 @@ pub enum AuthorityError {
         "cannot write {path}: {source}; give a folder that you may write and that holds no keys"
     )]
     Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the authority's own cannot be read.
+    #[error(
+        "cannot read {path}: {source}; make an authority first: `ashiato-collector authority init`"
+    )]
+    Read {
         /// Which file.
         path: PathBuf,
         /// What the system said.
@@ -69,7 +79,8 @@ impl std::fmt::Debug for Pair {
 
 /// An authority that can issue certificates.
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
     lifetime: Duration,
 }
 
@@ -82,29 +93,73 @@ impl Authority {
         let mut params = params("Ashiato experiment authority", lifetime)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        Ok(Self { issuer, lifetime })
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem, lifetime })
     }
 
-    /// Issues a certificate; `addresses` are those of a collector, beside its name.
+    /// The authority whose key lies in a folder.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn open(dir: &Path, lifetime: Duration) -> Result<Self, AuthorityError> {
+        let pem = Self::certificate_in(dir)?;
+        let key = KeyPair::from_pem(&read(&dir.join("ca.key"))?)?;
+        Ok(Self { issuer: Issuer::from_ca_cert_pem(&pem, key)?, pem, lifetime })
+    }
+
+    /// The certificate of the authority of a folder, as PEM.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn certificate_in(dir: &Path) -> Result<String, AuthorityError> {
+        read(&dir.join("ca.pem"))
+    }
+
+    /// Issues a certificate; `addresses` are those of a collector or director, beside
+    /// its name.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn issue(&self, who: &Identity, addresses: &[IpAddr]) -> Result<Pair, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let cert = self.params(who, addresses)?.signed_by(&key, &self.issuer)?;
+        Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
+    }
+
+    /// Issues a certificate for the key of a request (PKCS #10, PEM), whatever else that says; the
+    /// certificate as PEM, and the key (DER).
+    ///
+    /// # Errors
+    /// As [`Self::new`], and where the request is none or not signed by its key.
+    pub fn certify(
+        &self,
+        who: &Identity,
+        request: &str,
+    ) -> Result<(String, Vec<u8>), AuthorityError> {
+        let request = CertificateSigningRequestParams::from_pem(request)?;
+        let cert = self.params(who, &[])?.signed_by(&request.public_key, &self.issuer)?;
+        let key = Identity::key_of(cert.der()).ok_or(rcgen::Error::CouldNotParseCertificate)?;
+        Ok((cert.pem(), key))
+    }
+
+    fn params(
+        &self,
+        who: &Identity,
+        addresses: &[IpAddr],
+    ) -> Result<CertificateParams, AuthorityError> {
         let mut params = params(&who.to_string(), self.lifetime)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        if *who == Identity::Collector {
+        if matches!(who, Identity::Collector | Identity::Director | Identity::Authority) {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-            let mut names = vec!["collector".to_owned(), "localhost".to_owned()];
+            let mut names = vec![who.to_string(), "localhost".to_owned()];
             names.extend(addresses.iter().map(IpAddr::to_string));
             params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
         } else {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         }
-        let key = KeyPair::generate()?;
-        let cert = params.signed_by(&key, &self.issuer)?;
-        Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
+        Ok(params)
     }
 
     /// Issues a certificate and writes it with its key and the authority's certificate into a folder:
@@ -128,7 +183,7 @@ impl Authority {
             .create(dir)
             .map_err(|source| AuthorityError::Write { path: dir.into(), source })?;
         if !tls.ca.exists() {
-            write_new(&tls.ca, &self.issuer.pem(), 0o644)?;
+            write_new(&tls.ca, &self.pem, 0o644)?;
         }
         write_new(&tls.cert, &pair.cert, 0o644)?;
         write_new(&tls.key, &pair.key, 0o600)?;
@@ -147,8 +202,12 @@ impl Authority {
 
     /// The authority's certificate as PEM.
     pub fn certificate(&self) -> String {
-        self.issuer.pem()
+        self.pem.clone()
     }
+}
+
+fn read(path: &Path) -> Result<String, AuthorityError> {
+    fs::read_to_string(path).map_err(|source| AuthorityError::Read { path: path.into(), source })
 }
 
 fn params(name: &str, lifetime: Duration) -> Result<CertificateParams, AuthorityError> {

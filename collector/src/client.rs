@@ -93,7 +93,7 @@ impl Operator {
     /// [`ClientError::Read`] and [`ClientError::Connect`].
     pub async fn connect(address: SocketAddr, tls: &Tls) -> Result<Self, ClientError> {
         let failed = |e: tonic::transport::Error| ClientError::Connect { address, what: chain(&e) };
-        let tls = client_tls(tls)?;
+        let tls = client_tls(tls, "collector")?;
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
             .and_then(|e| e.connect_timeout(CONNECT).tcp_nodelay(true).tls_config(tls))
             .map_err(failed)?;
@@ -181,13 +181,17 @@ impl Operator {
     }
 }
 
-fn client_tls(tls: &Tls) -> Result<ClientTlsConfig, ClientError> {
+/// What a caller shows, and the name that it wants to see.
+///
+/// # Errors
+/// [`ClientError::Read`].
+pub fn client_tls(tls: &Tls, server: &str) -> Result<ClientTlsConfig, ClientError> {
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path)
             .map_err(|source| ClientError::Read { path: path.clone(), source })
     };
     Ok(ClientTlsConfig::new()
-        .domain_name("collector")
+        .domain_name(server)
         .ca_certificate(Certificate::from_pem(read(&tls.ca)?))
         .identity(Identity::from_pem(read(&tls.cert)?, read(&tls.key)?)))
 }

@@ -16,15 +16,24 @@ pub enum Identity {
     Observer(RouterId),
     /// Somebody who may call the operator's service.
     Operator(String),
+    /// A machine that takes part, by the word that placements know it by.
+    Host(String),
     /// The collector.
     Collector,
+    /// The lab where it directs a run over several hosts.
+    Director,
+    /// Who gives out certificates.
+    Authority,
 }
 
 impl Identity {
     /// Reads a common name such as `router/192.0.2.1`.
     pub fn parse(name: &str) -> Option<Self> {
-        if name == "collector" {
-            return Some(Self::Collector);
+        match name {
+            "collector" => return Some(Self::Collector),
+            "director" => return Some(Self::Director),
+            "authority" => return Some(Self::Authority),
+            _ => {}
         }
         let (kind, rest) = name.split_once('/')?;
         let router = || rest.parse::<Ipv4Addr>().ok().map(RouterId::from);
@@ -32,6 +41,7 @@ impl Identity {
             "router" => router().map(Self::Router),
             "observer" => router().map(Self::Observer),
             "operator" if wire::is_name(rest) => Some(Self::Operator(rest.into())),
+            "host" if is_word(rest) => Some(Self::Host(rest.into())),
             _ => None,
         }
     }
@@ -46,12 +56,22 @@ impl Identity {
         if names.next().is_some() { None } else { Self::parse(name) }
     }
 
+    /// The public key in a certificate, both DER.
+    pub fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        Some(certificate.public_key().raw.to_vec())
+    }
+
     /// Whether an agent of this identity may speak for this step at this router.
     pub fn speaks_for(&self, role: Role, router: RouterId) -> bool {
         match self {
             Self::Router(id) => role == Role::Router && *id == router,
             Self::Observer(id) => role == Role::Observer && *id == router,
-            Self::Operator(_) | Self::Collector => false,
+            Self::Operator(_)
+            | Self::Host(_)
+            | Self::Collector
+            | Self::Director
+            | Self::Authority => false,
         }
     }
 
@@ -70,9 +90,18 @@ impl fmt::Display for Identity {
             Self::Router(id) => write!(f, "router/{id}"),
             Self::Observer(id) => write!(f, "observer/{id}"),
             Self::Operator(name) => write!(f, "operator/{name}"),
+            Self::Host(name) => write!(f, "host/{name}"),
             Self::Collector => f.write_str("collector"),
+            Self::Director => f.write_str("director"),
+            Self::Authority => f.write_str("authority"),
         }
     }
+}
+
+/// Whether the text may name a host: it becomes a part of file names and run ids.
+fn is_word(text: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -81,12 +110,12 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for name in ["router/10.0.0.1", "observer/10.0.0.9", "operator/alice", "collector"] {
+        let good = "router/10.0.0.1 observer/10.0.0.9 operator/alice host/lab-1 collector director authority";
+        for name in good.split(' ') {
             assert_eq!(Identity::parse(name).unwrap().to_string(), name);
         }
-        for name in
-            ["", "router", "router/", "router/x", "operator/", "operator/a b", "Router/1.1.1.1"]
-        {
+        let bad = ",router,router/,router/x,operator/,operator/a b,Router/1.1.1.1,host/,host/a_b";
+        for name in bad.split(',') {
             assert_eq!(Identity::parse(name), None, "{name}");
         }
     }

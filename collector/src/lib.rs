@@ -1,6 +1,6 @@
 //! Ashiato's collector: stores what agents report, asks them, and rebuilds attack paths.
 //!
-//! - [`wire`] is the protocol, [`identity`] who speaks, [`authority`] makes keys.
+//! - [`wire`] is the protocol, [`identity`] who speaks, [`authority`] makes keys, [`enrol`] gives new machines theirs.
 //! - [`store`] keeps, [`commit`] writes in groups, [`hub`] knows who is connected.
 //! - [`agents`] and [`operator`] are the two services, [`server`] runs them, [`client`] calls one.
 //! - [`trace`] drives a reconstruction.
@@ -12,6 +12,7 @@ pub mod agents;
 pub mod authority;
 pub mod client;
 pub mod commit;
+pub mod enrol;
 pub mod hub;
 pub mod identity;
 pub mod operator;

@@ -218,7 +218,11 @@ impl Collector {
     }
 }
 
-fn server_tls(tls: &Tls) -> Result<ServerTlsConfig, ServeError> {
+/// What a server shows and asks for: callers need a certificate of the same authority.
+///
+/// # Errors
+/// [`ServeError::Read`].
+pub fn server_tls(tls: &Tls) -> Result<ServerTlsConfig, ServeError> {
     let (cert, key, ca) = (read(&tls.cert)?, read(&tls.key)?, read(&tls.ca)?);
     Ok(ServerTlsConfig::new()
         .identity(Identity::from_pem(cert, key))
@@ -227,7 +231,7 @@ fn server_tls(tls: &Tls) -> Result<ServerTlsConfig, ServeError> {
 }
 
 /// An error with its causes; the transport names only the outermost.
-pub(crate) fn chain(error: &tonic::transport::Error) -> String {
+pub fn chain(error: &tonic::transport::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

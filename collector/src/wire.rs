@@ -16,6 +16,19 @@ mod generated {
 
 pub use generated::*;
 
+/// The messages of `proto/enrol.proto`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
+pub mod enrolment {
+    tonic::include_proto!("ashiato.enrolment.v1");
+}
+
 use std::net::Ipv4Addr;
 use traceback::RouterId;
 use traceback::case;

@@ -36,6 +36,23 @@ impl Exit {
         self as u8
     }
 
+    /// What a program of ours ended with; codes that are none of these are [`Exit::Internal`].
+    pub fn from_code(code: u8) -> Self {
+        let all = [
+            Self::Met,
+            Self::Usage,
+            Self::HostNotReady,
+            Self::Safety,
+            Self::Policy,
+            Self::Stopped,
+            Self::Missed,
+            Self::Void,
+            Self::Partial,
+            Self::Interrupted,
+        ];
+        all.into_iter().find(|e| e.code() == code).unwrap_or(Self::Internal)
+    }
+
     /// An error that ends the program with this code.
     pub fn refuse(self, why: impl fmt::Display) -> anyhow::Error {
         anyhow::Error::new(Refused { exit: self, why: why.to_string() })

@@ -8,6 +8,7 @@
 //! Intent comes first and is synced, so that a run killed at any instant can be removed by
 //! [`crate::reap`]: an object that the journal does not name is not ours.
 
+use crate::netns::own::Thing;
 use crate::process::Process;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -51,6 +52,15 @@ pub enum Entry {
         /// Its name.
         name: String,
     },
+    /// Something is about to be made in the host's own namespace.
+    Own {
+        /// The kernel's number of that namespace.
+        inode: u64,
+        /// What.
+        thing: Thing,
+    },
+    /// Containers are about to be made; labels tell that they are ours.
+    Containers,
     /// A process is about to start. Until its number follows, its environment tells that it is ours.
     Start {
         /// What it is for.
@@ -179,6 +189,10 @@ pub struct Record {
     pub namespaces: BTreeMap<String, Option<u64>>,
     /// Ends of links, as namespace and name.
     pub links: Vec<(String, String)>,
+    /// Things in the host's own namespace, with the number of that.
+    pub own: Vec<(u64, Thing)>,
+    /// Whether there may be containers.
+    pub containers: bool,
     /// Processes with what they are for.
     pub processes: Vec<(Process, String)>,
     /// The journal's folder.
@@ -202,9 +216,10 @@ impl Record {
         if dir.file_name().is_none_or(|n| n != run.as_str()) {
             bail!("journal {} is of run {run}, not of its folder's", path.display());
         }
-        let (namespaces, links, processes) = (BTreeMap::new(), vec![], vec![]);
-        let dir = dir.into();
-        let mut record = Self { run, folder, owner, namespaces, links, processes, dir };
+        let (namespaces, links, own, processes) = (BTreeMap::new(), vec![], vec![], vec![]);
+        let (containers, dir) = (false, dir.into());
+        let mut record =
+            Self { run, folder, owner, namespaces, links, own, containers, processes, dir };
         entries.for_each(|e| record.add(e));
         Ok(record)
     }
@@ -214,6 +229,8 @@ impl Record {
             Entry::Namespace { name } => _ = self.namespaces.entry(name).or_default(),
             Entry::Made { name, inode } => _ = self.namespaces.insert(name, Some(inode)),
             Entry::Link { namespace, name } => self.links.push((namespace, name)),
+            Entry::Own { inode, thing } => self.own.push((inode, thing)),
+            Entry::Containers => self.containers = true,
             Entry::Process { role, process } => self.processes.push((process, role)),
             // The first line was read already; a start without its number is found by its mark.
             Entry::Run { .. } | Entry::Start { .. } => {}

@@ -1,12 +1,15 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
+pub mod archive;
 pub mod cli;
 pub mod compare;
+pub mod compose;
 pub(crate) mod conduct;
 pub mod csv;
 pub mod effects;
 pub mod exit;
 pub mod harms;
+pub mod hosts;
 pub mod imitate;
 pub mod interrupt;
 pub mod journal;
@@ -27,6 +30,7 @@ pub mod sweep;
 pub mod traffic;
 pub mod truth;
 pub mod units;
+pub mod verify;
 pub mod world;
 
 // Plans for tests are written once, for tests inside and outside of this crate.

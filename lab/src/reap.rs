@@ -2,8 +2,9 @@
 //!
 //! Only what a journal names is touched. What only looks like ours is reported.
 
+use crate::compose::engine;
 use crate::journal::{Record, lock, records};
-use crate::netns::{layout, space};
+use crate::netns::{layout, own, space};
 use crate::process::{self, Process};
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -36,6 +37,18 @@ pub enum Object {
         /// Its name.
         name: String,
     },
+    /// Something in the host's own namespace.
+    Own {
+        /// What it is.
+        thing: String,
+    },
+    /// A container, or what containers share.
+    Engine {
+        /// `container`, `network` or `volume`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// Somebody else's process inside a namespace of ours, which keeps the namespace alive.
     Guest {
         /// Its number.
@@ -51,6 +64,8 @@ impl std::fmt::Display for Object {
             Self::Process { pid, role } => write!(f, "process {pid} ({role})"),
             Self::Namespace { name } => write!(f, "namespace {name}"),
             Self::Link { namespace, name } => write!(f, "link {name} in {namespace}"),
+            Self::Own { thing } => write!(f, "{thing} in the host's own namespace"),
+            Self::Engine { kind, name } => write!(f, "{kind} {name}"),
             Self::Guest { pid, namespace } => {
                 write!(f, "process {pid}, not ours, in {namespace}: end it to free the namespace")
             }
@@ -69,6 +84,15 @@ pub fn left_behind(record: &Record) -> Vec<Object> {
     left.extend(names.iter().map(|n| Object::Namespace { name: (*n).clone() }));
     for (namespace, name) in record.links.iter().filter(|(n, _)| names.contains(n)) {
         left.insert(Object::Link { namespace: namespace.clone(), name: name.clone() });
+    }
+    if record.containers {
+        let held = engine::objects(&record.run).into_iter();
+        left.extend(held.map(|(kind, name)| Object::Engine { kind, name }));
+    }
+    match own::standing(&record.own) {
+        Ok(things) => left.extend(things.iter().map(|t| Object::Own { thing: t.to_string() })),
+        // What cannot be looked at may be there.
+        Err(e) => _ = left.insert(Object::Own { thing: format!("cannot look ({e:#})") }),
     }
     let inodes: Vec<u64> = record.namespaces.values().filter_map(|i| *i).collect();
     for (guest, inode) in process::inside(&inodes) {
@@ -97,6 +121,10 @@ pub fn remove(state: &Path, record: &Record) -> Result<(Vec<Object>, Vec<Object>
     let _lock = lock(state)?;
     for name in record.namespaces.keys().filter(|n| stands(record, n)) {
         space::remove(name)?;
+    }
+    own::remove(&record.own)?;
+    if record.containers {
+        engine::remove(&record.run)?;
     }
     let after = left_behind(record);
     if after.is_empty() {

@@ -103,15 +103,26 @@ fn between(text: &str, part: &str) -> String {
 #[test]
 fn generated_parts_are_current() {
     let bless = std::env::var_os("LAB_BLESS").is_some();
-    for name in ["docs/schemes.md", "README.md", "README.ja.md"] {
+    for name in ["docs/schemes.md", "README.md", "README.ja.md", "docker-compose.yml"] {
         let path = root().join(name);
         let is = std::fs::read_to_string(&path).unwrap_or_default();
-        let want = if name == "docs/schemes.md" { schemes() } else { between(&is, &table()) };
+        let want = match name {
+            "docs/schemes.md" => schemes(),
+            "docker-compose.yml" => compose_file(),
+            _ => between(&is, &table()),
+        };
         if bless && is != want {
             std::fs::write(&path, &want).unwrap();
         }
         assert!(bless || is == want, "{name} is not current: run make golden and review the diff");
     }
+}
+
+/// What the program prints for the scenario that is shipped as a compose file.
+fn compose_file() -> String {
+    let mut compose = std::process::Command::new(env!("CARGO_BIN_EXE_ashiato"));
+    compose.args(["compose", "scenarios/three-nations.toml"]).current_dir(root());
+    String::from_utf8(compose.output().unwrap().stdout).unwrap()
 }
 
 #[test]

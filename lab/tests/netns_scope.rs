@@ -82,6 +82,7 @@ fn actors_refuse_wrong_places_and_plans() {
         index: space.ports[0].index,
         mac: space.ports[0].mac,
         namespace: inode(&space.path()),
+        in_place: false,
         parent: Process::me(),
         departures: dir.join("departures"),
     };
@@ -100,6 +101,10 @@ fn actors_refuse_wrong_places_and_plans() {
     let (code, said) = act(&Config { namespace: here, ..good.clone() }, &dir);
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("namespaces made for them"), "{said}");
+    // A machine with a way out is no place to stand for a host, whatever it is told.
+    let (code, said) = act(&Config { namespace: here, in_place: true, ..good.clone() }, &dir);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("in_place") || said.contains("default route"), "{said}");
     refused(&Config { namespace: 1, ..good.clone() }, "not the namespace made for this actor");
     let gone = Process { pid: good.parent.pid, start: 0 };
     refused(&Config { parent: gone, ..good.clone() }, "is gone");

@@ -49,6 +49,8 @@ enum Verb {
     /// Make keys and certificates.
     #[command(subcommand)]
     Authority(authority::Verb),
+    /// Print a token with which a new machine enrols itself, once.
+    Token(authority::Token),
 }
 
 impl Command {
@@ -57,6 +59,7 @@ impl Command {
             Verb::Serve(serve) => serve.run(),
             Verb::Trace(trace) => trace.run(),
             Verb::Authority(verb) => verb.run(),
+            Verb::Token(token) => token.run(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `ashiato demo`: the built-in scenario, in network namespaces where that is allowed, else simulated.
 
-use super::run::{self, Format, WorldName};
+use super::run::{self, Format, Ground, WorldName};
 use crate::exit::Exit;
 use crate::resolve;
 use crate::scenario::{self, Overrides};
@@ -33,9 +33,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let scenario = scenario::parse("three-nations.toml", SCENARIO, &Overrides::default())
         .map_err(|r| Exit::Internal.refuse(r))?;
     let plan = resolve::plan(&scenario).map_err(|r| Exit::Internal.refuse(r))?;
-    let datapath = scenario.spec.datapath;
-    let out = args.out.as_deref();
-    let (ran, folder) = run::one(plan, SCENARIO, world, datapath, out, false)?;
+    let ground = Ground { world, datapath: scenario.spec.datapath, hosts: None };
+    let (ran, folder) = run::one(plan, SCENARIO, ground, args.out.as_deref(), false)?;
     run::show(&ran.summary, &folder, args.format)?;
     Ok(ran.exit)
 }

@@ -4,6 +4,7 @@
 
 use super::form::Form;
 use super::print;
+use crate::compose::engine;
 use crate::exit::Exit;
 use crate::netns::layout::Layout;
 use crate::netns::{Stage, within};
@@ -34,6 +35,10 @@ pub enum World {
     Sim,
     /// Network namespaces on this host.
     Netns,
+    /// Other machines, of which this is one.
+    Hosts,
+    /// Containers on this host.
+    Compose,
 }
 
 /// One thing that was tried.
@@ -60,18 +65,22 @@ pub fn run(args: &Args) -> Result<Exit> {
     }];
     if args.world != Some(World::Sim) {
         checks.extend(netns());
+        checks.push(hosts());
+        checks.push(compose());
     }
     let ready = |world| checks.iter().all(|c| c.world != world || c.fault.is_none());
     let text = match args.format {
         Form::Json => serde_json::to_string(&checks)? + "\n",
-        Form::Table => table(&checks, ready(World::Netns), args.world)?,
+        Form::Table => table(&checks, ready, args.world)?,
     };
     print(text)?;
     let wanted = args.world.unwrap_or(World::Sim);
-    Ok(if ready(wanted) { Exit::Met } else { Exit::HostNotReady })
+    // A host makes the same objects for its nodes as this one for all.
+    let on_top = wanted != World::Hosts || ready(World::Netns);
+    Ok(if ready(wanted) && on_top { Exit::Met } else { Exit::HostNotReady })
 }
 
-fn table(checks: &[Check], netns: bool, wanted: Option<World>) -> Result<String> {
+fn table(checks: &[Check], ready: impl Fn(World) -> bool, wanted: Option<World>) -> Result<String> {
     let mut out = String::new();
     for check in checks {
         match &check.fault {
@@ -83,8 +92,11 @@ fn table(checks: &[Check], netns: bool, wanted: Option<World>) -> Result<String>
         }
     }
     if wanted != Some(World::Sim) {
-        let netns = if netns { "ready" } else { "not ready; the simulator is" };
+        let netns = if ready(World::Netns) { "ready" } else { "not ready; the simulator is" };
         writeln!(out, "world netns is {netns}")?;
+        let compose = if ready(World::Compose) { "ready" } else { "not ready" };
+        writeln!(out, "world compose is {compose}")?;
+        writeln!(out, "note  links between hosts are VXLAN, neither encrypted nor authenticated")?;
     }
     Ok(out)
 }
@@ -121,6 +133,27 @@ fn netns() -> Vec<Check> {
     });
     checks.push(check("removal of all of it: left 0", fix, left));
     checks
+}
+
+fn hosts() -> Check {
+    let run = ulid::Ulid::new().to_string();
+    let fix = "run as root; the kernel needs CONFIG_VXLAN";
+    let fault = tunnel(&run).err().map(|e| format!("{e:#}"));
+    Check { world: World::Hosts, what: "a tunnel towards another host", fault, fix }
+}
+
+/// Makes a tunnel's end in a namespace, and removes both.
+fn tunnel(run: &str) -> Result<()> {
+    let mut stage = Stage::raise(Layout::trial_tunnel(run), run, &std::env::temp_dir())?;
+    let removed = stage.strike()?;
+    ensure!(removed.left.is_empty(), "{} objects are left", removed.left.len());
+    Ok(())
+}
+
+fn compose() -> Check {
+    let fix = "apt-get install docker.io docker-compose, and start the engine";
+    let fault = engine::compose().err().map(|e| format!("{e:#}"));
+    Check { world: World::Compose, what: "a container engine, and compose", fault, fix }
 }
 
 fn listens(stage: &Stage) -> Result<()> {

@@ -23,6 +23,14 @@ pub struct Given {
 }
 
 impl Given {
+    /// The same without the file, as words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let set = self.set.iter().map(|s| format!("--set={s}"));
+        let seed = self.seed.map(|s| format!("--seed={s}"));
+        let schemes = self.scheme.iter().map(|s| format!("--scheme={s}"));
+        set.chain(seed).chain(schemes).collect()
+    }
+
     /// Loads the scenario and makes its plan.
     ///
     /// # Errors

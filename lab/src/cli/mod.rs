@@ -5,17 +5,22 @@
 
 pub mod actor;
 pub mod compare;
+pub mod compose;
 pub mod crooked;
 pub mod demo;
 pub mod doctor;
 pub mod down;
+pub mod export;
 pub mod form;
 pub mod gc;
 pub mod harms;
+pub mod host;
+pub mod import;
 pub mod load;
 pub mod new;
 pub mod plan;
 mod progress;
+pub mod replay;
 pub mod report;
 pub mod reproduce;
 pub mod run;
@@ -25,6 +30,7 @@ pub mod stop;
 pub mod sweep;
 mod tables;
 pub mod validate;
+pub mod verify;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -48,6 +54,14 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
+    /// Checks a finished run, one's own or another lab's: sums, commitments, scores again.
+    Verify(verify::Args),
+    /// Runs a finished run's plan again, and says what came out differently.
+    Replay(replay::Args),
+    /// Packs a finished run into one file.
+    Export(export::Args),
+    /// Unpacks a run that another lab packed, and checks it.
+    Import(import::Args),
     /// Simulates a scenario over a grid of values and seeds, and draws curves.
     Sweep(sweep::Args),
     /// Measures what adversaries gain against each scheme, and what honest packets lose.
@@ -68,6 +82,10 @@ enum Verb {
     Scheme(scheme::Args),
     /// Tries what the worlds need on this host, and says how to mend what fails.
     Doctor(doctor::Args),
+    /// Prints a scenario's compose file: the world `hosts` in containers.
+    Compose(compose::Args),
+    /// Takes part in runs over several hosts: the daemon of one of them.
+    Host(host::Args),
     /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
     /// Removes runs from this host.
@@ -88,6 +106,10 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
+            Self::Verify(args) => verify::run(args),
+            Self::Replay(args) => replay::run(args),
+            Self::Export(args) => export::run(args),
+            Self::Import(args) => import::run(args),
             Self::Sweep(args) => sweep::run(args),
             Self::Harms(args) => harms::run(args),
             Self::Compare(args) => compare::run(args),
@@ -98,6 +120,8 @@ impl Verb {
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Doctor(args) => doctor::run(args),
+            Self::Compose(args) => compose::run(args),
+            Self::Host(args) => host::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),

@@ -2,7 +2,10 @@
 
 use super::load::Given;
 use super::progress::Progress;
+use crate::compose::{self, Asked, Compose, engine};
 use crate::exit::Exit;
+use crate::hosts::HostsWorld;
+use crate::hosts::placement::Placement;
 use crate::interrupt;
 use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
@@ -17,9 +20,6 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Share of visits by which ledgers and taps may disagree where packets cross a real kernel.
-const TOLERANCE: f64 = 0.001;
-
 /// Where a plan runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WorldName {
@@ -27,6 +27,10 @@ pub enum WorldName {
     Sim,
     /// Network namespaces on this host; needs root.
     Netns,
+    /// Other machines, as `--hosts` places them; `ashiato host` runs there.
+    Hosts,
+    /// Containers on this machine, one for each node.
+    Compose,
 }
 
 impl WorldName {
@@ -35,6 +39,8 @@ impl WorldName {
         match self {
             Self::Sim => "sim",
             Self::Netns => "netns",
+            Self::Hosts => "hosts",
+            Self::Compose => "compose",
         }
     }
 }
@@ -61,6 +67,9 @@ pub struct Args {
     /// Where to run.
     #[arg(long, value_enum, default_value = "sim", env = "ASHIATO_RUN_WORLD")]
     pub world: WorldName,
+    /// Which host stands for which nodes, in world hosts.
+    #[arg(long, value_name = "FILE", env = "ASHIATO_RUN_HOSTS", required_if_eq("world", "hosts"))]
+    pub hosts: Option<PathBuf>,
     /// Runs in all, with seeds that follow each other.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), env = "ASHIATO_RUN_REPEAT")]
     pub repeat: u32,
@@ -85,6 +94,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     for turn in 0..args.repeat {
         interrupt::check()?;
         let (scenario, plan) = given.plan()?;
+        let this = given.clone();
         given.seed = Some(scenario.spec.seed.wrapping_add(1));
         let out = match (&args.out, args.repeat) {
             (Some(out), 2..) => Some(out.join(format!("{turn:03}"))),
@@ -92,7 +102,15 @@ pub fn run(args: &Args) -> Result<Exit> {
         };
         let text = std::fs::read_to_string(&args.given.file)?;
         let datapath = scenario.spec.datapath;
-        let (ran, folder) = one(plan, &text, args.world, datapath, out.as_deref(), args.keep)?;
+        if args.world == WorldName::Compose {
+            let code = contained(args, &this, &plan, datapath, out.as_deref())?;
+            if code != Exit::Met {
+                return Ok(code);
+            }
+            continue;
+        }
+        let ground = Ground { world: args.world, datapath, hosts: args.hosts.as_deref() };
+        let (ran, folder) = one(plan, &text, ground, out.as_deref(), args.keep)?;
         show(&ran.summary, &folder, args.format)?;
         if !matches!(ran.exit, Exit::Met | Exit::Missed | Exit::Void | Exit::Partial) {
             return Ok(ran.exit);
@@ -104,19 +122,66 @@ pub fn run(args: &Args) -> Result<Exit> {
     Ok(worst)
 }
 
-/// Refuses a plan that this host, or this world, cannot run.
-fn ready(plan: &Plan, world: WorldName, datapath: Datapath) -> Result<()> {
-    if world == WorldName::Sim {
-        Sim::suits(plan)?;
-        return Ok(());
+/// Where a plan is to run, and how agents meet packets there.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The world.
+    pub world: WorldName,
+    /// The datapath, where the world has a choice.
+    pub datapath: Datapath,
+    /// The placement's file, in world hosts.
+    pub hosts: Option<&'a Path>,
+}
+
+impl Ground<'_> {
+    /// The placement, in world hosts.
+    fn placement(&self) -> Result<Option<Placement>> {
+        if self.world != WorldName::Hosts {
+            return Ok(None);
+        }
+        let missing = || Exit::Usage.refuse("world hosts needs --hosts FILE: who stands for what");
+        Placement::read(self.hosts.ok_or_else(missing)?).map(Some)
     }
-    NetnsWorld::suits(plan, datapath)?;
-    if !nix::unistd::geteuid().is_root() {
-        let why = "world netns makes network namespaces, which needs root: run it under sudo, or \
-                   use --world sim, which needs nothing";
-        return Err(Exit::HostNotReady.refuse(why));
+
+    /// Refuses a plan that this host, or this world, cannot run.
+    fn ready(&self, plan: &Plan, placement: Option<&Placement>) -> Result<()> {
+        if let Some(placement) = placement {
+            return HostsWorld::suits(plan, placement, self.datapath);
+        }
+        if self.world == WorldName::Sim {
+            Sim::suits(plan)?;
+            return Ok(());
+        }
+        NetnsWorld::suits(plan, self.datapath)?;
+        if !nix::unistd::geteuid().is_root() {
+            let why = "world netns makes network namespaces, which needs root: run it under sudo, \
+                       or use --world sim, which needs nothing";
+            return Err(Exit::HostNotReady.refuse(why));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The world, standing.
+    fn raise(
+        &self,
+        plan: &Arc<Plan>,
+        paths: RunPaths,
+        placement: Option<&Placement>,
+        keep: bool,
+        say: &dyn Fn(&str),
+    ) -> Result<Box<dyn World>> {
+        if let Some(placement) = placement {
+            return Ok(Box::new(HostsWorld::up(plan.as_ref().clone(), paths, placement, say)?));
+        }
+        if self.world == WorldName::Sim {
+            return Ok(Box::new(Sim::new(plan.clone())));
+        }
+        let mut world = NetnsWorld::up(plan.as_ref().clone(), paths, say)?;
+        if keep {
+            world.keep();
+        }
+        Ok(Box::new(world))
+    }
 }
 
 /// Runs one plan, and returns how it ended and its folder.
@@ -126,43 +191,75 @@ fn ready(plan: &Plan, world: WorldName, datapath: Datapath) -> Result<()> {
 pub fn one(
     plan: Plan,
     scenario: &str,
-    world: WorldName,
-    datapath: Datapath,
+    ground: Ground<'_>,
     out: Option<&Path>,
     keep: bool,
 ) -> Result<(Ran, PathBuf)> {
-    ready(&plan, world, datapath)?;
+    let placement = ground.placement()?;
+    let placement = placement.as_ref();
+    ground.ready(&plan, placement)?;
+    if placement.is_some() && keep {
+        return Err(Exit::Usage.refuse("--keep is for worlds on this host alone"));
+    }
     interrupt::watch()?;
     let id = ulid::Ulid::new().to_string();
     let folder = run::folder(out, &id)?;
     let path = folder.path().to_path_buf();
     let progress = Progress::start();
     let say = |phase: &str| progress.say(phase);
-    let netns = world == WorldName::Netns;
+    let (datapath, real) = (ground.datapath, ground.world != WorldName::Sim);
     let options = Options {
         id: id.clone(),
         scenario: scenario.into(),
-        world: world.word(),
-        datapath: if netns { datapath.word().into() } else { "sim".into() },
-        tolerance: if netns { TOLERANCE } else { 0.0 },
+        world: placement.map_or(ground.world.word(), |p| p.world.word()),
+        datapath: if real { datapath.word().into() } else { "sim".into() },
+        tolerance: if real { run::TOLERANCE } else { 0.0 },
         keep,
         progress: &say,
     };
     let plan = Arc::new(plan);
-    let mut place: Box<dyn World> = match world {
-        WorldName::Sim => Box::new(Sim::new(plan.clone())),
-        WorldName::Netns => {
-            let paths = RunPaths { id, dir: std::path::absolute(&path)?, datapath };
-            let mut world = NetnsWorld::up(plan.as_ref().clone(), paths, &say)?;
-            if keep {
-                world.keep();
-            }
-            Box::new(world)
-        }
-    };
-    let ran = run::run(&plan, place.as_mut(), folder, &options);
+    let paths = RunPaths { id, dir: std::path::absolute(&path)?, datapath };
+    let mut world = ground.raise(&plan, paths, placement, keep, &say)?;
+    let ran = run::run(&plan, world.as_mut(), folder, &options);
     progress.end();
     Ok((ran?, path))
+}
+
+/// Runs one plan in containers, whose director fills the folder, and shows it.
+fn contained(
+    args: &Args,
+    given: &Given,
+    plan: &Plan,
+    datapath: Datapath,
+    out: Option<&Path>,
+) -> Result<Exit> {
+    HostsWorld::takes(plan, datapath)?;
+    if args.keep {
+        return Err(Exit::Usage.refuse("--keep is for worlds on this host alone"));
+    }
+    let id = ulid::Ulid::new().to_string();
+    let folder =
+        std::path::absolute(out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf))?;
+    std::fs::create_dir_all(&folder)?;
+    let compose = Compose::of(plan, datapath, compose::SUBNET.parse()?)?;
+    let options = compose::Options {
+        image: super::compose::IMAGE.into(),
+        scenario: std::path::absolute(&given.file)?.display().to_string(),
+        given: given.words(),
+        runs: folder.display().to_string(),
+        one: true,
+        sys_admin: !engine::knows_bpf(super::compose::IMAGE)?,
+    };
+    let progress = Progress::start();
+    let say = |phase: &str| progress.say(phase);
+    let asked = Asked { run: &id, compose, options, folder: &folder, progress: &say };
+    let code = compose::run(&asked);
+    progress.end();
+    let (code, summary) = (code?, std::fs::read(folder.join("summary.json")));
+    if let Ok(summary) = summary {
+        show(&serde_json::from_slice(&summary)?, &folder, args.format)?;
+    }
+    Ok(Exit::from_code(code))
 }
 
 /// Prints a summary; what went wrong goes to standard error unless the table says it.

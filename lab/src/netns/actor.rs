@@ -10,7 +10,7 @@
 
 use super::delays::Departures;
 use super::lease::{End, Lease};
-use super::{neighbour, space};
+use super::{neighbour, place};
 use crate::exit::Exit;
 use crate::imitate::Imitator;
 use crate::plan::Plan;
@@ -48,6 +48,9 @@ pub struct Config {
     pub mac: [u8; 6],
     /// The kernel's number of the namespace made for this host: the only one to send in.
     pub namespace: u64,
+    /// Whether that is the namespace that the lab itself is in: a container that stands for a host.
+    #[serde(default)]
+    pub in_place: bool,
     /// The process that holds the lease.
     pub parent: Process,
     /// Where it says when each packet left.
@@ -81,7 +84,7 @@ pub fn run(config: &Config) -> Result<Exit> {
     if nix::unistd::getppid().as_raw() != config.parent.pid || !config.parent.is_alive() {
         return Err(Exit::Safety.refuse("the process that started this actor is gone"));
     }
-    check_place(config)?;
+    place::check(config)?;
     let text = fs::read(&config.plan)
         .with_context(|| format!("cannot read plan {}", config.plan.display()))?;
     let plan: Plan = serde_json::from_slice(&text)
@@ -209,77 +212,4 @@ fn say(said: &Said) -> Result<()> {
     serde_json::to_writer(&mut out, said)?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
-}
-
-/// Refuses every namespace but the one that was made for this actor's host.
-fn check_place(config: &Config) -> Result<()> {
-    let mine = space::inode_of_process("thread-self").context("cannot read own namespace")?;
-    for (who, whose) in [("1", "the host's own"), (&*config.parent.pid.to_string(), "the lab's")] {
-        let theirs = match space::inode_of_process(who) {
-            Ok(theirs) => theirs,
-            // A container may hide the first process; the lab's namespace is checked in any case.
-            Err(e) if who == "1" && e.kind() == ErrorKind::PermissionDenied => continue,
-            Err(e) => {
-                return Err(e)
-                    .with_context(|| format!("cannot read the namespace of process {who}"));
-            }
-        };
-        if theirs == mine {
-            return Err(Exit::Safety.refuse(format!(
-                "traffic actors run in namespaces made for them, and this is {whose}: start runs \
-                 with `ashiato run`"
-            )));
-        }
-    }
-    if mine != config.namespace {
-        return Err(Exit::Safety.refuse("this is not the namespace made for this actor"));
-    }
-    for table in ["route", "ipv6_route"] {
-        let path = format!("/proc/thread-self/net/{table}");
-        // Missing where the kernel lacks that version of IP.
-        let routes = fs::read_to_string(&path).unwrap_or_default();
-        if routes.lines().any(|l| is_default(table, l)) {
-            return Err(Exit::Safety.refuse(format!(
-                "this namespace has a default route ({path}), so packets could leave the testbed: \
-                 remove it"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a line of `/proc/net/route` or `/proc/net/ipv6_route` leads anywhere.
-fn is_default(table: &str, line: &str) -> bool {
-    /// RTF_REJECT of linux/route.h.
-    const REJECT: u32 = 0x0200;
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let flags = |at: usize| fields.get(at).and_then(|f| u32::from_str_radix(f, 16).ok());
-    match (table, &fields[..]) {
-        ("route", [_, net, _, _, _, _, _, mask, ..]) => {
-            *net == "00000000" && *mask == "00000000" && flags(3).is_some_and(|f| f & REJECT == 0)
-        }
-        ("ipv6_route", [net, len, ..]) => {
-            let all = net.bytes().all(|b| b == b'0') && *len == "00";
-            all && flags(8).is_some_and(|f| f & REJECT == 0)
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn default_routes_are_known_by_sight() {
-        let v4 = "p0\t00000000\t010012C6\t0003\t0\t0\t0\t00000000\t0\t0\t0";
-        assert!(is_default("route", v4));
-        assert!(!is_default("route", "p0\t000012C6\t010012C6\t0003\t0\t0\t0\t0000FEFF\t0\t0\t0"));
-        let zeros = "0".repeat(32);
-        let line =
-            |flags| format!("{zeros} 00 {zeros} 00 {zeros} 00000400 00000001 00000000 {flags} p0");
-        assert!(is_default("ipv6_route", &line("00000003")));
-        // What every namespace has: the unreachable null entry.
-        assert!(!is_default("ipv6_route", &line("00200200")));
-    }
 }

@@ -4,7 +4,7 @@ use super::crooked::{self, Crooked};
 use super::layout::{CONTROL, Layout};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
-use crate::plan::{DrawKind, Plan};
+use crate::plan::{DrawKind, Node, Plan};
 use crate::programs;
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, Result, bail};
@@ -12,6 +12,7 @@ use ashiato_agent::config::{self, Interval, RunKey, Vantage};
 use ashiato_collector::authority::{Authority, Tls};
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -41,21 +42,45 @@ pub(crate) struct Headquarters {
     pub operator: Tls,
     /// The collector's process.
     pub collector: Worker,
-    ca: PathBuf,
-    keys: Vec<Seat>,
+    /// Keys of all vantages.
+    pub seats: Seats,
+}
+
+/// Where agents report to, and as whom.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    /// The collector's address.
+    pub collector: SocketAddr,
+    /// The authority of the run.
+    pub ca: PathBuf,
+    /// Vantages of the plan.
+    pub seats: Vec<Seat>,
 }
 
 /// One vantage of the plan and its keys.
 #[derive(Debug)]
-struct Seat {
-    role: Role,
+pub(crate) struct Seat {
+    /// What it does there.
+    pub role: Role,
     /// Position of the router; for the observer, of the victim's gateway.
-    router: usize,
-    tls: Tls,
+    pub router: usize,
+    /// Its keys.
+    pub tls: Tls,
+}
+
+impl Seat {
+    /// The node of the plan that it is at.
+    pub(crate) fn node(&self, plan: &Plan) -> Node {
+        match self.role {
+            Role::Router => Node::Router(self.router),
+            Role::Observer => Node::Host(plan.case.victim),
+        }
+    }
 }
 
 impl Headquarters {
-    /// Makes keys and starts the collector, which gets the map and nothing else of the plan.
+    /// Makes keys and starts the collector, which gets the map and nothing else of the plan. It listens
+    /// in the run's control namespace, on `listen` where that is the host's own.
     ///
     /// # Errors
     /// When keys cannot be made or the collector does not start.
@@ -64,13 +89,15 @@ impl Headquarters {
         stage: &mut Stage,
         nursery: &Nursery,
         folder: &Path,
+        listen: Option<SocketAddr>,
     ) -> Result<Self> {
         let work = stage.journal()?.dir().to_path_buf();
         let dir = work.join("keys");
         let authority = Authority::new(LIFETIME).context("cannot make keys")?;
         let issue = |who: Identity| authority.write(&dir, &who, &[]).context("cannot make keys");
-        let control: IpAddr = CONTROL.parse().context("control address")?;
-        let own = authority.write(&dir, &Identity::Collector, &[control])?;
+        let inside = SocketAddr::new(CONTROL.parse::<IpAddr>().context("control address")?, PORT);
+        let address = listen.unwrap_or(inside);
+        let own = authority.write(&dir, &Identity::Collector, &[address.ip()])?;
         let operator = issue(Identity::Operator("lab".into()))?;
         let mut keys = vec![];
         for (router, spec) in plan.routers.iter().enumerate().filter(|(_, r)| r.works()) {
@@ -81,7 +108,6 @@ impl Headquarters {
         keys.push(Seat { role: Role::Observer, router, tls });
         let map = work.join("map.json");
         fs::write(&map, serde_json::to_vec(&plan.map()?)?).context("cannot write the map")?;
-        let address = SocketAddr::new(control, PORT);
         let config = server::Config {
             listen: address,
             tls: own.clone(),
@@ -98,14 +124,22 @@ impl Headquarters {
         let space = stage.layout().control().path();
         let mut collector = nursery.start(stage, space, folder, "collector", command)?;
         await_ready(stage, std::slice::from_mut(&mut collector), 1, PATIENCE)?;
-        Ok(Self { address, operator, collector, ca: own.ca, keys })
+        let seats = Seats { collector: address, ca: own.ca, seats: keys };
+        Ok(Self { address, operator, collector, seats })
     }
 }
 
-/// The agents of one turn.
+/// The agents of one turn on this host.
 #[derive(Debug)]
 pub(crate) struct Agents {
     workers: Vec<Worker>,
+    /// What they say of themselves.
+    pub posted: Posted,
+}
+
+/// What is known of agents that are ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Posted {
     /// How many vantages they serve.
     pub vantages: usize,
     /// What reading the clock twice costs, by the slowest of them.
@@ -123,24 +157,25 @@ impl Agents {
         plan: &Plan,
         scheme: usize,
         zero_unix_ns: u64,
-        headquarters: &Headquarters,
+        seats: &Seats,
         stage: &mut Stage,
         nursery: &Nursery,
         folder: &Path,
     ) -> Result<Self> {
         let id = &plan.schemes[scheme].id;
         let map = plan.map()?;
+        let here = seats.seats.iter().filter(|seat| stage.layout().holds(seat.node(plan)));
         let (mut honest, mut crooked) = (vec![], vec![]);
-        for seat in &headquarters.keys {
+        for seat in here {
             let vantage = vantage(plan, scheme, zero_unix_ns, &map, stage.layout(), seat)?;
             let other = seat.role == Role::Router && plan.routers[seat.router].is_crooked();
             if other { &mut crooked } else { &mut honest }.push(vantage);
         }
         let vantages = honest.len() + crooked.len();
-        let mut groups = if plan.process_per_router {
+        let mut groups: Vec<Vec<Vantage>> = if plan.process_per_router {
             honest.into_iter().map(|v| vec![v]).collect()
         } else {
-            vec![honest]
+            vec![honest].into_iter().filter(|all| !all.is_empty()).collect()
         };
         let honest = groups.len();
         groups.extend((!crooked.is_empty()).then_some(crooked));
@@ -150,9 +185,9 @@ impl Agents {
             let what = if at < honest { "agent" } else { "crooked" };
             let role = format!("{what}-{id}-{at}");
             let collector = config::Collector {
-                address: headquarters.address,
+                address: seats.collector,
                 server_name: "collector".into(),
-                ca: headquarters.ca.clone(),
+                ca: seats.ca.clone(),
             };
             let path = work.join(format!("{role}.toml"));
             let text = config::Config { collector, vantages }.to_toml();
@@ -165,7 +200,8 @@ impl Agents {
         let said = await_ready(stage, &mut workers, vantages, patience)?;
         let cost = |line: &serde_json::Value| line["clock_cost_ns"].as_u64();
         let clock_cost_ns = said.iter().filter_map(cost).max().unwrap_or(0);
-        Ok(Self { workers, vantages, clock_cost_ns, sampled_1_in: SAMPLED_1_IN.into() })
+        let posted = Posted { vantages, clock_cost_ns, sampled_1_in: SAMPLED_1_IN.into() };
+        Ok(Self { workers, posted })
     }
 
     /// Fails when an agent has ended or reports an error.
@@ -183,12 +219,12 @@ impl Agents {
         Ok(())
     }
 
-    /// Ends them in order: each reports a last time before it goes. Returns the mean over their kernel
-    /// programs of what the kernel says a run takes, in nanoseconds.
+    /// Ends them in order: each reports a last time before it goes. Returns for each of their kernel
+    /// programs what the kernel says a run takes, in nanoseconds.
     ///
     /// # Errors
     /// When one had to be killed.
-    pub(crate) fn end(mut self) -> Result<Option<u64>> {
+    pub(crate) fn end(mut self) -> Result<Vec<u64>> {
         self.workers.iter_mut().for_each(Worker::ask_to_end);
         let mut runs = vec![];
         for worker in &mut self.workers {
@@ -199,8 +235,13 @@ impl Agents {
                 runs.extend(said.and_then(|said| said["program_ns"].as_u64()));
             }
         }
-        Ok(runs.iter().sum::<u64>().checked_div(runs.len() as u64))
+        Ok(runs)
     }
+}
+
+/// The mean of what kernel programs say a run of them takes; `None` where none ran.
+pub(crate) fn mean(runs: &[u64]) -> Option<u64> {
+    runs.iter().sum::<u64>().checked_div(runs.len() as u64)
 }
 
 /// Starts an agent with its configuration.
@@ -249,7 +290,7 @@ fn vantage(
         index: place.index,
         degree: place.degree,
         asn: place.asn,
-        netns: Some(space.path()),
+        netns: (!space.own).then(|| space.path()),
         cert: seat.tls.cert.clone(),
         key_file: seat.tls.key.clone(),
         scheme: chosen.id.clone(),

@@ -3,9 +3,10 @@
 //! One thread makes all of it: it walks through the new namespaces and leaves a netlink socket in each,
 //! so that everything after is messages and no process is started.
 
-use super::layout::{Layout, Port, Route, Space};
+use super::layout::{Layout, Port, Route, Space, Tunnel};
 use super::space;
-use anyhow::{Context, Result};
+use crate::exit::Exit;
+use anyhow::{Context, Result, bail};
 use ashiato_agent::datapath::ethtool;
 use futures_util::future::try_join_all;
 use rtnetlink::packet_route::AddressFamily;
@@ -13,11 +14,13 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{
-    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, RouteNextHopBuilder,
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVxlan, RouteMessageBuilder,
+    RouteNextHopBuilder,
 };
 use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// Makes everything of a layout. What exists when it fails stays, for the journal's owner to remove.
@@ -33,6 +36,7 @@ pub(crate) fn build(layout: &Layout) -> Result<()> {
                 None => runtime.block_on(connect(layout, &handles))?,
                 Some(middle) => runtime.block_on(connect_through(layout, middle, &handles))?,
             }
+            runtime.block_on(dig(layout, &handles))?;
             runtime.block_on(furnish(layout, &handles))?;
             offloads(layout)
         });
@@ -46,8 +50,14 @@ pub(crate) fn build(layout: &Layout) -> Result<()> {
 fn spaces(layout: &Layout, runtime: &Runtime) -> Result<Vec<Handle>> {
     let _context = runtime.enter();
     let make = |space: &Space| {
-        space::create(&space.name)?;
-        settings(space)?;
+        if space.own {
+            space::enter(&space.path())?;
+        } else {
+            space::create(&space.name)?;
+        }
+        if !space.own || !space.ports.is_empty() {
+            settings(space)?;
+        }
         let (connection, handle, _) = rtnetlink::new_connection()
             .with_context(|| format!("cannot open a netlink socket in {}", space.name))?;
         runtime.spawn(connection);
@@ -59,42 +69,105 @@ fn spaces(layout: &Layout, runtime: &Runtime) -> Result<Vec<Handle>> {
 /// Kernel settings of the namespace that the calling thread is in. "default" is set before any
 /// interface exists, so that all of them start with it.
 fn settings(space: &Space) -> Result<()> {
-    let flag = |on: bool| if on { "1" } else { "0" };
-    let mut wanted = vec![("ipv4/ip_forward".to_owned(), flag(space.forwards))];
+    if space.own {
+        return own_settings(space.forwards).into_iter().try_for_each(|(k, v)| require(&k, v));
+    }
+    let mut wanted = vec![("ipv4.ip_forward".to_owned(), flag(space.forwards))];
     for who in ["all", "default"] {
+        wanted.extend(everywhere(who));
         wanted.extend([
-            // Spoofed sources must pass: reverse path filtering would drop them.
-            (format!("ipv4/conf/{who}/rp_filter"), "0"),
-            (format!("ipv4/conf/{who}/accept_redirects"), "0"),
-            (format!("ipv4/conf/{who}/send_redirects"), "0"),
-            (format!("ipv4/conf/{who}/arp_announce"), "2"),
-            (format!("ipv6/conf/{who}/forwarding"), flag(space.forwards)),
-            (format!("ipv6/conf/{who}/accept_ra"), "0"),
-            (format!("ipv6/conf/{who}/accept_redirects"), "0"),
-            (format!("ipv6/conf/{who}/accept_dad"), "0"),
-            (format!("ipv6/conf/{who}/dad_transmits"), "0"),
-            (format!("ipv6/conf/{who}/router_solicitations"), "0"),
+            (format!("ipv4.conf.{who}.accept_redirects"), "0"),
+            (format!("ipv6.conf.{who}.forwarding"), flag(space.forwards)),
+            (format!("ipv6.conf.{who}.accept_ra"), "0"),
+            (format!("ipv6.conf.{who}.accept_redirects"), "0"),
+            (format!("ipv6.conf.{who}.accept_dad"), "0"),
+            (format!("ipv6.conf.{who}.dad_transmits"), "0"),
+            (format!("ipv6.conf.{who}.router_solicitations"), "0"),
         ]);
     }
     if !space.v6() {
         // Interfaces that carry no IPv6 need not chat about it.
-        wanted.push(("ipv6/conf/default/disable_ipv6".into(), "1"));
+        wanted.push(("ipv6.conf.default.disable_ipv6".into(), "1"));
     }
     if space.spreads {
         // By addresses and ports, whatever marks do to the flow label.
-        wanted.push(("ipv4/fib_multipath_hash_policy".into(), "1"));
-        wanted.push(("ipv6/fib_multipath_hash_policy".into(), "1"));
+        wanted.push(("ipv4.fib_multipath_hash_policy".into(), "1"));
+        wanted.push(("ipv6.fib_multipath_hash_policy".into(), "1"));
     }
     for (key, value) in wanted {
-        let path = format!("/proc/sys/net/{key}");
-        match fs::write(&path, value) {
+        match fs::write(path_of(&key), value) {
             Ok(()) => {}
             // A kernel without IPv6 is fine where none is wanted.
             Err(_) if key.starts_with("ipv6") && !space.v6() => {}
             Err(e) => {
-                return Err(e).with_context(|| format!("cannot set {path} in {}", space.name));
+                return Err(e).with_context(|| format!("cannot set net.{key} in {}", space.name));
             }
         }
+    }
+    Ok(())
+}
+
+/// What no node can do without, of either kind.
+fn everywhere(who: &str) -> [(String, &'static str); 3] {
+    [
+        // Spoofed sources must pass: reverse path filtering would drop them.
+        (format!("ipv4.conf.{who}.rp_filter"), "0"),
+        (format!("ipv4.conf.{who}.send_redirects"), "0"),
+        (format!("ipv4.conf.{who}.arp_announce"), "2"),
+    ]
+}
+
+/// Settings, as keys under "net.", that a host which stands for a node itself must have. (The kernel
+/// sets what is missing here by itself where it forwards, and a leaf does not need it.)
+pub(crate) fn own_settings(forwards: bool) -> Vec<(String, &'static str)> {
+    let mut wanted = vec![("ipv4.ip_forward".to_owned(), flag(forwards))];
+    wanted.extend(["all", "default"].into_iter().flat_map(everywhere));
+    wanted
+}
+
+fn flag(on: bool) -> &'static str {
+    if on { "1" } else { "0" }
+}
+
+fn path_of(key: &str) -> PathBuf {
+    PathBuf::from("/proc/sys/net").join(key.replace('.', "/"))
+}
+
+/// A host's own settings are its owner's: they are looked at, never changed.
+fn require(key: &str, value: &str) -> Result<()> {
+    let path = path_of(key);
+    let is =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    if is.trim() == value {
+        return Ok(());
+    }
+    Err(Exit::HostNotReady.refuse(format!(
+        "this host stands for a node of the plan, which needs net.{key} = {value}, and it is {}: \
+         set it (in a container under `sysctls`), or set in_place = false",
+        is.trim()
+    )))
+}
+
+/// Tunnels to other hosts. They are made from the host's own namespace, where their UDP stays, right
+/// inside the node's, so that what they carry is never seen outside of it.
+async fn dig(layout: &Layout, handles: &[Handle]) -> Result<()> {
+    let (Some(outside), false) = (handles.last(), layout.tunnels.is_empty()) else { return Ok(()) };
+    for (end, tunnel) in &layout.tunnels {
+        let space = &layout.spaces[end.space];
+        let port = &space.ports[end.port];
+        let what = || {
+            let Tunnel { vni, near, far, .. } = tunnel;
+            format!("cannot make tunnel {vni} from {near} to {far} for {}", space.shown())
+        };
+        let vxlan = LinkVxlan::new(&port.name, tunnel.vni).port(tunnel.port).learning(false);
+        let vxlan = match (tunnel.near, tunnel.far) {
+            (IpAddr::V4(near), IpAddr::V4(far)) => vxlan.local(near).remote(far),
+            (IpAddr::V6(near), IpAddr::V6(far)) => vxlan.local6(near).remote6(far),
+            _ => bail!("{}: one address is IPv4 and the other IPv6", what()),
+        };
+        let file = File::open(space.path()).with_context(what)?;
+        let message = port_message(vxlan, port).setns_by_fd(file.as_raw_fd());
+        outside.link().add(message.build()).execute().await.with_context(what)?;
     }
     Ok(())
 }
@@ -159,7 +232,9 @@ fn port_message<T>(message: LinkMessageBuilder<T>, port: &Port) -> LinkMessageBu
 
 async fn addresses(space: &Space, handle: &Handle) -> Result<()> {
     let up = |index: u32| handle.link().set(LinkUnspec::new_with_index(index).up().build());
-    up(1).execute().await.with_context(|| format!("cannot start lo in {}", space.name))?;
+    if !space.own {
+        up(1).execute().await.with_context(|| format!("cannot start lo in {}", space.name))?;
+    }
     if let Some(address) = space.loopback {
         let len = if address.is_ipv4() { 32 } else { 128 };
         add_address(handle, 1, address, len)
@@ -190,7 +265,7 @@ async fn add_address(handle: &Handle, index: u32, address: IpAddr, len: u8) -> R
 
 async fn routes(space: &Space, handle: &Handle) -> Result<()> {
     for route in &space.routes {
-        let what = || format!("cannot route {}/{} in {}", route.net, route.len, space.name);
+        let what = || format!("cannot route {}/{} in {}", route.net, route.len, space.shown());
         let message = route_message(route).with_context(what)?;
         handle.route().add(message).execute().await.with_context(what)?;
     }

@@ -2,11 +2,13 @@
 
 use super::actor::{Config, Said};
 use super::delays::Left;
-use super::lease::{BEAT, End, TERM};
+use super::heart::Rhythm;
+use super::lease::{End, TERM};
+use super::space;
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
 use crate::exit::Exit;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use crate::process::Process;
 use crate::{programs, reap};
 use anyhow::{Context, Result, bail};
@@ -20,13 +22,13 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Packets by flow.
-type Sent = BTreeMap<u32, u64>;
+pub(crate) type Sent = BTreeMap<u32, u64>;
 
 /// The actors of one turn. They stop by themselves when this is no longer tended.
 #[derive(Debug)]
 pub(crate) struct Crew {
     actors: Vec<Actor>,
-    beat: Instant,
+    rhythm: Rhythm,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,7 @@ struct Actor {
 }
 
 impl Crew {
-    /// Starts an actor in every host that sends in the turn of a scheme, and returns when all know their gateways.
+    /// Starts an actor in every host here that sends in the turn of a scheme, and returns when all know their gateways.
     ///
     /// # Errors
     /// Names the actor that does not start.
@@ -51,9 +53,10 @@ impl Crew {
     ) -> Result<Self> {
         let work = stage.journal()?.dir().to_path_buf();
         fs::write(work.join("plan.json"), plan.to_json()).context("cannot write the plan")?;
-        let hosts: BTreeSet<usize> =
-            plan.flows.iter().filter(|f| f.packets > 0).map(|f| f.from).collect();
-        let mut crew = Self { actors: vec![], beat: Instant::now() };
+        let senders = plan.flows.iter().filter(|f| f.packets > 0).map(|f| f.from);
+        let here = |host: &usize| stage.layout().holds(Node::Host(*host));
+        let hosts: BTreeSet<usize> = senders.filter(here).collect();
+        let mut crew = Self { actors: vec![], rhythm: Rhythm::of(stage.heart()) };
         for host in hosts {
             let space = stage.layout().host(host).clone();
             let port = space.ports.first().context("a sending host is on no link")?;
@@ -64,7 +67,8 @@ impl Crew {
                 interface: port.name.clone(),
                 index: port.index,
                 mac: port.mac,
-                namespace: super::space::inode(&space.name).context("the namespace is gone")?,
+                namespace: space::inode_at(&space.path()).context("the namespace is gone")?,
+                in_place: space.own,
                 parent: Process::me(),
                 departures: work.join(format!("departures-{host}")),
             };
@@ -134,9 +138,8 @@ impl Crew {
     }
 
     /// Renews the lease when it is due and takes what actors say.
-    fn tend(&mut self) -> Result<()> {
-        if self.beat.elapsed() >= BEAT {
-            self.beat = Instant::now();
+    pub(crate) fn tend(&mut self) -> Result<()> {
+        if self.rhythm.is_due() {
             self.actors.iter_mut().for_each(|a| a.worker.say("beat\n"));
         }
         for actor in self.actors.iter_mut().filter(|a| a.ledger.is_none()) {
@@ -162,7 +165,8 @@ impl Crew {
 fn early(worker: &mut Worker, end: End) -> anyhow::Error {
     let why = match end {
         End::LeaseLost => format!(
-            "its lease was not renewed for {TERM:?}: this host is too busy; lower the plan's rates"
+            "its lease was not renewed for {TERM:?}: this host is too busy (lower the plan's rates), \
+             or the run's director is silent"
         ),
         End::Closed => "its lease was closed".into(),
         End::Terminated => "somebody sent it a signal".into(),

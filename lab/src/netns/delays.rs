@@ -45,7 +45,7 @@ impl Departures {
 
 /// When packets left, by flow and number.
 #[derive(Debug, Default)]
-pub(super) struct Left(HashMap<(u32, u64), Nanos>);
+pub(crate) struct Left(HashMap<(u32, u64), Nanos>);
 
 impl Left {
     /// Adds what one sender wrote.

@@ -1,6 +1,6 @@
 //! The end of a turn: the lab, as operator, has the collector gather, rebuild, and account for it.
 
-use super::agents::{Agents, Headquarters};
+use super::agents::{Headquarters, Posted};
 use super::space::within;
 use super::stage::Stage;
 use crate::plan::{Plan, SchemePlan};
@@ -42,11 +42,11 @@ pub(crate) fn inquire(
     case: &Case,
     stage: &Stage,
     headquarters: &Headquarters,
-    agents: &Agents,
+    posted: Posted,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
     let (address, keys) = (headquarters.address, &headquarters.operator);
-    let vantages = agents.vantages;
+    let vantages = posted.vantages;
     let said = within(&stage.layout().control().path(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -57,7 +57,7 @@ pub(crate) fn inquire(
         })
     })?;
     let log = || format!("the collector could not rebuild{}", headquarters.collector.quote());
-    outcome(said.with_context(log)?, agents)
+    outcome(said.with_context(log)?, posted)
 }
 
 /// Ends, with the reason, when the run is to end.
@@ -100,7 +100,7 @@ async fn ask(
     Ok(Said { traced, reports, status })
 }
 
-fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
+fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
     let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, status } = said;
     let mut counters: BTreeMap<RouterId, Counters> = BTreeMap::new();
     let mut latency: BTreeMap<RouterId, Histogram<u64>> = BTreeMap::new();
@@ -128,8 +128,8 @@ fn outcome(said: Said, agents: &Agents) -> Result<Outcome> {
         answered: traced.answered,
         observations,
         latency,
-        clock_cost_ns: agents.clock_cost_ns,
-        sampled_1_in: agents.sampled_1_in,
+        clock_cost_ns: posted.clock_cost_ns,
+        sampled_1_in: posted.sampled_1_in,
         program_ns: None,
     })
 }

@@ -1,11 +1,14 @@
-//! What a plan becomes on one host: a namespace for every node, an interface for every end of a link.
+//! What a plan, or a host's share of it, becomes on one host: a namespace for every node, an interface
+//! for every end of a link. A link between two nodes of this host is a veth pair, one that leaves it a
+//! tunnel between the two hosts.
 //!
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
 use crate::plan::{Node, Plan, RoutePlan};
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -14,21 +17,49 @@ pub const NETNS_DIR: &str = "/run/netns";
 /// What the name of each of our namespaces begins with. A name alone proves nothing: see
 /// [`crate::journal`].
 pub const PREFIX: &str = "ash-";
+/// UDP port of tunnels that are only tried out: not that of real ones.
+const TRIAL_PORT: u16 = 47_890;
 /// The collector's address, on the loopback of the run's control namespace.
 pub const CONTROL: &str = "10.255.0.1";
 
-/// Every namespace of a run: routers in the plan's order, then hosts, then the control namespace.
+/// What of a plan stands on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// The nodes.
+    pub nodes: BTreeSet<Node>,
+    /// Links to nodes elsewhere, by position in the plan.
+    pub tunnels: BTreeMap<usize, Tunnel>,
+}
+
+/// A link that leaves the host: packets of it travel in UDP between the hosts' own addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tunnel {
+    /// VXLAN network identifier: 24 bits.
+    pub vni: u32,
+    /// UDP port at both ends.
+    pub port: u16,
+    /// This host's address.
+    pub near: IpAddr,
+    /// The other's.
+    pub far: IpAddr,
+}
+
+/// Every namespace of a run on this host: routers in the plan's order, then hosts, then the one from
+/// which collector and agents speak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The spaces.
     pub spaces: Vec<Space>,
-    /// Links in the plan's order, as positions of spaces and ports.
+    /// Links inside this host in the plan's order, as positions of spaces and ports.
     pub wires: Vec<[Socket; 2]>,
+    /// Links that leave it.
+    pub tunnels: Vec<(Socket, Tunnel)>,
     /// How agents meet packets.
     pub datapath: Datapath,
+    at: BTreeMap<Node, usize>,
     routers: usize,
-    hosts: usize,
-    /// Position of the space through which all links run.
     middle: Option<usize>,
 }
 
@@ -46,6 +77,8 @@ pub struct Socket {
 pub struct Space {
     /// Its name under [`NETNS_DIR`].
     pub name: String,
+    /// Whether this is no new namespace but the one that the host itself is in.
+    pub own: bool,
     /// Interfaces beside the loopback, in the order of the plan's links.
     pub ports: Vec<Port>,
     /// Address of the loopback interface besides 127.0.0.1: a router's identity.
@@ -102,7 +135,13 @@ struct Wire {
 impl Space {
     /// The file that names the namespace.
     pub fn path(&self) -> PathBuf {
-        path_of(&self.name)
+        // Not `/proc/self`, which says something else to each process.
+        if self.own { own_path() } else { path_of(&self.name) }
+    }
+
+    /// What people call it.
+    pub fn shown(&self) -> &str {
+        if self.own { "the host's own namespace" } else { &self.name }
     }
 
     /// The port on a link of the plan.
@@ -114,6 +153,10 @@ impl Space {
     pub fn v6(&self) -> bool {
         self.ports.iter().any(|p| p.address.is_ipv6())
     }
+}
+
+fn own_path() -> PathBuf {
+    PathBuf::from(format!("/proc/{}/ns/net", std::process::id()))
 }
 
 /// The file that names a namespace.
@@ -135,25 +178,14 @@ pub fn owns(run: &str, name: &str) -> bool {
 }
 
 impl Layout {
-    /// Lays a plan out under a run's id.
+    /// Lays a whole plan out under a run's id.
     ///
     /// # Errors
     /// When the plan contradicts itself: a link or route that names no node of it.
     pub fn of(plan: &Plan, run: &str, datapath: Datapath) -> anyhow::Result<Self> {
-        let (routers, hosts) = (plan.routers.len(), plan.hosts.len());
-        let mut layout =
-            Self { spaces: vec![], wires: vec![], datapath, routers, hosts, middle: None };
+        let mut layout = Self::empty(datapath);
         let mut names = BTreeSet::new();
-        for (i, router) in plan.routers.iter().enumerate() {
-            let name = unique(&mut names, run, &router.name, 'r', i);
-            let id = std::net::Ipv4Addr::from(router.id);
-            let by_kernel = !router.works() || (datapath.kernel_forwards() && !router.wipes());
-            layout.push(name, Some(id.into()), by_kernel);
-        }
-        for (i, host) in plan.hosts.iter().enumerate() {
-            let name = unique(&mut names, run, &host.name, 'h', i);
-            layout.push(name, None, false);
-        }
+        layout.place(plan, |_| true, |word, kind, at| unique(&mut names, run, word, kind, at));
         if datapath == Datapath::Xdp || plan.meddles() {
             layout.middle = Some(layout.spaces.len());
             let name = unique(&mut names, run, "wires", 'w', 0);
@@ -162,26 +194,79 @@ impl Layout {
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
         let name = unique(&mut names, run, "ctl", 'c', 0);
         layout.push(name, Some(control), false);
-        for space in &mut layout.spaces[..routers] {
-            space.spreads = plan.spread.is_some();
-        }
-        layout.wire(plan)?;
-        layout.route(plan)?;
+        layout.connect(plan, &BTreeMap::new())?;
         Ok(layout)
+    }
+
+    /// Lays a host's share of a plan out. Collector and agents speak from the host's own namespace;
+    /// `in_place`, its one node stands there, too.
+    ///
+    /// # Errors
+    /// As [`Self::of`], and where the share does not fit the plan or the host.
+    pub fn part(
+        plan: &Plan,
+        run: &str,
+        datapath: Datapath,
+        share: &Share,
+        in_place: bool,
+    ) -> anyhow::Result<Self> {
+        if matches!(datapath, Datapath::Xdp | Datapath::XdpPass) {
+            bail!("datapath {} needs veth pairs, not tunnels", datapath.word());
+        }
+        if in_place && share.nodes.len() != 1 {
+            bail!("this host stands for one node (in_place), not for {}", share.nodes.len());
+        }
+        let mut layout = Self::empty(datapath);
+        let mut names = BTreeSet::new();
+        let wanted = |node| share.nodes.contains(&node);
+        layout.place(plan, wanted, |word, kind, at| match in_place {
+            true => String::new(),
+            false => unique(&mut names, run, word, kind, at),
+        });
+        if layout.at.len() < share.nodes.len() {
+            bail!("the share names nodes that the plan does not have");
+        }
+        layout.push(String::new(), None, false);
+        layout.connect(plan, &share.tunnels)?;
+        Ok(layout)
+    }
+
+    /// Nothing but the host's own namespace: for who directs a run that stands elsewhere.
+    pub fn nowhere() -> Self {
+        let mut layout = Self::empty(Datapath::Afpacket);
+        layout.push(String::new(), None, false);
+        layout
     }
 
     /// Two spaces and one wire, to try out a host.
     pub fn trial(run: &str) -> Self {
-        let (datapath, routers, hosts) = (Datapath::Afpacket, 0, 2);
-        let mut layout =
-            Self { spaces: vec![], wires: vec![], datapath, routers, hosts, middle: None };
+        let mut layout = Self::empty(Datapath::Afpacket);
         let [a, b] = ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         for (at, (address, peer)) in [(a, b), (b, a)].into_iter().enumerate() {
             layout.push(format!("{PREFIX}{}-trial{at}", short(run)), None, false);
-            layout.add_port(at, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+            layout.add_port(at, at, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
         }
         layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
         layout
+    }
+
+    /// A space with a tunnel that leads nowhere, to try out a host.
+    pub fn trial_tunnel(run: &str) -> Self {
+        let mut layout = Self::empty(Datapath::Afpacket);
+        let [address, peer] =
+            ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
+        layout.push(format!("{PREFIX}{}-trial", short(run)), None, false);
+        layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let tunnel = Tunnel { vni: 0xff_ffff, port: TRIAL_PORT, near: local, far: local };
+        layout.tunnels.push((Socket { space: 0, port: 0 }, tunnel));
+        layout.push(String::new(), None, false);
+        layout
+    }
+
+    fn empty(datapath: Datapath) -> Self {
+        let (spaces, wires, tunnels, at) = (vec![], vec![], vec![], BTreeMap::new());
+        Self { spaces, wires, tunnels, datapath, at, routers: 0, middle: None }
     }
 
     /// How many of the spaces are routers: the first ones.
@@ -189,14 +274,19 @@ impl Layout {
         self.routers
     }
 
-    /// A router's space.
-    pub fn router(&self, i: usize) -> &Space {
-        &self.spaces[i]
+    /// Whether a node of the plan stands here.
+    pub fn holds(&self, node: Node) -> bool {
+        self.at.contains_key(&node)
     }
 
-    /// A host's space.
+    /// The space of a router that stands here.
+    pub fn router(&self, i: usize) -> &Space {
+        &self.spaces[self.at[&Node::Router(i)]]
+    }
+
+    /// The space of a host of the plan that stands here.
     pub fn host(&self, i: usize) -> &Space {
-        &self.spaces[self.routers + i]
+        &self.spaces[self.at[&Node::Host(i)]]
     }
 
     /// The space through which all links run, where datapath or plan need one.
@@ -224,60 +314,91 @@ impl Layout {
 
     /// The space where collector and agents run.
     pub fn control(&self) -> &Space {
-        self.spaces.last().expect("invariant: Layout::of always adds the control space")
+        self.spaces.last().expect("invariant: the control space is always added")
     }
 
-    /// Position of a node's space.
-    pub fn position(&self, node: Node) -> usize {
-        match node {
-            Node::Router(i) => i,
-            Node::Host(i) => self.routers + i,
+    /// Adds the nodes that are wanted, with the names that are given to their spaces.
+    fn place(
+        &mut self,
+        plan: &Plan,
+        wanted: impl Fn(Node) -> bool,
+        mut name: impl FnMut(&str, char, usize) -> String,
+    ) {
+        let routers = plan.routers.iter().enumerate();
+        for (i, router) in routers.filter(|(i, _)| wanted(Node::Router(*i))) {
+            let id = std::net::Ipv4Addr::from(router.id);
+            let by_kernel = !router.works() || (self.datapath.kernel_forwards() && !router.wipes());
+            self.at.insert(Node::Router(i), self.spaces.len());
+            self.push(name(&router.name, 'r', i), Some(id.into()), by_kernel);
+        }
+        self.routers = self.spaces.len();
+        let hosts = plan.hosts.iter().enumerate();
+        for (i, host) in hosts.filter(|(i, _)| wanted(Node::Host(*i))) {
+            self.at.insert(Node::Host(i), self.spaces.len());
+            self.push(name(&host.name, 'h', i), None, false);
         }
     }
 
+    /// Adds a space: a new one where it has a name, else the host's own.
     fn push(&mut self, name: String, loopback: Option<IpAddr>, forwards: bool) {
+        let own = name.is_empty();
         let (ports, routes, spreads) = (vec![], vec![], false);
-        self.spaces.push(Space { name, ports, loopback, forwards, routes, spreads });
+        self.spaces.push(Space { name, own, ports, loopback, forwards, routes, spreads });
     }
 
-    fn wire(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let limit = self.routers + self.hosts;
+    fn connect(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {
+        self.wire(plan, tunnels)?;
+        self.route(plan)
+    }
+
+    fn wire(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {
         for (link, wire) in plan.links.iter().enumerate() {
-            let mut sockets = [Socket { space: 0, port: 0 }; 2];
-            for (socket, (end, other)) in
-                sockets.iter_mut().zip([(wire.a, wire.b), (wire.b, wire.a)])
-            {
-                let space = self.position(end.node);
-                if space >= limit {
+            let mut sockets = vec![];
+            for (end, other) in [(wire.a, wire.b), (wire.b, wire.a)] {
+                let nodes = plan.routers.len() + plan.hosts.len();
+                let position = position(plan, end.node);
+                if position >= nodes {
                     bail!("link {link} of the plan ends at a node that the plan does not have");
                 }
+                let Some(&space) = self.at.get(&end.node) else { continue };
                 let (address, peer) = (end.address, other.address);
                 let (len, mtu) = (wire.len, wire.mtu);
-                let port = self.add_port(space, Wire { address, peer, len, mtu, link });
-                *socket = Socket { space, port };
+                let port = Wire { address, peer, len, mtu, link };
+                sockets.push(Socket { space, port: self.add_port(space, position, port) });
             }
-            self.wires.push(sockets);
+            match (&sockets[..], tunnels.get(&link)) {
+                ([a, b], _) => self.wires.push([*a, *b]),
+                ([end], Some(tunnel)) => self.tunnels.push((*end, *tunnel)),
+                ([_], None) => bail!("link {link} leaves this host, and no tunnel is given for it"),
+                _ => {}
+            }
         }
         Ok(())
     }
 
-    fn add_port(&mut self, space: usize, wire: Wire) -> usize {
+    /// Adds a port to a space; `node` is the position of its node among all of the plan, so that no
+    /// two hosts give the same link-layer address.
+    fn add_port(&mut self, space: usize, node: usize, wire: Wire) -> usize {
         let Wire { address, peer, len, mtu, link } = wire;
+        let own = self.spaces[space].own;
         let ports = &mut self.spaces[space].ports;
         let port = ports.len();
-        // The loopback has index 1.
-        let index = u32::try_from(port).unwrap_or(u32::MAX - 2) + 2;
-        let (name, mac) = (format!("p{port}"), mac(space, port));
+        // The loopback has index 1; a host's own namespace has interfaces of its own.
+        let first = if own { 70_000 } else { 2 };
+        let index = u32::try_from(port).unwrap_or(u32::MAX / 2) + first;
+        let (name, mac) = (format!("p{port}"), mac(node, port));
         ports.push(Port { name, index, mac, address, len, mtu, link, peer });
         port
     }
 
     fn route(&mut self, plan: &Plan) -> anyhow::Result<()> {
         for (i, router) in plan.routers.iter().enumerate() {
-            self.spaces[i].routes = self.routes_of(plan, i, &router.routes, &router.also)?;
+            let Some(&at) = self.at.get(&Node::Router(i)) else { continue };
+            self.spaces[at].routes = self.routes_of(plan, i, &router.routes, &router.also)?;
+            self.spaces[at].spreads = plan.spread.is_some();
         }
         for (i, host) in plan.hosts.iter().enumerate() {
-            let at = self.position(Node::Host(i));
+            let Some(&at) = self.at.get(&Node::Host(i)) else { continue };
             let port = self.spaces[at]
                 .port_on(host.link)
                 .with_context(|| format!("host {} is not on its own link", host.name))?;
@@ -306,7 +427,7 @@ impl Layout {
         also: &[RoutePlan],
     ) -> anyhow::Result<Vec<Route>> {
         let hop = |route: &RoutePlan, via: IpAddr| {
-            let port = self.spaces[router].port_on(route.link).with_context(|| {
+            let port = self.router(router).port_on(route.link).with_context(|| {
                 let name = &plan.routers[router].name;
                 format!("router {name} has a route over a link it is not on")
             })?;
@@ -326,13 +447,21 @@ impl Layout {
     }
 }
 
+/// Position of a node among all of a plan: routers, then hosts.
+fn position(plan: &Plan, node: Node) -> usize {
+    match node {
+        Node::Router(i) => i,
+        Node::Host(i) => plan.routers.len() + i,
+    }
+}
+
 fn same(a: IpAddr, b: IpAddr) -> bool {
     a.is_ipv4() == b.is_ipv4()
 }
 
 /// Locally administered, "AS" in letters, then node and port.
-fn mac(space: usize, port: usize) -> [u8; 6] {
-    let [.., s1, s0] = space.to_be_bytes();
+fn mac(node: usize, port: usize) -> [u8; 6] {
+    let [.., s1, s0] = node.to_be_bytes();
     let [.., p1, p0] = port.to_be_bytes();
     [0x02, 0xa5, s1, s0, p1, p0]
 }

@@ -1,29 +1,36 @@
 //! The world `netns`: a plan on real kernel network stacks, all on one host.
 //!
-//! Every router and host is a network namespace, every link a veth pair. [`layout`] says what a plan
+//! Every router and host is a network namespace, every link a veth pair. What of a plan stands on one
+//! host is a [`site`], which the world `hosts` shares. [`layout`] says what a plan
 //! becomes, the build makes it, and what is made is written into a [`crate::journal`] first, so that
 //! [`crate::reap`] can remove it after any accident.
 
 pub mod actor;
-mod agents;
+pub(crate) mod agents;
 mod build;
 mod changes;
 mod crew;
 pub mod crooked;
 mod delays;
 mod followed;
-mod inquiry;
+mod heart;
+pub(crate) mod inquiry;
 pub mod layout;
 pub mod lease;
 mod neighbour;
+pub mod own;
+mod place;
 mod sinks;
+pub(crate) mod site;
 pub(crate) mod space;
 mod stage;
 mod taps;
 mod wires;
-mod workers;
+pub(crate) mod workers;
 mod world;
 
+pub(crate) use build::own_settings;
+pub use heart::Heart;
 pub(crate) use space::inode_of_process;
 pub use space::within;
 pub use stage::{Removed, Stage};

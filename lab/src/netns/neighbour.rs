@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 use rtnetlink::Handle;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -56,6 +57,37 @@ pub(crate) fn warm(layout: &Layout) -> Result<()> {
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// Names and kinds of the interfaces that are up in the calling thread's namespace; a real interface
+/// has the empty kind.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(super) fn links() -> Result<Vec<(String, String)>> {
+    let runtime = runtime()?;
+    let handle = connect(&runtime)?;
+    let links: Vec<LinkMessage> = runtime.block_on(handle.link().get().execute().try_collect())?;
+    let up = links.into_iter().filter(|l| l.header.flags.contains(LinkFlags::Up));
+    Ok(up.map(named).collect())
+}
+
+fn named(link: LinkMessage) -> (String, String) {
+    let (mut name, mut kind) = (String::new(), String::new());
+    for attribute in link.attributes {
+        match attribute {
+            LinkAttribute::IfName(is) => name = is,
+            LinkAttribute::LinkInfo(infos) => {
+                let kinds = infos.iter().filter_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+                kind = kinds.last().unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    (name, kind)
 }
 
 fn runtime() -> Result<Runtime> {

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::space;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use crate::traffic;
 use crate::world::Arrival;
 use anyhow::{Context, Result, anyhow, bail};
@@ -55,7 +55,8 @@ impl Sinks {
         let (end, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut opening = vec![];
         let mut sinks = vec![];
-        for (host, spec) in plan.hosts.iter().enumerate() {
+        let here = |(host, _): &(usize, _)| layout.holds(Node::Host(*host));
+        for (host, spec) in plan.hosts.iter().enumerate().filter(here) {
             let (ready, is_ready) = std::sync::mpsc::channel();
             let path = layout.host(host).path();
             let sink =

@@ -30,11 +30,15 @@ pub(crate) fn create(name: &str) -> Result<()> {
         .with_context(|| format!("cannot mount a namespace at {}", path.display()))
 }
 
-/// Moves the calling thread into a namespace.
+/// Moves the calling thread into a namespace. One that it is in already costs no privilege.
 ///
 /// # Errors
 /// When it does not exist or may not be entered.
 pub(crate) fn enter(path: &Path) -> Result<()> {
+    let there = inode_at(path);
+    if there.is_some() && there == inode_of_process("thread-self").ok() {
+        return Ok(());
+    }
     let file = File::open(path)
         .with_context(|| format!("cannot open network namespace {}", path.display()))?;
     setns(file, CloneFlags::CLONE_NEWNET)
@@ -80,7 +84,12 @@ pub(crate) fn remove(name: &str) -> Result<bool> {
 /// The number by which the kernel knows the namespace mounted under a name; `None` where there is no
 /// such file.
 pub(crate) fn inode(name: &str) -> Option<u64> {
-    stat(&path_of(name)).ok().map(|s| s.st_ino)
+    inode_at(&path_of(name))
+}
+
+/// The same of the namespace that a file names.
+pub(crate) fn inode_at(path: &Path) -> Option<u64> {
+    stat(path).ok().map(|s| s.st_ino)
 }
 
 /// The number of the namespace that a process's thread is in (`"thread-self"`, `"1"`).

@@ -1,8 +1,9 @@
 //! Namespaces and links of one run, from up to down, under a journal.
 
 use super::build::build;
+use super::heart::Heart;
 use super::layout::Layout;
-use super::space;
+use super::{own, space};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::journal::{Entry, Journal, Record, lock, state_dir};
@@ -29,6 +30,7 @@ pub struct Stage {
     layout: Layout,
     journal: Option<Journal>,
     state: PathBuf,
+    heart: Heart,
     kept: bool,
 }
 
@@ -38,7 +40,16 @@ impl Stage {
     /// # Errors
     /// When the host does not allow it; what was made by then is removed.
     pub fn raise(layout: Layout, run: &str, folder: &Path) -> Result<Self> {
-        if !nix::unistd::geteuid().is_root() {
+        Self::raise_under(layout, run, folder, Heart::default())
+    }
+
+    /// The same for a run that lives as long as somebody else says.
+    ///
+    /// # Errors
+    /// As [`Self::raise`].
+    pub fn raise_under(layout: Layout, run: &str, folder: &Path, heart: Heart) -> Result<Self> {
+        let makes = layout.spaces.iter().any(|s| !s.own || !s.ports.is_empty());
+        if makes && !nix::unistd::geteuid().is_root() {
             return Err(Exit::HostNotReady.refuse(
                 "network namespaces need root: run with sudo, or take --world sim; \
                  `ashiato doctor` says what is missing",
@@ -47,7 +58,7 @@ impl Stage {
         let state = state_dir()?;
         let journal = Journal::start(&state, run, folder)?;
         let mut stage =
-            Self { run: run.into(), layout, journal: Some(journal), state, kept: false };
+            Self { run: run.into(), layout, journal: Some(journal), state, heart, kept: false };
         stage.make().with_context(|| format!("cannot set up run {run}"))?;
         Ok(stage)
     }
@@ -55,20 +66,24 @@ impl Stage {
     fn make(&mut self) -> Result<()> {
         let mut entries = vec![];
         for space in &self.layout.spaces {
+            if space.own {
+                entries.extend(own::entries(&self.layout, space)?);
+                continue;
+            }
             let namespace = space.name.clone();
             entries.push(Entry::Namespace { name: namespace.clone() });
             let link = |name: String| Entry::Link { namespace: namespace.clone(), name };
             entries.extend(space.ports.iter().map(|p| link(p.name.clone())));
         }
         self.journal()?.write(&entries)?;
-        {
+        if self.layout.spaces.iter().any(|s| !s.own) {
             let _lock = lock(&self.state)?;
             if space::prepare_dir()? {
                 fs::write(self.state.join(reap::DIR_MARK), b"")?;
             }
         }
         build(&self.layout)?;
-        let made = self.layout.spaces.iter().filter_map(|s| {
+        let made = self.layout.spaces.iter().filter(|s| !s.own).filter_map(|s| {
             Some(Entry::Made { name: s.name.clone(), inode: space::inode(&s.name)? })
         });
         let made: Vec<Entry> = made.collect();
@@ -93,12 +108,18 @@ impl Stage {
         self.journal.as_mut().context("the world is down already")
     }
 
-    /// Fails when the run is to end: a person interrupted it, or asked it to stop.
+    /// What the run's life hangs on.
+    pub(super) fn heart(&self) -> &Heart {
+        &self.heart
+    }
+
+    /// Fails when the run is to end: a person interrupted it or asked it to stop, or its director does.
     ///
     /// # Errors
     /// With [`Exit::Interrupted`] or [`Exit::Stopped`].
     pub fn pulse(&self) -> Result<()> {
         interrupt::check()?;
+        self.heart.check()?;
         if self.journal.as_ref().is_some_and(Journal::is_stopped) {
             return Err(Exit::Stopped.refuse("stopped by `ashiato stop`"));
         }

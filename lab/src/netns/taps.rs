@@ -8,29 +8,30 @@
 use super::layout::Layout;
 use super::space::within;
 use super::wires::Wires;
-use crate::plan::{Flow, Plan, Room, RoomKind};
+use crate::plan::{Flow, Node, Plan, Room, RoomKind};
 use crate::resolve::ways;
 use crate::traffic;
 use crate::world::Followed;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use traceback::room::MAGIC;
 use traceback::router::ETHERNET;
 
 /// Taps of all routers.
 #[derive(Debug)]
-pub(crate) enum Taps<'a> {
+pub(crate) enum Taps {
     /// Packet sockets.
     Sockets(Sockets),
     /// The wires.
-    Wires(Wired<'a>),
+    Wires(Wired),
 }
 
 /// Taps that are wires.
 #[derive(Debug)]
-pub(crate) struct Wired<'a> {
-    wires: &'a mut Wires,
+pub(crate) struct Wired {
+    wires: Arc<Wires>,
     /// What they had counted before.
     passed: BTreeMap<(usize, u32), u64>,
     lost: u64,
@@ -42,7 +43,7 @@ pub(crate) struct Sockets {
     flows: BTreeMap<(usize, u32), PacketSocket>,
     /// For each router, every packet of the plan's, whatever its flow; one socket for each version
     /// of IP.
-    all: Vec<[PacketSocket; 2]>,
+    all: BTreeMap<usize, [PacketSocket; 2]>,
 }
 
 /// What taps counted.
@@ -58,16 +59,16 @@ pub(crate) struct Counted {
     pub followed: Option<Followed>,
 }
 
-impl<'a> Taps<'a> {
+impl Taps {
     /// Opens the taps of all routers.
     ///
     /// # Errors
     /// Names the router whose tap does not open.
-    pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&'a mut Wires>) -> Result<Self> {
+    pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&Arc<Wires>>) -> Result<Self> {
         Ok(match wires {
             Some(wires) => {
                 let (passed, lost) = (wires.counts()?, wires.lost()?);
-                Self::Wires(Wired { wires, passed, lost })
+                Self::Wires(Wired { wires: wires.clone(), passed, lost })
             }
             None => Self::Sockets(Sockets::open(plan, layout)?),
         })
@@ -96,7 +97,7 @@ impl<'a> Taps<'a> {
     }
 }
 
-impl Wired<'_> {
+impl Wired {
     fn read(self, plan: &Plan) -> Result<Counted> {
         let lost = self.wires.lost()? - self.lost;
         let followed = self.wires.followed(plan)?;
@@ -119,11 +120,11 @@ impl Wired<'_> {
 }
 
 impl Sockets {
-    /// Opens one tap for each router and flow that is to pass it, and one for the rest. Where flows have
-    /// several ways, wires count instead.
+    /// Opens one tap for each router and flow that is to pass it, and one for the rest.
     fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
-        let mut taps = Self { flows: BTreeMap::new(), all: vec![] };
-        for (router, spec) in plan.routers.iter().enumerate() {
+        let mut taps = Self { flows: BTreeMap::new(), all: BTreeMap::new() };
+        let here = |(router, _): &(usize, _)| layout.holds(Node::Router(*router));
+        for (router, spec) in plan.routers.iter().enumerate().filter(here) {
             let passing = plan.flows.iter().filter(|f| f.path.contains(&router));
             let opened = within(&layout.router(router).path(), || {
                 let all = [tap(&program(plan, false, None))?, tap(&program(plan, true, None))?];
@@ -134,7 +135,7 @@ impl Sockets {
                 Ok((all, own.collect::<Result<Vec<_>>>()?))
             });
             let (all, own) = opened.with_context(|| format!("cannot tap router {}", spec.name))?;
-            taps.all.push(all);
+            taps.all.insert(router, all);
             taps.flows.extend(own);
         }
         Ok(taps)
@@ -142,13 +143,14 @@ impl Sockets {
 
     fn read(self) -> Result<Counted> {
         let mut counted = Counted::default();
-        let mut seen = vec![0; self.all.len()];
+        let mut seen: BTreeMap<usize, u64> = BTreeMap::new();
         for (key, socket) in self.flows {
             let count = u64::from(socket.statistics().context("cannot read a tap")?.packets);
-            seen[key.0] += count;
+            *seen.entry(key.0).or_default() += count;
             counted.flows.insert(key, count);
         }
-        for (sockets, seen) in self.all.iter().zip(seen) {
+        for (router, sockets) in &self.all {
+            let seen = seen.get(router).copied().unwrap_or(0);
             let mut all = 0;
             for socket in sockets {
                 all += u64::from(socket.statistics().context("cannot read a tap")?.packets);

@@ -20,13 +20,14 @@ use aya::{Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use traceback::room::MAGIC;
 
 /// The wires of a run. They are cut when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Wires {
     _links: Vec<OwnedFd>,
-    ebpf: Ebpf,
+    ebpf: Mutex<Ebpf>,
     flows: u32,
     routers: usize,
     /// How many links the plan has.
@@ -42,7 +43,7 @@ impl Wires {
     pub(crate) fn lay(plan: &Plan, layout: &Layout) -> Result<Self> {
         let middle = layout.middle().context("the layout has no wires")?;
         let mut ebpf = load(plan, layout)?;
-        fill(plan, layout, &mut ebpf)?;
+        fill(plan, &mut ebpf)?;
         let mut links = vec![];
         let wire = program(&mut ebpf, "wire")?;
         within(&middle.path(), || {
@@ -63,7 +64,17 @@ impl Wires {
             })?);
         }
         let (flows, routers) = (u32::try_from(plan.flows.len())?, plan.routers.len());
-        Ok(Self { _links: links, ebpf, flows, routers, wired: layout.wires.len() })
+        Ok(Self {
+            _links: links,
+            ebpf: Mutex::new(ebpf),
+            flows,
+            routers,
+            wired: layout.wires.len(),
+        })
+    }
+
+    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Packets that went to routers since the wires were laid, by router and flow; under the number
@@ -72,7 +83,8 @@ impl Wires {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn counts(&self) -> Result<BTreeMap<(usize, u32), u64>> {
-        let map = self.ebpf.map("passed").context("no map of counts")?;
+        let ebpf = self.ebpf();
+        let map = ebpf.map("passed").context("no map of counts")?;
         let passed: PerCpuArray<&MapData, u64> = map.try_into()?;
         let mut counts = BTreeMap::new();
         for router in 0..self.routers {
@@ -89,7 +101,8 @@ impl Wires {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn lost(&self) -> Result<u64> {
-        let map = self.ebpf.map("lost").context("no map of losses")?;
+        let ebpf = self.ebpf();
+        let map = ebpf.map("lost").context("no map of losses")?;
         let lost: PerCpuArray<&MapData, u64> = map.try_into()?;
         let each =
             (0..u32::try_from(self.wired)?).map(|l| Ok(lost.get(&l, 0)?.iter().sum::<u64>()));
@@ -100,11 +113,12 @@ impl Wires {
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub(crate) fn followed(&mut self, plan: &Plan) -> Result<Option<Followed>> {
+    pub(crate) fn followed(&self, plan: &Plan) -> Result<Option<Followed>> {
         if !plan.ways_differ() {
             return Ok(None);
         }
-        let map = self.ebpf.map_mut("ways").context("no map of ways")?;
+        let mut ebpf = self.ebpf();
+        let map = ebpf.map_mut("ways").context("no map of ways")?;
         let mut ways: Array<&mut MapData, u64> = map.try_into()?;
         let mut next = 0;
         followed::read(plan, |flow| {
@@ -141,16 +155,16 @@ fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
 }
 
 /// Tells the program about links, flows and routers that translate.
-fn fill(plan: &Plan, layout: &Layout, ebpf: &mut Ebpf) -> Result<()> {
+fn fill(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
     let map = ebpf.map_mut("ends").context("no map of ends")?;
     let mut ends: Array<&mut MapData, [u32; 5]> = map.try_into()?;
     for (link, spec) in plan.links.iter().enumerate() {
         for (side, (near, far)) in [(spec.a, spec.b), (spec.b, spec.a)].into_iter().enumerate() {
             let [here, there] = [side, 1 - side]
                 .map(|side| Layout::middle_index(link, u32::try_from(side).unwrap_or(0)));
-            let router = match layout.position(far.node) {
-                at if at < layout.routers() => u32::try_from(at)? + 1,
-                _ => 0,
+            let router = match far.node {
+                Node::Router(at) => u32::try_from(at)? + 1,
+                Node::Host(_) => 0,
             };
             let nat = match near.node {
                 Node::Router(r) if plan.routers[r].nat => in_packet(plan.routers[r].id.0),

@@ -1,0 +1,91 @@
+//! The messages of `proto/hosts.proto` as generated, and what they carry as JSON.
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
+mod generated {
+    tonic::include_proto!("ashiato.hosts.v1");
+}
+
+pub use generated::*;
+
+use crate::exit::Exit;
+use crate::netns::layout::Share;
+use crate::scenario::spec::Datapath;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use traceback::report::Role;
+
+/// Version of the protocol that this build speaks.
+pub const PROTOCOL: u32 = 1;
+/// Largest message in bytes, on both sides: a plan is one message.
+pub const MAX_MESSAGE: usize = 64 << 20;
+/// How often a silent connection is probed, and how long it may take to answer.
+pub const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A host's part in a run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// How agents meet packets.
+    pub datapath: Datapath,
+    /// Nodes and tunnels.
+    pub share: Share,
+    /// Where agents report to.
+    pub collector: SocketAddr,
+    /// Certificate of the run's authority, in PEM.
+    pub ca: String,
+    /// Keys of the vantages at those nodes.
+    pub keys: Vec<Keys>,
+}
+
+/// Keys of one vantage, for one run.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// What it does there.
+    pub role: Role,
+    /// Position of the router; for the observer, of the victim's gateway.
+    pub router: usize,
+    /// Certificate in PEM.
+    pub cert: String,
+    /// Private key in PEM.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+impl ToHost {
+    /// Wraps one kind of message.
+    pub fn of(kind: to_host::Kind) -> Self {
+        Self { kind: Some(kind) }
+    }
+}
+
+impl FromHost {
+    /// Wraps one kind of message.
+    pub fn of(kind: from_host::Kind) -> Self {
+        Self { kind: Some(kind) }
+    }
+}
+
+impl Failed {
+    /// What an error says.
+    pub fn of(error: &anyhow::Error) -> Self {
+        Self { code: Exit::of(error).code().into(), why: format!("{error:#}") }
+    }
+
+    /// The code that it asks for.
+    pub fn exit(&self) -> Exit {
+        u8::try_from(self.code).map_or(Exit::Internal, Exit::from_code)
+    }
+}

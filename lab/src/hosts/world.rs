@@ -1,0 +1,248 @@
+//! The world itself: a plan over hosts, and the turns of its schemes.
+
+use super::director::Director;
+use super::placement::Placement;
+use super::wire::{self, Assignment, Keys, from_host, to_host};
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::netns::agents::{Headquarters, Posted, Seats, mean};
+use crate::netns::layout::{Layout, Share};
+use crate::netns::site::{await_quiet, limit};
+use crate::netns::workers::Nursery;
+use crate::netns::{Heart, NetnsWorld, RunPaths, Stage, inquiry};
+use crate::plan::{Plan, RouterPlan};
+use crate::scenario::spec::Datapath;
+use crate::world::{Arrival, Outcome, Traffic, World};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use traceback::Nanos;
+use traceback::case::Case;
+
+/// Time between the order to play and the first packet, so that the order is everywhere by then.
+const LEAD_IN: Duration = Duration::from_millis(250);
+/// How long hosts may take to stand, and to take away.
+const RAISE: Duration = Duration::from_secs(120);
+/// How long they may take to get ready for a turn: every vantage takes part of a second.
+const PREPARE: Duration = Duration::from_secs(300);
+/// How long they may take to hand over what they saw, and to end their agents.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
+/// A plan standing on other hosts. Dropped without removal, it hangs up, and they remove it.
+#[derive(Debug)]
+pub struct HostsWorld {
+    plan: Arc<Plan>,
+    run: RunPaths,
+    posted: Option<Posted>,
+    headquarters: Headquarters,
+    director: Director,
+    _nursery: Nursery,
+    stage: Stage,
+}
+
+impl HostsWorld {
+    /// Refuses a plan, placement or datapath that this world cannot run.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] says why.
+    pub fn suits(plan: &Plan, placement: &Placement, datapath: Datapath) -> Result<()> {
+        Self::takes(plan, datapath)?;
+        placement.shares(plan, "").map(drop)
+    }
+
+    /// Refuses a plan or datapath that tunnels cannot carry.
+    ///
+    /// # Errors
+    /// As [`Self::suits`].
+    pub fn takes(plan: &Plan, datapath: Datapath) -> Result<()> {
+        NetnsWorld::suits(plan, datapath)?;
+        let crooked = plan.routers.iter().any(RouterPlan::is_crooked);
+        if let Some(what) = plan.troubles().first().filter(|_| crooked || plan.meddles()) {
+            let why = format!("worlds over several hosts cannot make this yet: {what}");
+            return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
+        }
+        if matches!(datapath, Datapath::Xdp | Datapath::XdpPass) {
+            return Err(Exit::Usage.refuse(format!(
+                "datapath {} needs virtual links that take XDP, and links between hosts are \
+                 tunnels: take afpacket or tc, or --world netns",
+                datapath.word()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Starts the collector here, waits for the hosts, and has each make its share of the plan.
+    ///
+    /// # Errors
+    /// Names what is out of bounds, missing or late; hosts remove what they made.
+    pub fn up(
+        plan: Plan,
+        run: RunPaths,
+        placement: &Placement,
+        progress: &dyn Fn(&str),
+    ) -> Result<Self> {
+        interrupt::watch()?;
+        Self::suits(&plan, placement, run.datapath)?;
+        NetnsWorld::allows(&plan, run.datapath)?;
+        let shares = placement.shares(&plan, &run.id)?;
+        let nursery = Nursery::open()?;
+        let mut stage = Stage::raise_under(Layout::nowhere(), &run.id, &run.dir, Heart::default())?;
+        let listen = Some(placement.collector());
+        let headquarters = Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen)?;
+        let director = Director::listen(placement)?;
+        let (plan, posted, _nursery) = (Arc::new(plan), None, nursery);
+        let mut world = Self { plan, run, posted, headquarters, director, _nursery, stage };
+        progress(&format!("waiting for {} hosts to call {}", shares.len(), placement.listen));
+        world.director.await_all(&world.stage)?;
+        progress(&format!("making {} links between hosts", crossing(&shares)));
+        world.raise(placement, shares)?;
+        Ok(world)
+    }
+
+    fn raise(&mut self, placement: &Placement, shares: Vec<Share>) -> Result<()> {
+        let (plan_json, plan_sha256) = (self.plan.to_json(), self.plan.sha256());
+        for (host, share) in shares.into_iter().enumerate() {
+            let assignment =
+                assignment(&self.plan, &self.headquarters.seats, self.run.datapath, share)?;
+            self.director.tell(
+                host,
+                to_host::Kind::Raise(wire::Raise {
+                    // Two hosts of a test may share one machine, so their ids differ.
+                    run: format!("{}-{}", placement.hosts[host].name, self.run.id),
+                    plan_json: plan_json.clone(),
+                    plan_sha256: plan_sha256.clone(),
+                    assignment_json: serde_json::to_vec(&assignment)?,
+                }),
+            );
+        }
+        let raised = |_, kind| Ok(matches!(kind, from_host::Kind::Raised(_)).then_some(()));
+        self.director.gather(&self.stage, "hosts to make their share", RAISE, raised)?;
+        Ok(())
+    }
+
+    /// Has agents, watchers and senders everywhere get ready.
+    fn prepare(&mut self, scheme: usize) -> Result<()> {
+        self.director.forget_arrivals();
+        let scheme = u32::try_from(scheme)?;
+        self.director.tell_all(&to_host::Kind::Prepare(wire::Prepare { scheme }));
+        let ready = |_, kind| match kind {
+            from_host::Kind::Ready(ready) => Ok(Some(ready)),
+            _ => Ok(None),
+        };
+        let ready = self.director.gather(&self.stage, "hosts to get ready", PREPARE, ready)?;
+        self.posted = Some(Posted {
+            vantages: ready.iter().map(|r| r.vantages as usize).sum(),
+            clock_cost_ns: ready.iter().map(|r| r.clock_cost_ns).max().unwrap_or(0),
+            sampled_1_in: ready.iter().map(|r| r.sampled_1_in).max().unwrap_or(0),
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, scheme: usize) -> Result<Traffic> {
+        self.prepare(scheme)?;
+        let lead_ns = u64::try_from(LEAD_IN.as_nanos())?;
+        self.director.tell_all(&to_host::Kind::Play(wire::Play { lead_ns }));
+        let mut traffic = Traffic::default();
+        let sent = |_, kind| match kind {
+            from_host::Kind::Sent(sent) => Ok(Some(sent.packets)),
+            _ => Ok(None),
+        };
+        let patience = limit(&self.plan) + LEAD_IN;
+        for packets in self.director.gather(&self.stage, "all packets to leave", patience, sent)? {
+            for (flow, count) in packets {
+                *traffic.sent.entry(flow).or_default() += count;
+            }
+        }
+        let (director, stage) = (&mut self.director, &self.stage);
+        await_quiet(traffic.sent.values().sum(), || director.arrived(stage))?;
+        self.drain(&mut traffic)?;
+        Ok(traffic)
+    }
+
+    /// Takes in what all hosts saw.
+    fn drain(&mut self, traffic: &mut Traffic) -> Result<()> {
+        self.director.tell_all(&to_host::Kind::Drain(wire::Drain {}));
+        let mut tape = vec![];
+        let seen = |_, kind| match kind {
+            from_host::Kind::Tape(part) => {
+                let arrival = |a: wire::Arrival| Arrival { at: Nanos(a.at), bytes: a.packet };
+                tape.extend(part.arrivals.into_iter().map(arrival));
+                Ok(None)
+            }
+            from_host::Kind::Seen(seen) => Ok(Some(seen)),
+            _ => Ok(None),
+        };
+        let all =
+            self.director.gather(&self.stage, "hosts to say what they saw", HAND_OVER, seen)?;
+        let routers = self.plan.routers.len();
+        for seen in &all {
+            for tap in &seen.taps {
+                let router = tap.router as usize;
+                if router >= routers {
+                    bail!("a tap at a router that the plan does not have");
+                }
+                traffic.taps.insert((router, tap.flow), tap.packets);
+            }
+            for (flow, count) in &seen.arrived {
+                *traffic.arrived.entry(*flow).or_default() += count;
+            }
+            traffic.leaked += seen.astray;
+        }
+        let last = tape.last().map_or(0, |a: &Arrival| a.at.0);
+        let start = all.iter().map(|s| s.start_ns).min().unwrap_or(0);
+        traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
+        traffic.tape = tape;
+        Ok(())
+    }
+}
+
+impl World for HostsWorld {
+    fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
+        self.send(scheme)
+    }
+
+    fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
+        let posted = self.posted.take().context("traffic comes before reconstruction")?;
+        let (stage, headquarters) = (&self.stage, &self.headquarters);
+        let outcome = inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted)?;
+        self.director.tell_all(&to_host::Kind::Dismiss(wire::Dismiss {}));
+        let ended = |_, kind| match kind {
+            from_host::Kind::Ended(ended) => Ok(Some(ended.program_ns)),
+            _ => Ok(None),
+        };
+        let runs = self.director.gather(&self.stage, "agents to end", HAND_OVER, ended)?;
+        Ok(Outcome { program_ns: mean(&runs.concat()), ..outcome })
+    }
+
+    fn remove(&mut self) -> Result<u64> {
+        let left = self.director.strike(RAISE);
+        let here = self.stage.strike()?.left;
+        let all = left.into_iter().chain(here.iter().map(ToString::to_string));
+        let all: Vec<String> = all.inspect(|object| tracing::error!("left: {object}")).collect();
+        if let Some(unknown) = all.iter().find(|o| o.contains("does not say")) {
+            bail!("{unknown}");
+        }
+        Ok(all.len() as u64)
+    }
+}
+
+/// What a host is told: its nodes, and the keys of the vantages there and no others.
+fn assignment(plan: &Plan, seats: &Seats, datapath: Datapath, share: Share) -> Result<Assignment> {
+    let read = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let here = seats.seats.iter().filter(|seat| share.nodes.contains(&seat.node(plan)));
+    let keys = here.map(|seat| {
+        let (cert, key) = (read(&seat.tls.cert)?, read(&seat.tls.key)?);
+        Ok(Keys { role: seat.role, router: seat.router, cert, key })
+    });
+    let keys = keys.collect::<Result<_>>()?;
+    Ok(Assignment { datapath, share, collector: seats.collector, ca: read(&seats.ca)?, keys })
+}
+
+/// Links that leave a host.
+fn crossing(shares: &[Share]) -> usize {
+    shares.iter().map(|s| s.tunnels.len()).sum::<usize>() / 2
+}

@@ -1,0 +1,255 @@
+//! A plan, or a host's share of it, standing on this host: the turns of its schemes, step by step.
+//!
+//! The world `netns` takes the steps itself, one after another; in the world `hosts` a director has each
+//! host take the same ones.
+
+use super::agents::{Agents, Posted, Seats};
+use super::changes::Changes;
+use super::crew::{Crew, Sent};
+use super::delays::Left;
+use super::heart::Heart;
+use super::layout::Layout;
+use super::neighbour;
+use super::sinks::{Drained, Sinks};
+use super::stage::{Removed, Stage};
+use super::taps::{Counted, Taps};
+use super::wires::Wires;
+use super::workers::Nursery;
+use super::world::RunPaths;
+use crate::plan::Plan;
+use crate::traffic;
+use crate::world::{Arrival, Followed};
+use anyhow::{Context, Result};
+use ashiato_agent::datapath::serve::Clock;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use traceback::Nanos;
+
+/// How long nothing may arrive before what is missing counts as lost.
+const QUIET: Duration = Duration::from_millis(1500);
+/// How long to wait for quiet at most.
+const UNREST: Duration = Duration::from_secs(60);
+
+/// What stands here. Dropped without [`Self::strike`], it removes itself too, unless it is kept.
+#[derive(Debug)]
+pub(crate) struct Site {
+    plan: Arc<Plan>,
+    folder: PathBuf,
+    // Dropped in this order: processes, then the namespaces they are in.
+    agents: Option<Agents>,
+    act: Option<Act>,
+    pub(crate) nursery: Nursery,
+    wires: Option<Arc<Wires>>,
+    changes: Option<Changes>,
+    pub(crate) stage: Stage,
+}
+
+/// Traffic of one turn, and who watches it.
+#[derive(Debug)]
+struct Act {
+    /// The run's zero on this host, in nanoseconds since the Unix epoch.
+    zero: u64,
+    crew: Option<Crew>,
+    sinks: Sinks,
+    taps: Taps,
+}
+
+/// What the senders here did.
+#[derive(Debug)]
+pub(crate) struct Played {
+    /// Packets by flow.
+    pub sent: Sent,
+    /// When each left.
+    pub left: Left,
+    /// The plan's time 0, in nanoseconds after the run's zero.
+    pub start: Nanos,
+}
+
+/// What came past and arrived here.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Packets by router and flow.
+    pub taps: BTreeMap<(usize, u32), u64>,
+    /// Packets by flow, at the hosts they were for.
+    pub arrived: BTreeMap<u32, u64>,
+    /// Packets where none of their flow may be.
+    pub astray: u64,
+    /// Packets at the victim.
+    pub tape: Vec<Arrival>,
+    /// Packets that links lost.
+    pub lost: u64,
+    /// Packets' ways, where the plan leaves them open.
+    pub followed: Option<Followed>,
+}
+
+impl Site {
+    /// Makes namespaces, links, addresses and routes.
+    ///
+    /// # Errors
+    /// When the host does not allow it; what was made by then is removed.
+    pub(crate) fn up(
+        plan: Arc<Plan>,
+        layout: Layout,
+        run: &RunPaths,
+        heart: Heart,
+    ) -> Result<Self> {
+        raise_descriptor_limit()?;
+        let nursery = Nursery::open()?;
+        let stage = Stage::raise_under(layout, &run.id, &run.dir, heart)?;
+        let wires = match stage.layout().middle() {
+            Some(_) => Some(Arc::new(Wires::lay(&plan, stage.layout())?)),
+            None => None,
+        };
+        let changes = match &plan.epochs[..] {
+            [] => None,
+            _ => Some(Changes::open(&plan, stage.layout())?),
+        };
+        let folder = run.dir.clone();
+        Ok(Self { plan, folder, agents: None, act: None, nursery, wires, changes, stage })
+    }
+
+    /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
+    ///
+    /// # Errors
+    /// Names who is not ready in time.
+    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats) -> Result<Posted> {
+        let (plan, folder) = (self.plan.clone(), self.folder.clone());
+        self.stage.pulse()?;
+        neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
+        let (stage, nursery) = (&mut self.stage, &self.nursery);
+        let zero = unix_ns();
+        let agents = Agents::start(&plan, scheme, zero, seats, stage, nursery, &folder)?;
+        let posted = self.agents.insert(agents).posted;
+        let clock = Clock::since(zero);
+        let sinks = Sinks::open(&plan, stage.layout(), clock)?;
+        let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
+        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder)?);
+        self.act = Some(Act { zero, crew, sinks, taps });
+        Ok(posted)
+    }
+
+    /// Passes beats on to senders that are ready and wait, and fails when the run is to end.
+    ///
+    /// # Errors
+    /// When a sender ended early, or with the reason why all is to end.
+    pub(crate) fn tend(&mut self) -> Result<()> {
+        self.stage.pulse()?;
+        let crew = self.act.as_mut().and_then(|act| act.crew.as_mut());
+        crew.map_or(Ok(()), Crew::tend)
+    }
+
+    /// Sends this host's packets, the plan's first one after `lead`, and returns when all have left.
+    ///
+    /// # Errors
+    /// When a sender ended early, the run was stopped, or time is over.
+    pub(crate) fn play(&mut self, lead: Duration) -> Result<Played> {
+        let act = self.act.as_mut().context("nothing is prepared")?;
+        let mut crew = act.crew.take().context("everything was sent already")?;
+        let start = unix_ns() + nanos(lead);
+        crew.go(start);
+        self.changes.iter().for_each(|c| c.go(start));
+        let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
+        Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+    }
+
+    /// What is known of the agents of this turn.
+    pub(crate) fn posted(&self) -> Option<Posted> {
+        self.agents.as_ref().map(|agents| agents.posted)
+    }
+
+    /// Packets of the plan that arrived here so far, wherever.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.act.as_ref().map_or(0, |act| act.sinks.arrived())
+    }
+
+    /// Packets that links here have lost by now.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn lost(&self) -> Result<u64> {
+        self.act.as_ref().map_or(Ok(0), |act| act.taps.lost())
+    }
+
+    /// Ends the watch, and returns what was seen.
+    ///
+    /// # Errors
+    /// When an agent failed, or a watcher lost packets.
+    pub(crate) fn close(&mut self) -> Result<Seen> {
+        let act = self.act.take().context("nothing is prepared")?;
+        self.agents.as_mut().context("no agents")?.check()?;
+        for late in self.changes.as_ref().map(Changes::rest).transpose()?.into_iter().flatten() {
+            tracing::info!("a change of routes was made {late:?} after its time");
+        }
+        let Counted { flows: taps, astray, lost, followed } = act.taps.read(&self.plan)?;
+        let Drained { arrived, astray: strays, tape, .. } = act.sinks.close()?;
+        Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, followed })
+    }
+
+    /// Ends the agents, and returns what the kernel says a run of each program took.
+    ///
+    /// # Errors
+    /// When one had to be killed.
+    pub(crate) fn dismiss(&mut self) -> Result<Vec<u64>> {
+        self.agents.take().map_or(Ok(vec![]), Agents::end)
+    }
+
+    /// Ends at once what a turn left, in no order.
+    pub(crate) fn abandon(&mut self) {
+        (self.agents, self.act) = (None, None);
+    }
+
+    /// Takes everything away.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the journal stays for `ashiato gc`.
+    pub(crate) fn strike(&mut self) -> Result<Removed> {
+        self.abandon();
+        (self.wires, self.changes) = (None, None);
+        self.stage.strike()
+    }
+}
+
+/// How long a plan's traffic may take on a host that is slower than the plan.
+pub(crate) fn limit(plan: &Plan) -> Duration {
+    let last = |f: &crate::plan::Flow| traffic::departure(f, f.packets.saturating_sub(1)).0;
+    let planned = plan.flows.iter().map(last).max().unwrap_or(0);
+    3 * Duration::from_nanos(planned) + Duration::from_secs(60)
+}
+
+/// Waits, as often as `pulse` returns, until every packet has arrived, or none has for a while.
+///
+/// # Errors
+/// What `pulse` says.
+pub(crate) fn await_quiet(sent: u64, mut pulse: impl FnMut() -> Result<u64>) -> Result<()> {
+    let end = Instant::now() + UNREST;
+    let (mut seen, mut since) = (pulse()?, Instant::now());
+    while seen < sent && since.elapsed() < QUIET && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+        let now = pulse()?;
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
+    }
+    Ok(())
+}
+
+/// Sockets in many namespaces need more descriptors than shells allow by default.
+fn raise_descriptor_limit() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read limits")?;
+    let wanted = hard.min(1 << 17);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).context("cannot raise a limit")?;
+    }
+    Ok(())
+}
+
+fn unix_ns() -> u64 {
+    nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
