@@ -10,6 +10,7 @@ pub(crate) mod agents;
 mod build;
 mod crew;
 mod delays;
+pub mod guard;
 mod heart;
 pub(crate) mod inquiry;
 pub mod layout;

@@ -6,6 +6,7 @@
 use super::agents::{Agents, Posted, Seats};
 use super::crew::{Crew, Sent};
 use super::delays::Left;
+use super::guard::Guard;
 use super::heart::Heart;
 use super::layout::Layout;
 use super::neighbour;
@@ -42,6 +43,8 @@ pub(crate) struct Site {
     act: Option<Act>,
     pub(crate) nursery: Nursery,
     wires: Option<Arc<Wires>>,
+    /// Stands from the first turn on.
+    guard: Option<Guard>,
     pub(crate) stage: Stage,
 }
 
@@ -98,7 +101,7 @@ impl Site {
             None => None,
         };
         let folder = run.dir.clone();
-        Ok(Self { plan, folder, agents: None, act: None, nursery, wires, stage })
+        Ok(Self { plan, folder, agents: None, act: None, nursery, wires, guard: None, stage })
     }
 
     /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
@@ -116,7 +119,12 @@ impl Site {
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
         let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
-        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder)?);
+        let guard = match self.guard.take() {
+            Some(guard) => guard,
+            None => Guard::stand(stage.layout())?,
+        };
+        let guard = self.guard.insert(guard).clone();
+        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
         self.act = Some(Act { zero, crew, sinks, taps });
         Ok(posted)
     }
@@ -139,9 +147,14 @@ impl Site {
         let act = self.act.as_mut().context("nothing is prepared")?;
         let mut crew = act.crew.take().context("everything was sent already")?;
         let start = unix_ns() + nanos(lead);
-        crew.go(start);
+        crew.go(start)?;
         let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
         Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+    }
+
+    /// The gate at senders' links, once a turn has been prepared.
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
 
     /// What is known of the agents of this turn.
@@ -162,6 +175,7 @@ impl Site {
         let act = self.act.take().context("nothing is prepared")?;
         self.agents.as_mut().context("no agents")?.check()?;
         let Counted { flows: taps, astray } = act.taps.read(&self.plan)?;
+        self.guard.as_ref().map_or(Ok(()), Guard::close)?;
         let Drained { arrived, astray: strays, tape, .. } = act.sinks.close()?;
         Ok(Seen { taps, arrived, astray: astray + strays, tape })
     }
