@@ -1,5 +1,6 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
+pub mod archive;
 pub mod cli;
 pub mod compare;
 pub mod compose;
@@ -28,6 +29,7 @@ pub mod sweep;
 pub mod traffic;
 pub mod truth;
 pub mod units;
+pub mod verify;
 pub mod world;
 
 // Plans for tests are written once, for tests inside and outside of this crate.

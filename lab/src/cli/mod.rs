@@ -9,14 +9,17 @@ pub mod compose;
 pub mod demo;
 pub mod doctor;
 pub mod down;
+pub mod export;
 pub mod form;
 pub mod gc;
 pub mod harms;
 pub mod host;
+pub mod import;
 pub mod load;
 pub mod new;
 pub mod plan;
 mod progress;
+pub mod replay;
 pub mod report;
 pub mod reproduce;
 pub mod run;
@@ -26,6 +29,7 @@ pub mod stop;
 pub mod sweep;
 mod tables;
 pub mod validate;
+pub mod verify;
 
 use crate::exit::Exit;
 use clap::{Parser, Subcommand};
@@ -49,6 +53,14 @@ enum Verb {
     Run(run::Args),
     /// Shows a finished run again.
     Report(report::Args),
+    /// Checks a finished run, one's own or another lab's: sums, commitments, scores again.
+    Verify(verify::Args),
+    /// Runs a finished run's plan again, and says what came out differently.
+    Replay(replay::Args),
+    /// Packs a finished run into one file.
+    Export(export::Args),
+    /// Unpacks a run that another lab packed, and checks it.
+    Import(import::Args),
     /// Simulates a scenario over a grid of values and seeds, and draws curves.
     Sweep(sweep::Args),
     /// Measures what adversaries gain against each scheme, and what honest packets lose.
@@ -90,6 +102,10 @@ impl Verb {
             Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Report(args) => report::run(args),
+            Self::Verify(args) => verify::run(args),
+            Self::Replay(args) => replay::run(args),
+            Self::Export(args) => export::run(args),
+            Self::Import(args) => import::run(args),
             Self::Sweep(args) => sweep::run(args),
             Self::Harms(args) => harms::run(args),
             Self::Compare(args) => compare::run(args),

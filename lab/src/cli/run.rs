@@ -20,9 +20,6 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Share of visits by which ledgers and taps may disagree where packets cross a real kernel.
-const TOLERANCE: f64 = 0.001;
-
 /// Where a plan runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WorldName {
@@ -155,6 +152,11 @@ impl Ground<'_> {
             Sim::suits(plan)?;
             return Ok(());
         }
+        if self.world == WorldName::Compose {
+            let why = "plans go to containers by `ashiato run FILE --world compose` alone: take \
+                       --world netns, or hosts";
+            return Err(Exit::Usage.refuse(why));
+        }
         NetnsWorld::suits(plan)?;
         if !nix::unistd::geteuid().is_root() {
             let why = "world netns makes network namespaces, which needs root: run it under sudo, \
@@ -216,7 +218,7 @@ pub fn one(
         scenario: scenario.into(),
         world: placement.map_or(ground.world.word(), |p| p.world.word()),
         datapath: if real { datapath.word().into() } else { "sim".into() },
-        tolerance: if real { TOLERANCE } else { 0.0 },
+        tolerance: if real { run::TOLERANCE } else { 0.0 },
         keep,
         progress: &say,
     };

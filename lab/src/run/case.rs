@@ -4,6 +4,7 @@ use crate::plan::Plan;
 use crate::traffic;
 use crate::world::Arrival;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use traceback::Nanos;
 use traceback::case::{Budget, Case, Sample, Window};
 use traceback::invariant::mix2;
@@ -11,6 +12,29 @@ use traceback::packet::Packet;
 
 /// Clocks of one testbed may differ by this much, so the window is wider on both sides.
 const SLACK: u64 = 1_000_000_000;
+
+/// What a case holds beyond its plan: the file `cases/<scheme>.json` of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    window: Window,
+    samples: Vec<Sample>,
+}
+
+impl Kept {
+    /// That of a case.
+    pub fn of(case: &Case) -> Self {
+        Self { window: case.window, samples: case.samples.clone() }
+    }
+
+    /// The case again.
+    ///
+    /// # Errors
+    /// Where the plan is no map.
+    pub fn case(self, plan: &Plan) -> Result<Case> {
+        let Self { window, samples } = self;
+        Ok(Case { window, samples, ..build(plan, &[])? })
+    }
+}
 
 /// Builds the case: the plan's filter, the time of what matched, and the packets that the victim kept.
 ///

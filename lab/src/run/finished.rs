@@ -1,5 +1,7 @@
 //! A finished run, read back from its folder.
 
+use super::case::Kept;
+use super::folder;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::summary::{self, Summary};
@@ -7,10 +9,13 @@ use crate::truth::{Opened, Sealed};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use traceback::case::Gap;
+use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
+use traceback::report::Report;
 
 /// A run's folder that holds a summary of this version.
 #[derive(Debug)]
@@ -100,6 +105,87 @@ impl Finished {
             Graph::Found(finding) => Ok(finding),
             Graph::Missed(gap) => Err(gap),
         })
+    }
+
+    /// What a scheme's victim brought to the collector.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn case(&self, scheme: &str, plan: &Plan) -> Result<Case> {
+        self.json::<Kept>(&format!("cases/{scheme}.json"))?.case(plan)
+    }
+
+    /// Reports that the collector stored in a scheme's turn, in the order in which it got them.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn reports(&self, scheme: &str) -> Result<Vec<Report>> {
+        let folder = self.path.join("reports").join(scheme);
+        let entries = std::fs::read_dir(&folder)
+            .map_err(|e| absent(&self.path, &format!("reports/{scheme}"), &e.to_string()))?;
+        let mut files: Vec<PathBuf> =
+            entries.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
+        files.sort();
+        let decode = |file: &PathBuf| {
+            Report::decode(&std::fs::read(file)?).with_context(|| file.display().to_string())
+        };
+        files.iter().map(decode).collect()
+    }
+
+    /// What happened, in order.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let text = read(&self.path, "events.ndjson")?;
+        let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let decode = |line| serde_json::from_slice(line).context("events.ndjson");
+        lines.map(decode).collect()
+    }
+
+    /// Where and with what it was made: versions, kernel, processor, datapath.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn provenance(&self) -> Result<serde_json::Map<String, Value>> {
+        self.json("provenance.json")
+    }
+
+    /// The scenario as its author typed it.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn scenario(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&read(&self.path, "scenario.toml")?).into_owned())
+    }
+
+    /// Checks every file of the folder against its `SHA256SUMS`: what is wrong, one line for each file.
+    ///
+    /// # Errors
+    /// Where the sums or the folder cannot be read.
+    pub fn check_all(&self) -> Result<Vec<String>> {
+        let sums = read(&self.path, "SHA256SUMS")?;
+        let sums = String::from_utf8_lossy(&sums);
+        let mut named: BTreeMap<&str, &str> = sums
+            .lines()
+            .filter_map(|l| l.split_once("  "))
+            .map(|(sum, name)| (name, sum))
+            .collect();
+        let (mut files, mut wrong) = (vec![], vec![]);
+        folder::list(&self.path, &mut files)?;
+        for file in files {
+            let name = file.strip_prefix(&self.path).unwrap_or(&file).display().to_string();
+            let sum =
+                || Ok::<_, std::io::Error>(hex::encode(Sha256::digest(std::fs::read(&file)?)));
+            match named.remove(&*name) {
+                None if name == "SHA256SUMS" => {}
+                None => wrong.push(format!("{name} is no file of the run's")),
+                Some(listed) if listed == sum()? => {}
+                Some(_) => wrong.push(format!("{name} is not what the run wrote")),
+            }
+        }
+        wrong.extend(named.keys().map(|name| format!("{name} is missing")));
+        Ok(wrong)
     }
 
     /// Checks files of the folder against its `SHA256SUMS`.

@@ -28,6 +28,9 @@ use std::time::Instant;
 use traceback::schemes;
 use turn::{Halt, Turn};
 
+/// Share of visits by which ledgers and taps may disagree where packets cross a real kernel.
+pub const TOLERANCE: f64 = 0.001;
+
 /// What a run is told besides its plan.
 pub struct Options<'a> {
     /// The run's id, a ULID.

@@ -152,6 +152,7 @@ pub(super) fn keep(plan: &Plan, folder: &Folder, turn: &Turn, options: &Options<
         Err(gap) => serde_json::to_value(gap)?,
     };
     folder.write_json(&format!("graph/{id}.json"), &graph)?;
+    folder.write(&format!("cases/{id}.json"), serde_json::to_vec(&case::Kept::of(&turn.case))?)?;
     if let Some(log) = latency::log(&turn.outcome, turn.traffic.seconds)? {
         folder.write(&format!("hdr/{id}.{}.hlog", options.datapath), log)?;
     }
