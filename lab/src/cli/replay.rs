@@ -21,12 +21,12 @@ pub struct Args {
     /// Where to run, instead of the world of the first time.
     #[arg(long, value_enum, env = "ASHIATO_REPLAY_WORLD")]
     pub world: Option<WorldName>,
-    /// Which host stands for which nodes, in world hosts.
-    #[arg(long, value_name = "FILE", env = "ASHIATO_REPLAY_HOSTS")]
-    pub hosts: Option<PathBuf>,
     /// How agents meet packets, instead of the datapath of the first time.
     #[arg(long, value_name = "NAME", env = "ASHIATO_REPLAY_DATAPATH")]
     pub datapath: Option<String>,
+    /// Who stands for what, in world hosts.
+    #[arg(long, value_name = "FILE", env = "ASHIATO_REPLAY_HOSTS")]
+    pub hosts: Option<PathBuf>,
     /// Folder of the new run, instead of `runs/<id>`.
     #[arg(long, env = "ASHIATO_REPLAY_OUT")]
     pub out: Option<PathBuf>,
@@ -44,11 +44,11 @@ pub fn run(args: &Args) -> Result<Exit> {
     first.check(&["plan.json", "scenario.toml", "provenance.json"])?;
     let plan = first.plan()?;
     let keyed = plan.draws == DrawKind::Keyed;
-    let world = args.world.map_or_else(|| world(&first.summary.world), Ok)?;
+    let world = world(args.world.map_or(first.summary.world.as_str(), |w| w.word()))?;
     let datapath = datapath(args, &first)?;
     let ground = Ground { world, datapath, hosts: args.hosts.as_deref() };
-    let (ran, folder) =
-        super::run::one(plan, &first.scenario()?, ground, args.out.as_deref(), false)?;
+    let scenario = first.scenario()?;
+    let (ran, folder) = super::run::one(plan, &scenario, ground, args.out.as_deref(), false)?;
     eprintln!("ran again: {}", folder.display());
     let second = Finished::open(&folder)?;
     for line in differences(&first, &second)? {
@@ -68,9 +68,11 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 fn world(word: &str) -> Result<WorldName> {
-    let known = WorldName::value_variants().iter().find(|w| w.word() == word);
-    known.copied().ok_or_else(|| {
-        Exit::Usage.refuse(format!("this build knows no world {word}: name one with --world"))
+    // Containers read a scenario, not a plan.
+    let here = |w: &&WorldName| w.word() == word && **w != WorldName::Compose;
+    WorldName::value_variants().iter().find(here).copied().ok_or_else(|| {
+        let why = format!("world {word} cannot run a plan again: name another with --world");
+        Exit::Usage.refuse(why)
     })
 }
 
