@@ -73,7 +73,8 @@ fn plans_say_what_worlds_rely_on() {
 fn follows(plan: &Plan, to: usize, path: &[usize]) {
     let address = plan.hosts[to].address;
     for (here, next) in path.iter().zip(path[1..].iter().map(Some).chain([None])) {
-        let hop = plan.fib(*here).lookup(address).expect("a route");
+        let fib = plan.fib(*here);
+        let hop = fib.lookup(address).expect("a route");
         let port = &plan.router_ports(*here)[usize::from(hop.port)];
         assert_eq!(port.far.neighbour, next.map(|n| plan.routers[*n].id));
     }
