@@ -1,4 +1,4 @@
-//! Compiles the lab's own kernel program with clang, and the protocol between director and hosts.
+//! Compiles the lab's own kernel programs with clang, and the protocol between director and hosts.
 
 #[path = "../agent/bpf/clang.rs"]
 mod clang;
@@ -16,6 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .emit_rerun_if_changed(false)
         .compile_fds(files)?;
-    let object = Path::new(&env::var("OUT_DIR")?).join("wire.o");
-    clang::compile(Path::new("bpf/wire.bpf.c"), &object, &[])
+    for program in ["wire", "guard"] {
+        let object = Path::new(&env::var("OUT_DIR")?).join(program).with_extension("o");
+        clang::compile(&Path::new("bpf").join(program).with_extension("bpf.c"), &object, &[])?;
+    }
+    Ok(())
 }

@@ -23,7 +23,7 @@ pub struct Summary {
     pub run: String,
     /// The scenario's name.
     pub scenario: String,
-    /// "sim" or "netns".
+    /// "sim", "netns", "hosts" or "compose".
     pub world: String,
     /// The scenario's seed.
     pub seed: u64,

@@ -7,9 +7,12 @@
 
 mod support;
 
+use ashiato::hosts::placement::Placement;
 use ashiato::journal::{self, Record};
+use ashiato::netns::layout::Layout;
 use ashiato::process::Process;
 use ashiato::reap::left_behind;
+use ashiato::scenario::spec::Datapath;
 use ashiato::summary::{Ending, Summary};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -17,7 +20,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{over, root, run_id, simulate, snapshot, state, unchanged, whole_folder};
+use support::{line, over, root, run_id, simulate, snapshot, state, unchanged, whole_folder};
 
 const NATIONS: &str = include_str!("../../scenarios/three-nations.toml");
 const FIRST: &str = include_str!("../../scenarios/first.toml");
@@ -106,10 +109,11 @@ impl Lab {
         let keys = self.dir.join("keys");
         let mut init = Command::new(program("ashiato-collector"));
         done(init.args(["authority", "init", "--director", "10.254.0.1"]).arg(&keys));
-        let mut placement = format!(
-            "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n[tls]\nca = \
-             \"keys/ca.pem\"\ncert = \"keys/director.pem\"\nkey = \"keys/director.key\"\n"
-        );
+        let mut placement =
+            "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n[tls]\nca \
+                             = \"keys/ca.pem\"\ncert = \"keys/director.pem\"\nkey = \
+                             \"keys/director.key\"\n"
+                .to_owned();
         let mut desk = Command::new("nsenter");
         desk.arg(format!("--net=/run/netns/{}", self.spaces[1])).arg(program("ashiato-collector"));
         desk.args(["authority", "serve", "--listen", "10.254.0.1:7402"]).arg(&keys);
@@ -332,4 +336,51 @@ fn a_killed_host_ends_the_run_and_can_be_swept() {
     assert!(said.contains("left 0"), "{said}");
     assert!(lab.record("lab-b").is_none());
     lab.until("the other host removes its share", 20, |l| l.record("lab-a").is_none());
+}
+
+const HEAD: &str = "listen = \"192.0.2.1:7401\"\ntls = { ca = \"a\", cert = \"b\", key = \"c\" }\n";
+
+fn placement(hosts: &[(&str, &str)]) -> Placement {
+    let host = |(i, (name, nodes)): (usize, &(&str, &str))| {
+        let nodes: Vec<&str> = nodes.split(' ').collect();
+        let underlay = format!("192.0.2.{}", 11 + i);
+        format!("[[host]]\nname = \"{name}\"\nunderlay = \"{underlay}\"\nnodes = {nodes:?}\n")
+    };
+    let hosts: String = hosts.iter().enumerate().map(host).collect();
+    toml::from_str(&format!("{HEAD}{hosts}")).unwrap()
+}
+
+#[test]
+fn every_node_has_one_host() {
+    let plan = line(3, false, true);
+    let fault =
+        |hosts: &[(&str, &str)]| placement(hosts).shares(&plan, "RUN").unwrap_err().to_string();
+    let said = fault(&[("a", "r0 attacker r1"), ("b_", "r1 victim r9")]);
+    for what in ["r1 is placed twice", "no node r9", "r2 has no host", "\"b_\": use letters"] {
+        assert!(said.contains(what), "{said}");
+    }
+    assert!(fault(&[("a", "r0 r1 r2"), ("a", "attacker victim")]).contains("is taken"));
+}
+
+#[test]
+fn shares_are_parts_of_the_whole_joined_by_tunnels() {
+    let plan = line(3, false, true);
+    let placed = placement(&[("a", "r0 attacker r1"), ("b", "r2 victim")]);
+    let shares = placed.shares(&plan, "RUN").unwrap();
+    let whole = Layout::of(&plan, "RUN", Datapath::Afpacket).unwrap();
+    let part =
+        |at: usize| Layout::part(&plan, "RUN", Datapath::Afpacket, &shares[at], false).unwrap();
+    let parts = [part(0), part(1)];
+    // One link of four leads from host to host; its ends mirror each other.
+    assert_eq!(parts.each_ref().map(|p| (p.wires.len(), p.tunnels.len())), [(2, 1), (1, 1)]);
+    let [a, b] = parts.each_ref().map(|p| p.tunnels[0].1);
+    assert_eq!((a.vni, a.near, a.far), (b.vni, b.far, b.near));
+    // Addresses, link-layer ones too, are those of one host for all.
+    for (router, part) in [(0, 0), (1, 0), (2, 1)] {
+        assert_eq!(parts[part].router(router).ports, whole.router(router).ports);
+    }
+    assert_eq!(parts[1].host(1).ports, whole.host(1).ports);
+    // In place there is room for one node.
+    assert!(Layout::part(&plan, "RUN", Datapath::Tc, &shares[1], true).is_err());
+    assert!(Layout::part(&plan, "RUN", Datapath::Xdp, &shares[1], false).is_err());
 }

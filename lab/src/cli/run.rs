@@ -152,6 +152,11 @@ impl Ground<'_> {
             Sim::suits(plan)?;
             return Ok(());
         }
+        if self.world == WorldName::Compose {
+            let why = "plans go to containers by `ashiato run FILE --world compose` alone: take \
+                       --world netns, or hosts";
+            return Err(Exit::Usage.refuse(why));
+        }
         NetnsWorld::suits(plan, self.datapath)?;
         if !nix::unistd::geteuid().is_root() {
             let why = "world netns makes network namespaces, which needs root: run it under sudo, \

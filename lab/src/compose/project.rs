@@ -9,7 +9,7 @@ use crate::reap;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long containers have to end by themselves once asked.
@@ -69,19 +69,25 @@ fn up(mut compose: Command, journal: &Journal, asked: &Asked<'_>) -> Result<u8> 
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    let mut child = compose.spawn().context("cannot start compose")?;
+    let child = compose.spawn().context("cannot start compose")?;
+    let status = wait(child, journal)?;
+    let code = engine::exit_code(asked.run, DIRECTOR)?;
+    let said = fs::read_to_string(&said).unwrap_or_default();
+    if code.is_none_or(|code| code == Exit::Internal.code()) {
+        let lines: Vec<&str> = said.lines().collect();
+        let last = &lines[lines.len().saturating_sub(QUOTED)..];
+        return Err(anyhow!("containers ended ({status}):\n  {}", last.join("\n  ")));
+    }
+    code.context("the director's container did not run")
+}
+
+/// Waits for the end of all containers, and asks for it when the run is to end.
+fn wait(mut child: Child, journal: &Journal) -> Result<ExitStatus> {
     let mut asked_to_end: Option<Instant> = None;
     loop {
         if let Some(status) = child.try_wait()? {
             interrupt::check()?;
-            let code = engine::exit_code(asked.run, DIRECTOR)?;
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            if code.is_none_or(|code| code == Exit::Internal.code()) {
-                let lines: Vec<&str> = said.lines().collect();
-                let last = &lines[lines.len().saturating_sub(QUOTED)..];
-                return Err(anyhow!("containers ended ({status}):\n  {}", last.join("\n  ")));
-            }
-            return code.context("the director's container did not run");
+            return Ok(status);
         }
         let stop = interrupt::check().is_err() || journal.is_stopped();
         match asked_to_end {

@@ -132,8 +132,9 @@ impl HostsWorld {
             _ => Ok(None),
         };
         let ready = self.director.gather(&self.stage, "hosts to get ready", PREPARE, ready)?;
+        let vantages: u64 = ready.iter().map(|r| r.vantages).sum();
         self.posted = Some(Posted {
-            vantages: ready.iter().map(|r| r.vantages as usize).sum(),
+            vantages: usize::try_from(vantages)?,
             clock_cost_ns: ready.iter().map(|r| r.clock_cost_ns).max().unwrap_or(0),
             sampled_1_in: ready.iter().map(|r| r.sampled_1_in).max().unwrap_or(0),
         });

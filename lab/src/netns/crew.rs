@@ -2,6 +2,7 @@
 
 use super::actor::{Config, Said};
 use super::delays::Left;
+use super::guard::{Guard, Held};
 use super::heart::Rhythm;
 use super::lease::{End, TERM};
 use super::space;
@@ -28,6 +29,9 @@ pub(crate) type Sent = BTreeMap<u32, u64>;
 #[derive(Debug)]
 pub(crate) struct Crew {
     actors: Vec<Actor>,
+    guard: Guard,
+    /// What the guard had held back before this turn.
+    before: Held,
     rhythm: Rhythm,
 }
 
@@ -50,13 +54,15 @@ impl Crew {
         stage: &mut Stage,
         nursery: &Nursery,
         folder: &Path,
+        guard: Guard,
     ) -> Result<Self> {
         let work = stage.journal()?.dir().to_path_buf();
         fs::write(work.join("plan.json"), plan.to_json()).context("cannot write the plan")?;
         let senders = plan.flows.iter().filter(|f| f.packets > 0).map(|f| f.from);
         let here = |host: &usize| stage.layout().holds(Node::Host(*host));
         let hosts: BTreeSet<usize> = senders.filter(here).collect();
-        let mut crew = Self { actors: vec![], rhythm: Rhythm::of(stage.heart()) };
+        let before = guard.held()?;
+        let mut crew = Self { actors: vec![], guard, before, rhythm: Rhythm::of(stage.heart()) };
         for host in hosts {
             let space = stage.layout().host(host).clone();
             let port = space.ports.first().context("a sending host is on no link")?;
@@ -87,10 +93,16 @@ impl Crew {
     }
 
     /// Lets all actors begin: the plan's time 0 is this many nanoseconds after the Unix epoch.
-    pub(crate) fn go(&mut self, zero_unix_ns: u64) {
+    ///
+    /// # Errors
+    /// When the gate does not open.
+    pub(crate) fn go(&mut self, zero_unix_ns: u64) -> Result<()> {
+        // The first beat may come later than the first packet.
+        self.guard.renew()?;
         for actor in &mut self.actors {
             actor.worker.say(&format!("go {zero_unix_ns}\n"));
         }
+        Ok(())
     }
 
     /// Tends the actors until all have sent everything, and returns how much, by flow, and when.
@@ -99,6 +111,7 @@ impl Crew {
     /// When an actor ended early, the run was stopped, or time is over.
     pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<(Sent, Left)> {
         self.until(stage, limit, "to send everything", |a| a.ledger.is_some())?;
+        self.guard.held()?.judge(&self.before)?;
         let (mut sent, mut left) = (Sent::new(), Left::default());
         for actor in &mut self.actors {
             for (flow, count) in actor.ledger.take().unwrap_or_default() {
@@ -140,6 +153,7 @@ impl Crew {
     /// Renews the lease when it is due and takes what actors say.
     pub(crate) fn tend(&mut self) -> Result<()> {
         if self.rhythm.is_due() {
+            self.guard.renew()?;
             self.actors.iter_mut().for_each(|a| a.worker.say("beat\n"));
         }
         for actor in self.actors.iter_mut().filter(|a| a.ledger.is_none()) {

@@ -289,6 +289,12 @@ impl Layout {
         &self.spaces[self.at[&Node::Host(i)]]
     }
 
+    /// The spaces of all hosts that stand here.
+    pub fn hosts(&self) -> impl Iterator<Item = &Space> {
+        let hosts = self.at.iter().filter(|(node, _)| matches!(node, Node::Host(_)));
+        hosts.map(|(_, at)| &self.spaces[*at])
+    }
+
     /// The space through which all links run, where datapath or plan need one.
     pub fn middle(&self) -> Option<&Space> {
         self.middle.map(|at| &self.spaces[at])

@@ -13,6 +13,7 @@ mod crew;
 pub mod crooked;
 mod delays;
 mod followed;
+pub mod guard;
 mod heart;
 pub(crate) mod inquiry;
 pub mod layout;

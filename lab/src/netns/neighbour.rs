@@ -78,11 +78,11 @@ fn named(link: LinkMessage) -> (String, String) {
         match attribute {
             LinkAttribute::IfName(is) => name = is,
             LinkAttribute::LinkInfo(infos) => {
-                let kinds = infos.iter().filter_map(|info| match info {
+                let kinds = infos.into_iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
                     _ => None,
                 });
-                kind = kinds.last().unwrap_or_default();
+                kind = kinds.unwrap_or_default();
             }
             _ => {}
         }

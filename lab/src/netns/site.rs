@@ -7,6 +7,7 @@ use super::agents::{Agents, Posted, Seats};
 use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
+use super::guard::Guard;
 use super::heart::Heart;
 use super::layout::Layout;
 use super::neighbour;
@@ -44,6 +45,8 @@ pub(crate) struct Site {
     pub(crate) nursery: Nursery,
     wires: Option<Arc<Wires>>,
     changes: Option<Changes>,
+    /// Stands from the first turn on.
+    guard: Option<Guard>,
     pub(crate) stage: Stage,
 }
 
@@ -108,7 +111,8 @@ impl Site {
             _ => Some(Changes::open(&plan, stage.layout())?),
         };
         let folder = run.dir.clone();
-        Ok(Self { plan, folder, agents: None, act: None, nursery, wires, changes, stage })
+        let (agents, act, guard) = (None, None, None);
+        Ok(Self { plan, folder, agents, act, nursery, wires, changes, guard, stage })
     }
 
     /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
@@ -126,7 +130,12 @@ impl Site {
         let clock = Clock::since(zero);
         let sinks = Sinks::open(&plan, stage.layout(), clock)?;
         let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
-        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder)?);
+        let guard = match self.guard.take() {
+            Some(guard) => guard,
+            None => Guard::stand(stage.layout())?,
+        };
+        let guard = self.guard.insert(guard).clone();
+        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
         self.act = Some(Act { zero, crew, sinks, taps });
         Ok(posted)
     }
@@ -149,10 +158,15 @@ impl Site {
         let act = self.act.as_mut().context("nothing is prepared")?;
         let mut crew = act.crew.take().context("everything was sent already")?;
         let start = unix_ns() + nanos(lead);
-        crew.go(start);
+        crew.go(start)?;
         self.changes.iter().for_each(|c| c.go(start));
         let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
         Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+    }
+
+    /// The gate at senders' links, once a turn has been prepared.
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
 
     /// What is known of the agents of this turn.
@@ -184,6 +198,7 @@ impl Site {
             tracing::info!("a change of routes was made {late:?} after its time");
         }
         let Counted { flows: taps, astray, lost, followed } = act.taps.read(&self.plan)?;
+        self.guard.as_ref().map_or(Ok(()), Guard::close)?;
         let Drained { arrived, astray: strays, tape, .. } = act.sinks.close()?;
         Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, followed })
     }

@@ -1,6 +1,7 @@
 //! The world itself: a plan on one host, and the turns of its schemes.
 
 use super::agents::{Headquarters, mean};
+use super::guard::Guard;
 use super::heart::Heart;
 use super::inquiry;
 use super::layout::Layout;
@@ -101,6 +102,11 @@ impl NetnsWorld {
     /// Where everything is.
     pub fn layout(&self) -> &Layout {
         self.site.stage.layout()
+    }
+
+    /// The gate at senders' links, once a turn has begun.
+    pub fn guard(&self) -> Option<&Guard> {
+        self.site.guard()
     }
 
     /// The run folder.
