@@ -95,7 +95,9 @@ fn nothing_leaves_without_a_lease_out_of_scope_or_too_fast() {
         (0..10).for_each(|_| rogue.send(|plan| plan.hosts[1].address = elsewhere.parse().unwrap()));
         (0..10).for_each(|_| rogue.send(|_| {}));
         let held = held_since(&world, second);
-        assert_eq!(held, Held { passed: 10, out_of_scope: 10, ..Held::default() });
+        // The victim's kernel answers some of what nobody there waits for.
+        assert!((10..30).contains(&held.passed), "{held:?}");
+        assert_eq!(held, Held { passed: held.passed, out_of_scope: 10, ..Held::default() });
         assert_eq!(Exit::of(&held.judge(&Held::default()).unwrap_err()), Exit::Safety);
 
         // Far more than a run may send in a tenth of a second, in well under a second.
@@ -103,7 +105,8 @@ fn nothing_leaves_without_a_lease_out_of_scope_or_too_fast() {
         (0..30_000).for_each(|_| rogue.send(|_| {}));
         let held = held_since(&world, third);
         assert!(held.too_fast > 0, "{held:?}");
-        assert_eq!(held.passed + held.too_fast + held.no_lease, 30_000);
+        let all = held.passed + held.too_fast + held.no_lease;
+        assert!(held.out_of_scope == 0 && (30_000..30_100).contains(&all), "{held:?}");
 
         // Nobody renews it: two seconds later nothing leaves any more.
         world.guard().unwrap().renew().unwrap();
