@@ -57,6 +57,9 @@ impl AnyScheme for Made {
     fn log(&self) -> Option<LogShape> {
         None
     }
+    fn speaks(&self) -> bool {
+        false
+    }
     fn userspace_only(&self) -> Option<&'static str> {
         None
     }

@@ -41,14 +41,8 @@ fn main() -> anyhow::Result<()> {
 
     let mut yard = Yard::make()?;
     say("single programs");
-    let part = quick.as_ref().and_then(|part| part.to_str()).unwrap_or_default();
-    if let Some(only) = part.strip_prefix("steps") {
-        let only: Vec<&str> = only.split([':', ',']).filter(|id| !id.is_empty()).collect();
-        print!("{}", Steps::measure(size.step_rounds, &only)?.csv());
-        return Ok(());
-    }
-    if let Some(only) = part.strip_prefix("rates:") {
-        print!("{}", some_rates(&mut yard, &only.split(',').collect::<Vec<_>>())?.csv());
+    if let Some(csv) = part(&mut yard, &size, quick.and_then(|part| part.into_string().ok()))? {
+        print!("{csv}");
         return Ok(());
     }
     let steps = Steps::measure(size.step_rounds, &[])?;
@@ -75,6 +69,17 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{summary}");
     Ok(())
+}
+
+/// What was asked for instead of everything, as CSV.
+fn part(yard: &mut Yard, size: &Size, part: Option<String>) -> anyhow::Result<Option<String>> {
+    let part = part.unwrap_or_default();
+    if let Some(only) = part.strip_prefix("steps") {
+        let only: Vec<&str> = only.split([':', ',']).filter(|id| !id.is_empty()).collect();
+        return Ok(Some(Steps::measure(size.step_rounds, &only)?.csv()));
+    }
+    let Some(only) = part.strip_prefix("rates:") else { return Ok(None) };
+    Ok(Some(some_rates(yard, &only.split(',').collect::<Vec<_>>())?.csv()))
 }
 
 /// The rates of some lanes, in as many turns as a full benchmark has.
