@@ -69,6 +69,12 @@ static __always_inline int is_discovery(const __u8 *ip, const __u8 *icmp, const 
 	return ip[6] == 58 && (void *)(icmp + 1) <= end && *icmp >= 133 && *icmp <= 136;
 }
 
+/* Link-local addresses and groups, which no router passes on: kernels join groups by themselves. */
+static __always_inline int stays_on_link(const __u8 *to)
+{
+	return (to[0] == 0xff && (to[1] & 15) == 2) || (to[0] == 0xfe && (to[1] & 0xc0) == 0x80);
+}
+
 static __always_inline int is_too_fast(__u64 now)
 {
 	__u32 first = 0, second = 1;
@@ -105,7 +111,7 @@ int guard(struct __sk_buff *skb)
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		if ((void *)(ip + 40) > end || ip[0] >> 4 != 6)
 			return decide(OUT_OF_SCOPE);
-		if (is_discovery(ip, ip + 40, end))
+		if (stays_on_link(ip + 24) || is_discovery(ip, ip + 40, end))
 			return TC_ACT_UNSPEC;
 		if (!in_range6((void *)(ip + 8)) || !in_range6((void *)(ip + 24)))
 			return decide(OUT_OF_SCOPE);

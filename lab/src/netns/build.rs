@@ -265,7 +265,11 @@ async fn add_address(handle: &Handle, index: u32, address: IpAddr, len: u8) -> R
 
 async fn routes(space: &Space, handle: &Handle) -> Result<()> {
     for route in &space.routes {
-        let what = || format!("cannot route {}/{} in {}", route.net, route.len, space.shown());
+        let what = || {
+            let vias: Vec<String> = route.hops.iter().map(|(_, via)| via.to_string()).collect();
+            let (net, len, vias) = (route.net, route.len, vias.join(" and "));
+            format!("cannot route {net}/{len} by {vias} in {}", space.shown())
+        };
         let message = route_message(route).with_context(what)?;
         handle.route().add(message).execute().await.with_context(what)?;
     }
