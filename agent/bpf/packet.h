@@ -3,9 +3,9 @@
  * Packets in a frame: checked once, then read and marked in place. The same rules as packet.rs,
  * slot.rs and invariant.rs. What lies in the linear part is read there, because every call of a
  * helper costs some nanoseconds. Before it includes this, a program defines CTX, its context's type;
- * LENGTH(ctx), of the whole frame; and how bytes behind the linear part are read and written:
- * LOAD(ctx, offset, to, length) and STORE(ctx, offset, from, length); and LOWERED, 1 where the kernel has
- * routed the packet already.
+ * LENGTH(ctx), of the whole frame; LOWERED, 1 where the kernel has routed the packet already; and how bytes
+ * behind the linear part are read and written: LOAD(ctx, offset, to, length) and STORE(ctx, offset, from,
+ * length).
  */
 #pragma once
 #include <linux/bpf.h>

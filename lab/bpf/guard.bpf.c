@@ -20,7 +20,6 @@ const volatile struct setting setting = {};
 // Until when packets may leave, in ns of CLOCK_BOOTTIME: a host that slept wakes without a lease.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);

@@ -4,7 +4,7 @@
 
 use crate::compose::engine;
 use crate::journal::{Record, lock, records};
-use crate::netns::{layout, own, space};
+use crate::netns::{names, own, space};
 use crate::process::{self, Process};
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -180,7 +180,7 @@ pub fn sweep(state: &Path, all: bool, dry_run: bool) -> Result<Swept> {
     swept.errors.extend(bad.iter().map(|e| format!("{e:#}")));
     let known: BTreeSet<&String> =
         living.iter().chain(&dead).flat_map(|r| r.namespaces.keys()).collect();
-    let looks_ours = |n: &String| n.starts_with(layout::PREFIX) && !known.contains(n);
+    let looks_ours = |n: &String| n.starts_with(names::PREFIX) && !known.contains(n);
     swept.strangers = space::names().into_iter().filter(looks_ours).collect();
     swept.living = living.into_iter().map(|r| r.run).collect();
     Ok(swept)
@@ -262,6 +262,6 @@ fn processes(record: &Record) -> Vec<(Process, String)> {
 /// Whether the namespace of this name is there and is the one that the run made.
 fn stands(record: &Record, name: &str) -> bool {
     let known = record.namespaces.get(name).copied().flatten();
-    layout::owns(&record.run, name)
+    names::owns(&record.run, name)
         && space::inode(name).is_some_and(|i| known.is_none_or(|known| known == i))
 }

@@ -47,15 +47,9 @@ fn main() -> anyhow::Result<()> {
     }
     let steps = Steps::measure(size.step_rounds, &[])?;
     say("routers");
-    let mut lanes = vec![];
-    for spec in verdicts::specs() {
-        lanes.push(yard.lane(spec)?);
-    }
+    let mut lanes = lanes(&mut yard, |_| true)?;
     say("whole paths");
-    let mut rates = Rates::default();
-    rates.measure(&mut lanes, 1)?;
-    rates = Rates::default(); // the first round warms up
-    rates.measure(&mut lanes, size.rate_rounds)?;
+    let rates = rates(&mut lanes, size.rate_rounds)?;
     lanes.iter().try_for_each(|lane| check(lane, &rates))?;
     say("loss");
     let paced = paced(&mut lanes, &rates, size.paced)?;
@@ -79,18 +73,20 @@ fn part(yard: &mut Yard, size: &Size, part: Option<String>) -> anyhow::Result<Op
         return Ok(Some(Steps::measure(size.step_rounds, &only)?.csv()));
     }
     let Some(only) = part.strip_prefix("rates:") else { return Ok(None) };
-    Ok(Some(some_rates(yard, &only.split(',').collect::<Vec<_>>())?.csv()))
+    let mut lanes = lanes(yard, |name| only.split(',').any(|wanted| wanted == name))?;
+    Ok(Some(rates(&mut lanes, FULL.rate_rounds)?.csv()))
 }
 
-/// The rates of some lanes, in as many turns as a full benchmark has.
-fn some_rates(yard: &mut Yard, only: &[&str]) -> anyhow::Result<Rates> {
-    let mut lanes = vec![];
-    for spec in verdicts::specs().into_iter().filter(|spec| only.contains(&&*spec.name)) {
-        lanes.push(yard.lane(spec)?);
-    }
-    Rates::default().measure(&mut lanes, 1)?; // warms up
+/// Sets up the lanes whose names are wanted.
+fn lanes(yard: &mut Yard, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Lane>> {
+    verdicts::specs().into_iter().filter(|s| wanted(&s.name)).map(|s| yard.lane(s)).collect()
+}
+
+/// Their rates, in so many rounds.
+fn rates(lanes: &mut [Lane], rounds: usize) -> anyhow::Result<Rates> {
+    Rates::default().measure(lanes, 1)?; // warms up
     let mut rates = Rates::default();
-    rates.measure(&mut lanes, FULL.rate_rounds)?;
+    rates.measure(lanes, rounds)?;
     Ok(rates)
 }
 

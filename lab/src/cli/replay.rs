@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     first.check(&["plan.json", "scenario.toml", "provenance.json"])?;
     let plan = first.plan()?;
     let keyed = plan.draws == DrawKind::Keyed;
-    let world = world(args.world.map_or(first.summary.world.as_str(), |w| w.word()))?;
+    let world = args.world.map_or_else(|| world(&first.summary.world), Ok)?;
     let datapath = datapath(args, &first)?;
     let ground = Ground { world, datapath, hosts: args.hosts.as_deref() };
     let scenario = first.scenario()?;
@@ -68,11 +68,9 @@ pub fn run(args: &Args) -> Result<Exit> {
 }
 
 fn world(word: &str) -> Result<WorldName> {
-    // Containers read a scenario, not a plan.
-    let here = |w: &&WorldName| w.word() == word && **w != WorldName::Compose;
-    WorldName::value_variants().iter().find(here).copied().ok_or_else(|| {
-        let why = format!("world {word} cannot run a plan again: name another with --world");
-        Exit::Usage.refuse(why)
+    let known = WorldName::value_variants().iter().find(|w| w.word() == word);
+    known.copied().ok_or_else(|| {
+        Exit::Usage.refuse(format!("this build knows no world {word}: name one with --world"))
     })
 }
 

@@ -17,6 +17,7 @@ pub use file::Options;
 pub use project::{Asked, run};
 
 use crate::exit::Exit;
+use crate::netns::layout::datapath_at;
 use crate::plan::{Node, Plan};
 use crate::scenario::spec::Datapath;
 use anyhow::Result;
@@ -79,7 +80,9 @@ impl Compose {
                 )));
             }
             let forwards = match node {
-                Node::Router(i) => !plan.routers[i].works() || datapath.kernel_forwards(),
+                Node::Router(i) => {
+                    datapath_at(&plan.routers[i], datapath).is_none_or(Datapath::kernel_forwards)
+                }
                 Node::Host(_) => false,
             };
             let address = addresses.next().ok_or_else(small)?;

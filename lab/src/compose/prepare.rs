@@ -2,7 +2,7 @@
 
 use super::{Compose, DIRECTOR, PORT};
 use crate::hosts::Config;
-use crate::hosts::placement::{Host, Placement, Word};
+use crate::hosts::placement::{Host, Placement, VXLAN, Word};
 use anyhow::{Context, Result};
 use ashiato_collector::authority::{Authority, Tls};
 use ashiato_collector::identity::Identity;
@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// Keys serve one run.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// IANA's port for VXLAN.
-const TUNNELS: u16 = 4789;
 
 impl Compose {
     /// Empties the folder and fills it: one folder for each container.
@@ -43,7 +41,7 @@ impl Compose {
         }
         let own = dir.join(DIRECTOR);
         let tls: Tls = authority.write(&own, &Identity::Director, &[listen.ip()])?;
-        let (collector, tunnel_port, world, enrolled) = (None, TUNNELS, Word::Compose, None);
+        let (collector, tunnel_port, world, enrolled) = (None, VXLAN, Word::Compose, None);
         let placement = Placement { listen, collector, tunnel_port, world, tls, enrolled, hosts };
         write(&own.join("placement.toml"), &placement)
     }

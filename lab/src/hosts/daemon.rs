@@ -1,7 +1,7 @@
 //! The daemon of a host that takes part: calls its director, obeys for one run, and calls again.
 
 use super::part::Part;
-use super::placement::rebase;
+use super::placement::{self, rebase};
 use super::wire::{
     self, FromHost, KEEPALIVE, MAX_MESSAGE, PROTOCOL, director_client::DirectorClient, from_host,
     to_host,
@@ -69,10 +69,7 @@ impl Config {
     /// # Errors
     /// [`Exit::Usage`] names the file, and the line and key that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display())))?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))?;
+        let mut config: Self = placement::read(path)?;
         rebase(&mut config.tls, path);
         Ok(config)
     }

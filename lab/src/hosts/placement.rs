@@ -16,6 +16,7 @@ use crate::plan::{Node, Plan};
 use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::identity::Identity;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -82,8 +83,10 @@ pub struct Host {
 }
 
 /// IANA's port for VXLAN.
+pub const VXLAN: u16 = 4789;
+
 const fn vxlan() -> u16 {
-    4789
+    VXLAN
 }
 
 impl Placement {
@@ -92,10 +95,7 @@ impl Placement {
     /// # Errors
     /// [`Exit::Usage`] names the file, and the line and key that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display())))?;
-        let mut placement: Self = toml::from_str(&text)
-            .map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))?;
+        let mut placement: Self = read(path)?;
         rebase(&mut placement.tls, path);
         let folder = path.parent().unwrap_or(path);
         placement.enrolled = placement.enrolled.map(|enrolled| folder.join(enrolled));
@@ -166,6 +166,16 @@ impl Placement {
         }
         Err(Exit::Usage.refuse(format!("placement: {}", faults.join("; "))))
     }
+}
+
+/// Reads a TOML file.
+///
+/// # Errors
+/// [`Exit::Usage`] names the file, and the line and key that is wrong.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))
 }
 
 /// Makes paths of keys start at the folder of the file that names them.

@@ -63,7 +63,7 @@ impl HostsWorld {
             let why = format!("worlds over several hosts cannot make this yet: {what}");
             return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
         }
-        if matches!(datapath, Datapath::Xdp | Datapath::XdpPass) {
+        if datapath.is_xdp() {
             return Err(Exit::Usage.refuse(format!(
                 "datapath {} needs virtual links that take XDP, and links between hosts are \
                  tunnels: take afpacket or tc, or --world netns",
@@ -84,9 +84,9 @@ impl HostsWorld {
         progress: &dyn Fn(&str),
     ) -> Result<Self> {
         interrupt::watch()?;
-        Self::suits(&plan, placement, run.datapath)?;
-        NetnsWorld::allows(&plan, run.datapath)?;
+        Self::takes(&plan, run.datapath)?;
         let shares = placement.shares(&plan, &run.id)?;
+        NetnsWorld::allows(&plan, run.datapath)?;
         let nursery = Nursery::open()?;
         let mut stage = Stage::raise_under(Layout::nowhere(), &run.id, &run.dir, Heart::default())?;
         let listen = Some(placement.collector());

@@ -1,12 +1,11 @@
 //! Collector and agents of a run: their keys, their configurations, their processes.
 
 use super::crooked::{self, Crooked};
-use super::layout::{CONTROL, Layout};
+use super::layout::{CONTROL, Layout, datapath_at};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
 use crate::plan::{DrawKind, Node, Plan};
 use crate::programs;
-use crate::scenario::spec::Datapath;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
 use ashiato_collector::authority::{Authority, Tls};
@@ -36,13 +35,11 @@ const PATIENCE_EACH: Duration = Duration::from_millis(500);
 /// The collector of a run and everybody's keys.
 #[derive(Debug)]
 pub(crate) struct Headquarters {
-    /// Where it listens, in the control namespace.
-    pub address: SocketAddr,
     /// The lab's own keys.
     pub operator: Tls,
     /// The collector's process.
     pub collector: Worker,
-    /// Keys of all vantages.
+    /// Where it listens, in the control namespace, and keys of all vantages.
     pub seats: Seats,
 }
 
@@ -125,7 +122,7 @@ impl Headquarters {
         let mut collector = nursery.start(stage, space, folder, "collector", command)?;
         await_ready(stage, std::slice::from_mut(&mut collector), 1, PATIENCE)?;
         let seats = Seats { collector: address, ca: own.ca, seats: keys };
-        Ok(Self { address, operator, collector, seats })
+        Ok(Self { operator, collector, seats })
     }
 }
 
@@ -299,7 +296,7 @@ fn vantage(
         draws: draws(plan.draws)?,
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: if router.wipes() { Datapath::Afpacket } else { layout.datapath }.agent(),
+        datapath: datapath_at(router, layout.datapath).unwrap_or(layout.datapath).agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),

@@ -6,6 +6,7 @@
 
 use super::build::route_message;
 use super::layout::{Layout, Route};
+use super::netlink::{connect, runtime};
 use super::space;
 use crate::plan::Plan;
 use anyhow::{Context, Result, anyhow};
@@ -128,15 +129,11 @@ struct Worker {
 
 impl Worker {
     fn open(routers: Vec<Router>, times: Vec<Nanos>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime()?;
         let mut connected = vec![];
         for router in routers {
             space::enter(&router.path)?;
-            let _context = runtime.enter();
-            let (connection, handle, _) =
-                rtnetlink::new_connection().context("cannot open netlink")?;
-            runtime.spawn(connection);
-            connected.push((router, handle));
+            connected.push((router, connect(&runtime)?));
         }
         Ok(Self { runtime, routers: connected, times, now: 0, late: Ok(vec![]) })
     }

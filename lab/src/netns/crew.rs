@@ -111,7 +111,7 @@ impl Crew {
     /// When an actor ended early, the run was stopped, or time is over.
     pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<(Sent, Left)> {
         self.until(stage, limit, "to send everything", |a| a.ledger.is_some())?;
-        self.guard.held()?.judge(&self.before)?;
+        self.guard.held()?.since(&self.before).judge()?;
         let (mut sent, mut left) = (Sent::new(), Left::default());
         for actor in &mut self.actors {
             for (flow, count) in actor.ledger.take().unwrap_or_default() {

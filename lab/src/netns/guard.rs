@@ -37,14 +37,23 @@ pub struct Held {
 }
 
 impl Held {
-    /// Fails where something was held back since an earlier look.
+    /// What was added since an earlier look.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            passed: self.passed - before.passed,
+            no_lease: self.no_lease - before.no_lease,
+            out_of_scope: self.out_of_scope - before.out_of_scope,
+            too_fast: self.too_fast - before.too_fast,
+        }
+    }
+
+    /// Fails where something was held back.
     ///
     /// # Errors
     /// [`Exit::Stopped`] for want of a lease, else [`Exit::Safety`].
-    pub fn judge(&self, before: &Self) -> Result<()> {
-        let no_lease = self.no_lease - before.no_lease;
-        let out_of_scope = self.out_of_scope - before.out_of_scope;
-        let too_fast = self.too_fast - before.too_fast;
+    pub fn judge(&self) -> Result<()> {
+        let Self { no_lease, out_of_scope, too_fast, .. } = self;
         let why = format!(
             "the guard at senders' links held packets back: {no_lease} without a lease, {out_of_scope} \
              out of scope, {too_fast} too fast"

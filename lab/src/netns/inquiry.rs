@@ -45,7 +45,7 @@ pub(crate) fn inquire(
     posted: Posted,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
-    let (address, keys) = (headquarters.address, &headquarters.operator);
+    let (address, keys) = (headquarters.seats.collector, &headquarters.operator);
     let vantages = posted.vantages;
     let said = within(&stage.layout().control().path(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,7 +4,8 @@
 //!
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
-use crate::plan::{Node, Plan, RoutePlan};
+use super::names::{PREFIX, path_of, short, unique};
+use crate::plan::{Node, Plan, RoutePlan, RouterPlan};
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -12,11 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Where `ip netns` and everybody else look for named namespaces.
-pub const NETNS_DIR: &str = "/run/netns";
-/// What the name of each of our namespaces begins with. A name alone proves nothing: see
-/// [`crate::journal`].
-pub const PREFIX: &str = "ash-";
 /// UDP port of tunnels that are only tried out: not that of real ones.
 const TRIAL_PORT: u16 = 47_890;
 /// The collector's address, on the loopback of the run's control namespace.
@@ -75,7 +71,7 @@ pub struct Socket {
 /// One network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    /// Its name under [`NETNS_DIR`].
+    /// Its name under [`super::names::NETNS_DIR`].
     pub name: String,
     /// Whether this is no new namespace but the one that the host itself is in.
     pub own: bool,
@@ -159,24 +155,6 @@ fn own_path() -> PathBuf {
     PathBuf::from(format!("/proc/{}/ns/net", std::process::id()))
 }
 
-/// The file that names a namespace.
-pub fn path_of(name: &str) -> PathBuf {
-    PathBuf::from(NETNS_DIR).join(name)
-}
-
-/// What stands for a run in the names of its namespaces: the last six letters of its id, which are
-/// its random part.
-pub fn short(run: &str) -> String {
-    let letters: Vec<char> = run.chars().filter(char::is_ascii_alphanumeric).collect();
-    letters[letters.len().saturating_sub(6)..].iter().map(char::to_ascii_lowercase).collect()
-}
-
-/// Whether a namespace's name is one that `run` would give.
-pub fn owns(run: &str, name: &str) -> bool {
-    let rest = name.strip_prefix(PREFIX).and_then(|n| n.strip_prefix(short(run).as_str()));
-    rest.is_some_and(|r| r.starts_with('-')) && !name.contains('/') && !name.contains("..")
-}
-
 impl Layout {
     /// Lays a whole plan out under a run's id.
     ///
@@ -210,7 +188,7 @@ impl Layout {
         share: &Share,
         in_place: bool,
     ) -> anyhow::Result<Self> {
-        if matches!(datapath, Datapath::Xdp | Datapath::XdpPass) {
+        if datapath.is_xdp() {
             bail!("datapath {} needs veth pairs, not tunnels", datapath.word());
         }
         if in_place && share.nodes.len() != 1 {
@@ -302,14 +280,12 @@ impl Layout {
 
     /// Whether a space's interfaces are to poll before any program sits there: agents start later.
     pub fn polls(&self, space: usize) -> bool {
-        let by_xdp = matches!(self.datapath, Datapath::Xdp | Datapath::XdpPass);
-        by_xdp && self.middle.is_some() && space < self.routers
+        self.datapath.is_xdp() && self.middle.is_some() && space < self.routers
     }
 
     /// Whether an agent's XDP program will sit at this router's interfaces.
     pub fn serves_by_xdp(&self, plan: &Plan, router: usize) -> bool {
-        let by_xdp = matches!(self.datapath, Datapath::Xdp | Datapath::XdpPass);
-        by_xdp && plan.routers[router].works() && !plan.routers[router].wipes()
+        datapath_at(&plan.routers[router], self.datapath).is_some_and(Datapath::is_xdp)
     }
 
     /// Index of an interface in the middle: of this link, on the side of its first or second end.
@@ -333,7 +309,8 @@ impl Layout {
         let routers = plan.routers.iter().enumerate();
         for (i, router) in routers.filter(|(i, _)| wanted(Node::Router(*i))) {
             let id = std::net::Ipv4Addr::from(router.id);
-            let by_kernel = !router.works() || (self.datapath.kernel_forwards() && !router.wipes());
+            let by_kernel =
+                datapath_at(router, self.datapath).is_none_or(Datapath::kernel_forwards);
             self.at.insert(Node::Router(i), self.spaces.len());
             self.push(name(&router.name, 'r', i), Some(id.into()), by_kernel);
         }
@@ -453,6 +430,14 @@ impl Layout {
     }
 }
 
+/// How a router's agent meets packets in a run with this datapath; `None` where no agent works, so that the
+/// kernel alone routes.
+pub fn datapath_at(router: &RouterPlan, chosen: Datapath) -> Option<Datapath> {
+    // No kernel twin wipes marks.
+    let own = if router.wipes() { Datapath::Afpacket } else { chosen };
+    router.works().then_some(own)
+}
+
 /// Position of a node among all of a plan: routers, then hosts.
 fn position(plan: &Plan, node: Node) -> usize {
     match node {
@@ -470,34 +455,4 @@ fn mac(node: usize, port: usize) -> [u8; 6] {
     let [.., s1, s0] = node.to_be_bytes();
     let [.., p1, p0] = port.to_be_bytes();
     [0x02, 0xa5, s1, s0, p1, p0]
-}
-
-/// A name that is legal as a file, unlike every other, and short.
-fn unique(taken: &mut BTreeSet<String>, run: &str, word: &str, kind: char, at: usize) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let word: String = word.chars().map(legal).take(40).collect();
-    let mut name = format!("{PREFIX}{}-{word}", short(run));
-    if word.is_empty() || taken.contains(&name) {
-        name = format!("{PREFIX}{}-{word}.{kind}{at}", short(run));
-    }
-    taken.insert(name.clone());
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_legal_unique_and_owned() {
-        let run = "01JABCDEFGHJKMNPQRSTVWXYZ0";
-        let mut taken = BTreeSet::new();
-        let first = unique(&mut taken, run, "a/../b", 'r', 0);
-        assert_eq!(first, "ash-vwxyz0-a____b");
-        assert_eq!(unique(&mut taken, run, "a/../b", 'h', 3), "ash-vwxyz0-a____b.h3");
-        assert!(owns(run, &first));
-        assert!(!owns(run, "ash-foo"));
-        assert!(!owns(run, "ash-vwxyz0foo"));
-        assert!(!owns("x", "ash-vwxyz0-r1"));
-    }
 }

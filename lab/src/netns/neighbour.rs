@@ -1,6 +1,7 @@
 //! Link-layer addresses of neighbours, asked of the kernel, which asks by ARP or neighbour discovery.
 
 use super::layout::Layout;
+use super::netlink::{connect, runtime};
 use super::space;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
@@ -13,7 +14,6 @@ use rtnetlink::packet_route::neighbour::{
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// How long one neighbour may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,17 +88,6 @@ fn named(link: LinkMessage) -> (String, String) {
         }
     }
     (name, kind)
-}
-
-fn runtime() -> Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-fn connect(runtime: &Runtime) -> Result<Handle> {
-    let _context = runtime.enter();
-    let (connection, handle, _) = rtnetlink::new_connection().context("cannot open netlink")?;
-    runtime.spawn(connection);
-    Ok(handle)
 }
 
 async fn resolve(handle: &Handle, wanted: &[Neighbour]) -> Result<BTreeMap<Neighbour, [u8; 6]>> {

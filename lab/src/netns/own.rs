@@ -2,6 +2,7 @@
 //! an address of the loopback. Everything else goes with the namespaces that were made.
 
 use super::layout::{Layout, Space};
+use super::netlink::{connect, runtime};
 use super::space;
 use crate::exit::Exit;
 use crate::journal::Entry;
@@ -86,10 +87,9 @@ pub(crate) fn remove(things: &[(u64, Thing)]) -> Result<()> {
 /// # Errors
 /// When the kernel refuses.
 pub(crate) fn cut_off() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
+    let handle = connect(&runtime)?;
     runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().context("cannot open netlink")?;
-        tokio::spawn(connection);
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut all = RouteMessage::default();
             all.header.address_family = family;
@@ -112,10 +112,9 @@ fn walk(things: &[(u64, Thing)], remove: bool) -> Result<Vec<Thing>> {
     if here.is_empty() {
         return Ok(vec![]);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
+    let handle = connect(&runtime)?;
     runtime.block_on(async {
-        let (connection, handle, _) = rtnetlink::new_connection().context("cannot open netlink")?;
-        tokio::spawn(connection);
         let mut found = vec![];
         for thing in here {
             if one(&handle, thing, remove).await.with_context(|| format!("{thing}"))? {

@@ -2,7 +2,7 @@
 //!
 //! A thread that made or entered a namespace stays there; so all of it happens on threads of its own.
 
-use super::layout::{NETNS_DIR, path_of};
+use super::names::{NETNS_DIR, path_of};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

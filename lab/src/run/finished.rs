@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use traceback::case::{Case, Gap};
@@ -175,12 +174,10 @@ impl Finished {
         folder::list(&self.path, &mut files)?;
         for file in files {
             let name = file.strip_prefix(&self.path).unwrap_or(&file).display().to_string();
-            let sum =
-                || Ok::<_, std::io::Error>(hex::encode(Sha256::digest(std::fs::read(&file)?)));
             match named.remove(&*name) {
                 None if name == "SHA256SUMS" => {}
                 None => wrong.push(format!("{name} is no file of the run's")),
-                Some(listed) if listed == sum()? => {}
+                Some(listed) if listed == folder::sum(&file)? => {}
                 Some(_) => wrong.push(format!("{name} is not what the run wrote")),
             }
         }
@@ -196,7 +193,8 @@ impl Finished {
         let sums = read(&self.path, "SHA256SUMS")?;
         let sums = String::from_utf8_lossy(&sums);
         for name in names {
-            let hash = hex::encode(Sha256::digest(read(&self.path, name)?));
+            let file = self.path.join(name);
+            let hash = folder::sum(&file).map_err(|e| absent(&self.path, name, &e.to_string()))?;
             if !sums.lines().any(|line| line == format!("{hash}  {name}")) {
                 let path = self.path.display();
                 let why = format!("{path}/{name} is not what the run wrote: its sum differs");

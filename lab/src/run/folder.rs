@@ -92,11 +92,16 @@ impl Folder {
         let mut sums = String::new();
         for file in files.iter().filter(|f| !f.ends_with("SHA256SUMS")) {
             let name = file.strip_prefix(&self.path).unwrap_or(file).display();
-            let hash = hex::encode(Sha256::digest(fs::read(file)?));
+            let hash = sum(file)?;
             writeln!(sums, "{hash}  {name}")?;
         }
         self.write("SHA256SUMS", sums)
     }
+}
+
+/// A file's sum, as `SHA256SUMS` has it.
+pub(super) fn sum(file: &Path) -> std::io::Result<String> {
+    Ok(hex::encode(Sha256::digest(fs::read(file)?)))
 }
 
 /// All files under a folder.

@@ -121,6 +121,11 @@ impl Datapath {
         !matches!(self, Self::Afpacket | Self::Pnet)
     }
 
+    /// Whether programs sit at XDP, which needs interfaces that take them.
+    pub fn is_xdp(self) -> bool {
+        matches!(self, Self::Xdp | Self::XdpPass)
+    }
+
     /// The same in an agent's configuration.
     pub fn agent(self) -> config::Datapath {
         match self {

@@ -24,7 +24,7 @@ use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
 use traceback::report::Counters;
 use traceback::router::ranks;
-use traceback::schemes;
+use traceback::schemes::AnyScheme;
 use traceback::vantage::Vantage;
 use traceback::{Nanos, Place};
 
@@ -82,7 +82,7 @@ impl KernelRouter {
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
         let table = scheme.entries().is_some();
-        let teller = teller(config, &mut program, &interfaces, place)?;
+        let teller = teller(config, &*scheme, &mut program, &interfaces, place)?;
         let ports = ports(config);
         let times = program.times()?;
         attach(&mut program, &ports, &interfaces, &names)?;
@@ -149,12 +149,13 @@ impl KernelRouter {
 /// What sends the scheme's messages from this place, where it has any.
 fn teller(
     config: &Config,
+    scheme: &dyn AnyScheme,
     program: &mut Program,
     interfaces: &[u32],
     place: Place,
 ) -> anyhow::Result<Option<Teller>> {
     let Some(ring) = program.take_ring()? else { return Ok(None) };
-    let vantage = station::scheme(config)?.vantage(station::setting(config, place)?);
+    let vantage = scheme.vantage(station::setting(config, place)?);
     Teller::open(config, ring, interfaces.to_vec(), vantage).map(Some)
 }
 
@@ -300,7 +301,7 @@ fn clock_cost(config: &Config) -> u64 {
 fn trial_of_clock(config: &Config) -> anyhow::Result<u64> {
     // The kernel runs trials as if packets came in by the loopback, whose address is all zeros.
     let loopback = 1;
-    let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+    let scheme = station::scheme(config)?;
     let setting = Setting { every: 1, forwards: 0, ..setting(config) };
     let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &setting, &[loopback])?;
     program.set_port(loopback, PortEntry { known: 1, ..PortEntry::default() })?;
