@@ -45,6 +45,13 @@ async fn kill_nine_loses_nothing_and_doubles_nothing() {
     assert_eq!(numbers, (0..ROUNDS * EACH).collect::<Vec<_>>());
     let tally = operator.status("none").await.unwrap().tallies.remove(0);
     assert_eq!((tally.stored, tally.lost), (ROUNDS * EACH, 0));
+    // Where all was acknowledged before the last kill, the last connection is still to come.
+    let connected = async {
+        while handle.stats().connections <= ROUNDS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LONG, connected).await.unwrap();
     assert!(handle.stats().connections > ROUNDS);
     println!("duplicates {}, {:?}", tally.duplicate, handle.stats());
 }
