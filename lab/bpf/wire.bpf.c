@@ -309,8 +309,11 @@ static __always_inline int hold(struct xdp_md *ctx, const struct end *end, __u64
 	held->due = due;
 	held->out = end->other;
 	held->len = len;
-	if (len < ETH_HLEN || len > FRAME || bpf_xdp_load_bytes(ctx, 0, held->frame, len) ||
-	    bpf_ringbuf_output(&stage, held, sizeof(*held) - FRAME + len, 0))
+	// One comparison, from which every verifier learns both bounds (agent/bpf/packet.h, load_some()).
+	len -= ETH_HLEN;
+	barrier_var(len);
+	if (len > FRAME - ETH_HLEN || bpf_xdp_load_bytes(ctx, 0, held->frame, ETH_HLEN + len) ||
+	    bpf_ringbuf_output(&stage, held, sizeof(*held) - FRAME + ETH_HLEN + len, 0))
 		add_one(&tally, end->way * KINDS + STALLED);
 	return XDP_DROP;
 }
