@@ -348,10 +348,9 @@ static __always_inline void note(__u32 way, const struct tag *tag)
 SEC("xdp.frags")
 int wire(struct xdp_md *ctx)
 {
-	__u32 interface = ctx->ingress_ifindex, way, cell, len;
+	__u32 interface = ctx->ingress_ifindex, way, cell, len = 0;
 	struct end *end = bpf_map_lookup_elem(&ends, &interface);
 	struct conditions *c;
-	struct strait *strait;
 	struct tag tag = {};
 	__u64 due = 0;
 	int ours;
@@ -361,8 +360,7 @@ int wire(struct xdp_md *ctx)
 	way = end->way;
 	cell = way * KINDS;
 	c = bpf_map_lookup_elem(&conditions, &way);
-	strait = bpf_map_lookup_elem(&straits, &way);
-	if (!c || !strait)
+	if (!c)
 		return XDP_DROP;
 	ours = read_tag(ctx, 0, &tag);
 	if (ours)
@@ -372,9 +370,13 @@ int wire(struct xdp_md *ctx)
 			add_one(&tally, cell + (c->cut ? CUT : LOST));
 		return XDP_DROP;
 	}
-	len = bpf_xdp_get_buff_len(ctx);
-	if (setting.timed && (ours || !is_neighbourly(ctx)))
-		due = take_turn(c, strait, way, len - ETH_HLEN, ours ? &tag : 0);
+	if (setting.timed && (ours || !is_neighbourly(ctx))) {
+		struct strait *strait = bpf_map_lookup_elem(&straits, &way);
+
+		len = bpf_xdp_get_buff_len(ctx);
+		if (strait)
+			due = take_turn(c, strait, way, len - ETH_HLEN, ours ? &tag : 0);
+	}
 	if (due == FULL) {
 		if (ours)
 			add_one(&tally, cell + FULL);

@@ -1,6 +1,9 @@
 //! Bad conditions of links and bad faults: each is refused with a reason, and nothing of it panics.
 
+use ashiato::exit::Exit;
+use ashiato::hosts::HostsWorld;
 use ashiato::resolve;
+use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
 
 const LINKS: &str = include_str!("../../scenarios/x-link-conditions.toml");
@@ -26,7 +29,7 @@ fn links_cannot_be_what_no_link_is() {
         ("delay = \"5 ms\"", "jitter = \"1 ms\"", "packets cannot come before they left"),
         ("jitter = \"2 ms\"", "jitter = \"41 ms\"", "packets cannot come before they left"),
         ("loss = \"2 %\"", "loss = \"100 %\"", "leaves no packet"),
-        ("loss = \"0 %\" }", "loss = \"120 %\" }", "x.toml:24"),
+        ("loss = \"0 %\" }", "loss = \"120 %\" }", "a loss of 120 % leaves no packet"),
         ("rate = \"2.4 Mbit/s\"", "rate = \"2.4 pkt/s\"", "unit \"pkt/s\" is unknown here"),
         ("rate = \"2.4 Mbit/s\"", "rate = \"0 bit/s\"", "use 8 kbit/s to 100 Gbit/s"),
         ("queue = \"20 kB\"", "queue = \"100 B\"", "the longest frame"),
@@ -40,55 +43,7 @@ fn links_cannot_be_what_no_link_is() {
 
 #[test]
 fn faults_say_one_thing_about_what_there_is() {
-    for (from, to, want) in [
-        ("at = \"1 s\"", "at = \"-1 s\"", "no number in front of the unit"),
-        ("at = \"1 s\"", "at = \"700 s\"", "600 s at most"),
-        ("for = \"1 s\"", "for = \"0 s\"", "above 0 and up to 600 s"),
-        ("link = [\"b\", \"c\"]", "link = [\"b\", \"e\"]", "no link joins \"b\" and \"e\""),
-        ("link = [\"b\", \"c\"]", "link = [\"b\"]", "no link joins \"b\""),
-        ("cut = true", "cut = false", "give one of cut = true, loss, delay and rate"),
-        (
-            "cut = true",
-            "cut = true\nloss = \"5 %\"",
-            "give one of cut = true, loss, delay and rate",
-        ),
-        ("cut = true", "cut = \"victim\"", "says 2 things that fail"),
-        ("cut = true", "cut = 3", "must be"),
-        (
-            "delay = \"80 ms\"",
-            "delay = \"80 ms\"\nreroute = true",
-            "where a link between two of them is cut",
-        ),
-        ("delay = \"80 ms\"", "loss = \"100 %\"", "write cut = true"),
-        ("kill = \"e\"", "kill = \"nobody\"", "there is no router \"nobody\""),
-        ("kill = \"e\"", "kill = \"e\"\ndelay = \"1 s\"", "does not belong to this kind of fault"),
-        ("kill = \"e\"", "", "says 0 things that fail"),
-        ("kill = \"e\"", "kil = \"e\"", "did you mean \"kill\"?"),
-        ("for = \"2 s\"\ndomain", "domain", "never ends"),
-        ("domain = \"xa\"\ncut", "domain = \"zz\"\ncut", "there is no domain \"zz\""),
-        ("domain = \"xa\"\ncut", "router = \"zz\"\ncut", "there is no router \"zz\""),
-        ("cut = \"collector\"", "cut = \"internet\"", "\"internet\" cannot be cut"),
-        ("step = \"+1500 ms\"", "step = \"0 s\"", "above 0 and up to an hour"),
-        ("step = \"+1500 ms\"", "step = \"soon\"", "no step of a clock"),
-        ("step = \"+1500 ms\"", "step = 1500", "no step of a clock"),
-        ("disk_full = \"collector\"", "disk_full = \"victim\"", "cannot be filled"),
-        ("for = \"1500 ms\"\ndisk", "disk", "never ends"),
-        (
-            "slow = { domain = \"xb\", delay = \"1 s\" }",
-            "slow = { domain = \"xb\", delay = \"31 s\" }",
-            "30 s at most",
-        ),
-        ("slow = { domain", "at = \"1 s\"\nslow = { domain", "leave at out"),
-        ("id = \"crash\"", "id = \"cable\"", "\"cable\" is used twice"),
-        ("id = \"crash\"", "id = \"Crash!\"", "is no word for a scenario"),
-        // Both befall the collector at once.
-        (
-            "at = \"4 s\"\nfor = \"1500 ms\"",
-            "at = \"2 s\"\nfor = \"1500 ms\"",
-            "befall one thing at once",
-        ),
-        ("clock = { agent = \"d\"", "clock = { agent = \"e\"", ""),
-    ] {
+    for (from, to, want) in FAULTY {
         if want.is_empty() {
             // Killed and back before its clock jumps: nothing is wrong with that.
             let text = FAULTS.replacen(from, to, 1);
@@ -116,3 +71,61 @@ fn too_many_faults_are_refused() {
     let text = said(FAULTS, "[[effect]]", &format!("{many}\n[[effect]]"));
     assert!(text.contains("32 at most"), "{text}");
 }
+
+#[test]
+fn worlds_that_cannot_make_them_say_so() {
+    for text in [LINKS, FAULTS] {
+        let scenario = scenario::parse("x.toml", text, &Overrides::default()).unwrap();
+        let plan = resolve::plan(&scenario).unwrap();
+        let refused = HostsWorld::takes(&plan, Datapath::Afpacket).unwrap_err();
+        assert_eq!(Exit::of(&refused), Exit::Usage);
+        assert!(refused.to_string().contains("worlds over several hosts cannot make this yet"));
+    }
+}
+
+/// What to change in the faults, into what, and what is said about it; nothing where it is sound.
+const FAULTY: &[(&str, &str, &str)] = &[
+    ("at = \"1 s\"", "at = \"-1 s\"", "no number in front of the unit"),
+    ("at = \"1 s\"", "at = \"700 s\"", "600 s at most"),
+    ("for = \"1 s\"", "for = \"0 s\"", "above 0 and up to 600 s"),
+    ("link = [\"b\", \"c\"]", "link = [\"b\", \"e\"]", "no link joins \"b\" and \"e\""),
+    ("link = [\"b\", \"c\"]", "link = [\"b\"]", "no link joins \"b\""),
+    ("cut = true", "cut = false", "give one of cut = true, loss, delay and rate"),
+    ("cut = true", "cut = true\nloss = \"5 %\"", "give one of cut = true, loss, delay and rate"),
+    ("cut = true", "cut = \"victim\"", "says 2 things that fail"),
+    ("cut = true", "cut = 3", "must be"),
+    (
+        "delay = \"80 ms\"",
+        "delay = \"80 ms\"\nreroute = true",
+        "where a link between two of them is cut",
+    ),
+    ("delay = \"80 ms\"", "loss = \"100 %\"", "write cut = true"),
+    ("kill = \"e\"", "kill = \"nobody\"", "there is no router \"nobody\""),
+    ("kill = \"e\"", "kill = \"e\"\ndelay = \"1 s\"", "does not belong to this kind of fault"),
+    ("kill = \"e\"", "", "says 0 things that fail"),
+    ("kill = \"e\"", "kil = \"e\"", "did you mean \"kill\"?"),
+    ("for = \"2 s\"\ndomain", "domain", "never ends"),
+    ("domain = \"xa\"\ncut", "domain = \"zz\"\ncut", "there is no domain \"zz\""),
+    ("domain = \"xa\"\ncut", "router = \"zz\"\ncut", "there is no router \"zz\""),
+    ("cut = \"collector\"", "cut = \"internet\"", "\"internet\" cannot be cut"),
+    ("step = \"+1500 ms\"", "step = \"0 s\"", "above 0 and up to an hour"),
+    ("step = \"+1500 ms\"", "step = \"soon\"", "no step of a clock"),
+    ("step = \"+1500 ms\"", "step = 1500", "no step of a clock"),
+    ("disk_full = \"collector\"", "disk_full = \"victim\"", "cannot be filled"),
+    ("for = \"1500 ms\"\ndisk", "disk", "never ends"),
+    (
+        "slow = { domain = \"xb\", delay = \"1 s\" }",
+        "slow = { domain = \"xb\", delay = \"31 s\" }",
+        "30 s at most",
+    ),
+    ("slow = { domain", "at = \"1 s\"\nslow = { domain", "leave at out"),
+    ("id = \"crash\"", "id = \"cable\"", "\"cable\" is used twice"),
+    ("id = \"crash\"", "id = \"Crash!\"", "is no word for a scenario"),
+    // Both befall the collector at once.
+    (
+        "at = \"4 s\"\nfor = \"1500 ms\"",
+        "at = \"2 s\"\nfor = \"1500 ms\"",
+        "befall one thing at once",
+    ),
+    ("clock = { agent = \"d\"", "clock = { agent = \"e\"", ""),
+];

@@ -85,17 +85,17 @@ fn packets_meet_what_is_asked_for() {
         let (ours, theirs, _) = both(&plan, datapath);
         let of = |from, to| [&ours, &theirs].map(|t| way(&plan, t, from, to));
         // Delays: none shorter than asked for; longer only by what a busy machine takes to wake up.
-        for (from, to, delay, spread) in [
-            ("b", "a", 5.0, 0.0),
-            ("c", "b", 40.0, 3.6),
-            ("b", "c", 60.0, 3.6),
-            ("client", "b", 10.0, 0.0),
-        ] {
+        for (from, to, delay) in
+            [("b", "a", 5.0), ("c", "b", 40.0), ("b", "c", 60.0), ("client", "b", 10.0)]
+        {
             let [netns, sim] = of(from, to).map(median);
             println!("{datapath:?} {from} {to}: netns {netns:?} ms, sim {sim:?} ms");
-            assert!((netns.0 - delay).abs() < 3.0, "{from} {to}: {netns:?}");
-            assert!((sim.0 - delay).abs() < 0.5, "{from} {to}: {sim:?}");
-            assert!((netns.1 - spread).abs() < 5.0 && (sim.1 - spread).abs() < 0.5);
+            // Where packets follow each other closely, keeping their order makes them a little later.
+            assert!((sim.0 - delay).abs() < 1.0, "{from} {to}: {sim:?}");
+            assert!((netns.0 - sim.0).abs() < 3.0, "{from} {to}: {netns:?}");
+            assert!((netns.1 - sim.1).abs() < 3.0, "{from} {to}: {netns:?}");
+            let uneven = (2.0..4.0).contains(&sim.1);
+            assert!(uneven == (delay >= 40.0), "{from} {to}: {sim:?}");
         }
         // The narrow link: 1600 packets a second want to pass, 1500 do, and the queue is full after a second.
         let [netns, sim] = of("d", "c");

@@ -70,8 +70,7 @@ fn all_of_the_shipped_faults_happen_and_are_told() {
     }
     let (summary, events) = run(shipped(), &over(&[], &["fms"], 1));
     println!("{:#?} {:#?}", summary.faults, summary.clocks);
-    assert_ne!(summary.outcome, Ending::Void, "{:?}", summary.reasons);
-    assert_ne!(summary.outcome, Ending::Partial, "{:?}", summary.reasons);
+    assert_eq!(summary.outcome, Ending::Met, "{:?}", summary.reasons);
     assert_eq!(summary.left_behind, Some(0));
     assert_eq!(summary.faults.len(), 7);
     summary.faults.iter().for_each(on_time);
@@ -99,7 +98,6 @@ fn all_of_the_shipped_faults_happen_and_are_told() {
     let jump = row(&summary, "clock-jump").clock_off_s.unwrap();
     assert!((1.2..1.8).contains(&jump), "{jump}");
     assert_eq!(summary.clocks.len(), 1);
-    assert_eq!(fms.paths.wrong, 0);
 }
 
 #[test]
@@ -167,4 +165,26 @@ fn a_clock_that_is_put_back_is_noticed() {
     let off = row(&summary, "jump").clock_off_s.unwrap();
     assert!((-2.3..-1.7).contains(&off), "{off}");
     assert_eq!(summary.outcome, Ending::Met, "{:?}", summary.reasons);
+}
+
+#[test]
+fn faults_of_links_cost_the_same_in_both_worlds() {
+    if !root() {
+        return;
+    }
+    let faults = "[[fault]]\nid = \"lossy\"\nat = \"500 ms\"\nfor = \"1 s\"\nlink = [\"d\", \"e\"]\nloss = \"30 %\"\n\
+                  [[fault]]\nid = \"cut\"\nat = \"500 ms\"\nfor = \"600 ms\"\nlink = [\"a\", \"victim\"]\ncut = true\n\
+                  [[fault]]\nid = \"narrow\"\nat = \"1600 ms\"\nfor = \"1 s\"\nlink = [\"a\", \"b\"]\nrate = \"200 kbit/s\"\n";
+    let text = with(faults);
+    let few = over(&["traffic.flood.packets=4000"], &["none"], 1);
+    let (netns, _) = run(&text, &few);
+    let dir = state(&run_id());
+    let sim = support::simulate(&text, &few, &dir.join("sim"));
+    for (fault, least) in [("lossy", 200), ("cut", 300), ("narrow", 300)] {
+        let [netns, sim] = [&netns, &sim].map(|s| row(s, fault).packets_lost.unwrap());
+        println!("{fault}: netns {netns}, sim {sim}");
+        // They begin and end a few milliseconds apart: some packets, at 1000 a second.
+        assert!(sim >= least && netns.abs_diff(sim) < 100, "{fault}: {netns} and {sim}");
+    }
+    fs::remove_dir_all(dir).unwrap();
 }

@@ -17,7 +17,7 @@ fn with(faults: &str) -> String {
     let from = text.find("[[fault]]").unwrap();
     let to = text.find("[[effect]]").unwrap();
     let text = format!("{}{faults}\n{}", &text[..from], &text[to..]);
-    text.replace("packets = 7000", "packets = 60000")
+    text.replace("packets = 6000", "packets = 60000")
 }
 
 #[test]

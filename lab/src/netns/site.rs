@@ -109,10 +109,11 @@ impl Site {
         run: &RunPaths,
         heart: Heart,
     ) -> Result<Self> {
-        let bare = layout.middle().is_none();
-        if let Some(what) = plan.troubles().first().filter(|_| bare && plan.meddles()) {
-            let why = format!("links that are no wires of the lab's own cannot make this: {what}");
-            return Err(Exit::HostNotReady.refuse(why));
+        if layout.middle().is_none() && plan.meddles() {
+            return Err(Exit::HostNotReady.refuse(
+                "links that are no wires of the lab's own lose, delay and translate nothing, and \
+                 follow no packet's way: use --world netns or sim",
+            ));
         }
         raise_descriptor_limit()?;
         let nursery = Nursery::open()?;

@@ -72,6 +72,24 @@ impl Wires {
         Ok(())
     }
 
+    /// Packets that links have lost since the wires were laid.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn lost(&self) -> Result<u64> {
+        let ebpf = self.ebpf();
+        let map = ebpf.map("tally").context("no map of what links did")?;
+        let map: PerCpuArray<&MapData, u64> = map.try_into()?;
+        let mut lost = 0;
+        for (link, side) in self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]) {
+            let first = way(link, side)? * KINDS;
+            for cell in first + 1..first + KINDS - 1 {
+                lost += map.get(&cell, 0)?.iter().sum::<u64>();
+            }
+        }
+        Ok(lost)
+    }
+
     /// What all ways counted since the wires were laid: position twice, then the side.
     ///
     /// # Errors
@@ -100,9 +118,8 @@ impl Wires {
     /// When the kernel does not say.
     pub(crate) fn carried(&self, plan: &Plan, before: &[Tally]) -> Result<Vec<Carried>> {
         let tallies = self.tallies()?;
-        let special = (0..plan.links.len()).filter(|link| plan.is_special(*link));
         let mut all = vec![];
-        for (link, side) in special.flat_map(|link| [(link, 0), (link, 1)]) {
+        for (link, side) in self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]) {
             let at = 2 * link + side;
             let [packets, lost, full, cut, _] = since(&tallies[at], &before[at]);
             let mut carried =

@@ -7,7 +7,7 @@
 
 use super::layout::Layout;
 use super::space::within;
-use super::straits::{Tally, gone, since};
+use super::straits::{Tally, since};
 use super::wires::Wires;
 use crate::plan::{Flow, Node, Plan, Room, RoomKind};
 use crate::resolve::ways;
@@ -36,6 +36,7 @@ pub(crate) struct Wired {
     /// What they had counted before.
     passed: BTreeMap<(usize, u32), u64>,
     tallies: Vec<Tally>,
+    lost: u64,
 }
 
 /// Taps that are packet sockets.
@@ -71,7 +72,8 @@ impl Taps {
         Ok(match wires {
             Some(wires) => {
                 let (passed, tallies) = (wires.counts()?, wires.tallies()?);
-                Self::Wires(Wired { wires: wires.clone(), passed, tallies })
+                let lost = wires.lost()?;
+                Self::Wires(Wired { wires: wires.clone(), passed, tallies, lost })
             }
             None => Self::Sockets(Sockets::open(plan, layout)?),
         })
@@ -102,9 +104,7 @@ impl Taps {
 
 impl Wired {
     fn lost(&self) -> Result<u64> {
-        let tallies = self.wires.tallies()?;
-        let lost = tallies.iter().zip(&self.tallies).map(|(now, before)| gone(&since(now, before)));
-        Ok(lost.sum())
+        Ok(self.wires.lost()? - self.lost)
     }
 
     /// Frames that the link stage had no room for.

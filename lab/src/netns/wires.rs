@@ -39,6 +39,8 @@ pub(crate) struct Wires {
     routers: usize,
     /// How many links the plan has.
     pub(super) wired: usize,
+    /// Links that are more than wires.
+    pub(super) special: Vec<usize>,
 }
 
 impl Wires {
@@ -75,7 +77,8 @@ impl Wires {
         }
         let (flows, routers) = (u32::try_from(plan.flows.len())?, plan.routers.len());
         let (wired, ebpf) = (layout.wires.len(), Mutex::new(ebpf));
-        let wires = Self { _links: links, ebpf, flows, routers, wired };
+        let special = (0..plan.links.len()).filter(|link| plan.is_special(*link)).collect();
+        let wires = Self { _links: links, ebpf, flows, routers, wired, special };
         wires.calm(plan)?;
         Ok(wires)
     }

@@ -179,7 +179,7 @@ fn summarise(
         schemes: rows,
         effects,
         links: conditions::links(plan, turns),
-        faults: conditions::faults(plan, truth.open(), turns),
+        faults: conditions::faults(plan, truth.open(), turns, options.world),
         clocks: conditions::clocks(plan, turns),
         left_behind: left,
     })

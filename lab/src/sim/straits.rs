@@ -108,10 +108,12 @@ pub(super) fn happened(plan: &Plan, carried: &[Carried]) -> Vec<Happened> {
             let ways = carried.iter().filter(|c| c.link == link);
             ways.map(|c| c.cut + c.lost + c.full).sum::<u64>()
         };
+        // A router here forwards on without its agent.
+        let none = matches!(fault.what, crate::plan::Failure::Kill { .. }).then_some(0);
         Happened {
             began: Some(fault.at),
             ended: fault.end(),
-            packets_lost: plain.map(all),
+            packets_lost: plain.map(all).or(none),
             ..Happened::default()
         }
     };
