@@ -7,7 +7,7 @@ use super::line::Line;
 use super::solo::{self, Solo};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
-use crate::plan::{DrawKind, Failure, Node, Plan};
+use crate::plan::{DrawKind, Failure, Fault, Node, Plan};
 use crate::programs;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
@@ -389,12 +389,12 @@ fn vantage(
 
 /// How late a router answers, where a fault makes it slow.
 fn answer_after(plan: &Plan, seat: &Seat) -> Option<Interval> {
-    let slow = plan.faults.iter().find_map(|f| match &f.what {
-        Failure::Slow { routers, delay } if routers.contains(&seat.router) => Some(delay.0),
-        _ => None,
-    });
-    let slow = slow.filter(|_| seat.role == Role::Router);
-    slow.map(|delay| Interval(Duration::from_nanos(delay)))
+    let slow = |f: &Fault| {
+        let Failure::Slow { routers, delay } = &f.what else { return None };
+        routers.contains(&seat.router).then_some(delay.0)
+    };
+    let delay = plan.faults.iter().filter(|_| seat.role == Role::Router).find_map(slow)?;
+    Some(Interval(Duration::from_nanos(delay)))
 }
 
 fn draws(kind: DrawKind) -> Result<config::DrawKind> {

@@ -88,10 +88,8 @@ impl Faults {
     /// Whether every fault that is to end has ended, and what it had broken is back.
     pub(crate) fn are_over(&self) -> bool {
         let over = |(fault, state): (&Fault, &State)| {
-            let back = match fault.what {
-                Failure::Kill { .. } | Failure::Line { .. } => state.happened.recovered.is_some(),
-                _ => true,
-            };
+            let breaks = matches!(fault.what, Failure::Kill { .. } | Failure::Line { .. });
+            let back = !breaks || state.happened.recovered.is_some();
             fault.end().is_none() || state.happened.ended.is_some() && back
         };
         self.plan.faults.iter().zip(&self.states).all(over)
@@ -187,7 +185,13 @@ fn recover(fault: &Fault, state: &mut State, scene: &Scene<'_>) {
             let all: Option<Vec<Instant>> = routers.iter().map(back).collect();
             all.and_then(|all| all.into_iter().max())
         }
-        _ => None,
+        Failure::Cut { .. }
+        | Failure::Loss { .. }
+        | Failure::Delay { .. }
+        | Failure::Rate { .. }
+        | Failure::Clock { .. }
+        | Failure::DiskFull
+        | Failure::Slow { .. } => None,
     };
     let nanos = |d: Duration| Nanos(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
     state.happened.recovered = back.map(|back| nanos(back.saturating_duration_since(ended)));

@@ -34,21 +34,13 @@ impl Solo {
 
 /// Routers of a plan whose agents need a process of their own.
 pub(super) fn alone(plan: &Plan) -> BTreeSet<usize> {
-    let of = |what: &Failure| match what {
-        Failure::Kill { router } | Failure::Clock { router, .. } => vec![*router],
-        Failure::Line { routers } => routers.clone(),
-        _ => vec![],
-    };
-    plan.faults.iter().flat_map(|f| of(&f.what)).collect()
+    plan.faults.iter().flat_map(|f| f.what.agents().iter().copied()).collect()
 }
 
 /// Routers of a plan whose line to the collector is cut some time.
 pub(super) fn cut_off(plan: &Plan) -> BTreeSet<usize> {
-    let of = |what: &Failure| match what {
-        Failure::Line { routers } => routers.clone(),
-        _ => vec![],
-    };
-    plan.faults.iter().flat_map(|f| of(&f.what)).collect()
+    let lines = plan.faults.iter().filter(|f| matches!(f.what, Failure::Line { .. }));
+    lines.flat_map(|f| f.what.agents().iter().copied()).collect()
 }
 
 impl Agents {

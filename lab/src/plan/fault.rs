@@ -104,7 +104,11 @@ impl Failure {
             | Self::Loss { link, .. }
             | Self::Delay { link, .. }
             | Self::Rate { link, .. } => Some(*link),
-            _ => None,
+            Self::Kill { .. }
+            | Self::Line { .. }
+            | Self::Clock { .. }
+            | Self::DiskFull
+            | Self::Slow { .. } => None,
         }
     }
 
@@ -123,7 +127,12 @@ impl Failure {
                 let queue = conditions.queue_bytes;
                 conditions.queue_bytes = if queue > 0 { queue } else { USUAL_QUEUE };
             }
-            _ => {}
+            Self::Cut { .. }
+            | Self::Kill { .. }
+            | Self::Line { .. }
+            | Self::Clock { .. }
+            | Self::DiskFull
+            | Self::Slow { .. } => {}
         }
         conditions
     }
@@ -134,7 +143,25 @@ impl Failure {
             Self::Line { .. } | Self::DiskFull => Some("the simulator has no collector to reach"),
             Self::Clock { .. } => Some("all of the simulator has one clock"),
             Self::Slow { .. } => Some("the simulator's questions take no time"),
-            _ => None,
+            Self::Cut { .. }
+            | Self::Loss { .. }
+            | Self::Delay { .. }
+            | Self::Rate { .. }
+            | Self::Kill { .. } => None,
+        }
+    }
+
+    /// Routers whose agents it befalls, so that they need a process of their own.
+    pub fn agents(&self) -> &[usize] {
+        match self {
+            Self::Kill { router } | Self::Clock { router, .. } => std::slice::from_ref(router),
+            Self::Line { routers } => routers,
+            Self::Cut { .. }
+            | Self::Loss { .. }
+            | Self::Delay { .. }
+            | Self::Rate { .. }
+            | Self::DiskFull
+            | Self::Slow { .. } => &[],
         }
     }
 }
@@ -213,9 +240,8 @@ impl Plan {
 
     /// Routers whose agents a fault kills.
     pub fn killed(&self) -> impl Iterator<Item = (usize, &Fault)> {
-        self.faults.iter().filter_map(|f| match f.what {
-            Failure::Kill { router } => Some((router, f)),
-            _ => None,
-        })
+        let killed = |f: &Fault| matches!(f.what, Failure::Kill { .. });
+        let faults = self.faults.iter().filter(move |f| killed(f));
+        faults.flat_map(|f| f.what.agents().iter().map(move |router| (*router, f)))
     }
 }

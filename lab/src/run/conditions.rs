@@ -81,10 +81,9 @@ fn row(plan: &Plan, truth: &Opened, turn: &Turn, fault: &Fault, happened: &Happe
     let seconds = |at: traceback::Nanos| at.0 as f64 / 1e9;
     let scheme = &plan.schemes[turn.scheme].id;
     let on = happened.began.is_some();
-    let clock = match fault.what {
-        Failure::Clock { router, .. } => turn.outcome.clocks.get(&plan.routers[router].id).copied(),
-        _ => None,
-    };
+    let clocks = |router: &usize| turn.outcome.clocks.get(&plan.routers[*router].id).copied();
+    let clock = matches!(fault.what, Failure::Clock { .. });
+    let clock = fault.what.agents().iter().filter(|_| clock).find_map(clocks);
     FaultRow {
         scheme: scheme.clone(),
         fault: fault.id.clone(),
@@ -114,17 +113,16 @@ fn unreported(plan: &Plan, truth: &Opened, turn: &Turn, fault: &Fault) -> Option
 
 /// Reports that could not be handed in when they were made.
 fn late(plan: &Plan, turn: &Turn, fault: &Fault, happened: &Happened) -> Option<u64> {
-    let routers: Vec<_> = match &fault.what {
-        Failure::Line { routers } => routers.iter().map(|r| plan.routers[*r].id).collect(),
-        Failure::DiskFull => plan.routers.iter().map(|r| r.id).collect(),
-        _ => return None,
-    };
+    let full = fault.what == Failure::DiskFull;
+    if !full && !matches!(fault.what, Failure::Line { .. }) {
+        return None;
+    }
+    let cut_off: Vec<_> = fault.what.agents().iter().map(|r| plan.routers[*r].id).collect();
     let (began, ended) = (happened.began?, happened.ended?);
     let zero = turn.traffic.zero.0;
     let while_on = zero + began.0..zero + ended.0;
     let reports = turn.outcome.reports.iter().filter_map(|bytes| Report::decode(bytes).ok());
-    let observes = |r: &Report| r.role == Role::Observer && fault.what == Failure::DiskFull;
-    let mine = |r: &Report| routers.contains(&r.router) && r.role == Role::Router || observes(r);
+    let mine = |r: &Report| full || r.role == Role::Router && cut_off.contains(&r.router);
     let late = reports.filter(|r| mine(r) && while_on.contains(&r.window.to.0)).count();
     Some(late as u64)
 }
