@@ -93,6 +93,10 @@ pub struct Vantage {
     /// The run's zero, in nanoseconds since the Unix epoch; times in reports count from it.
     #[serde(default)]
     pub zero_unix_ns: u64,
+    /// How long every answer waits before it goes to the collector: for experiments about points of
+    /// contact that take their time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_after: Option<Interval>,
 }
 
 /// One interface.

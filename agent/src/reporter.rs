@@ -9,10 +9,10 @@ use crate::latency::{self, Log};
 use crate::station::Station;
 use crate::uplink::{Command, UplinkHandle};
 use anyhow::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use traceback::Nanos;
 use traceback::case::{Answer, Window};
 use traceback::report::Report;
@@ -72,9 +72,7 @@ pub async fn report(
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut reporter = Reporter::new(config, &station, outlet)?;
-    let every = config.report_every.0;
-    let mut due = interval_at(tokio::time::Instant::now() + every, every);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = ticks(config.report_every.0);
     let mut listens = true;
     loop {
         let alive = tokio::select! {
@@ -90,6 +88,7 @@ pub async fn report(
                     true
                 }
             },
+            () = sleep_until(reporter.due()), if !reporter.late.is_empty() => reporter.reply_late(),
             event = station.events.recv() => match event {
                 Some(event) => reporter.take(event)?,
                 None => false,
@@ -113,6 +112,13 @@ pub async fn report(
     Ok(())
 }
 
+/// Ticks at an interval, the first after one; late ones do not come in a heap.
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 struct Reporter<'a, O> {
     config: &'a Vantage,
     bell: Bell,
@@ -121,6 +127,8 @@ struct Reporter<'a, O> {
     next: u64,
     from: Nanos,
     log: Option<Log>,
+    /// Answers that wait for their time, the first one first.
+    late: VecDeque<(Instant, u64, Answer)>,
 }
 
 impl<'a, O: Outlet> Reporter<'a, O> {
@@ -139,7 +147,20 @@ impl<'a, O: Outlet> Reporter<'a, O> {
         });
         let from = crate::datapath::serve::Clock::since(config.zero_unix_ns).now();
         let (cuts, log) = (BTreeMap::new(), log.transpose()?);
-        Ok(Self { config, bell, outlet, cuts, next: 0, from, log })
+        Ok(Self { config, bell, outlet, cuts, next: 0, from, log, late: VecDeque::new() })
+    }
+
+    /// When the next late answer is due.
+    fn due(&self) -> Instant {
+        self.late.front().map_or_else(Instant::now, |(due, ..)| *due)
+    }
+
+    /// Gives the late answer that is due; true, as nothing has ended.
+    fn reply_late(&mut self) -> bool {
+        if let Some((_, id, answer)) = self.late.pop_front() {
+            self.outlet.reply(id, answer);
+        }
+        true
     }
 
     fn cut(&mut self, why: Why) -> bool {
@@ -151,7 +172,10 @@ impl<'a, O: Outlet> Reporter<'a, O> {
     /// Passes on what the datapath says; false after the last cut.
     fn take(&mut self, event: Event) -> anyhow::Result<bool> {
         match event {
-            Event::Answer { id, answer } => self.outlet.reply(id, answer),
+            Event::Answer { id, answer } => match self.config.answer_after {
+                Some(wait) => self.late.push_back((Instant::now() + wait.0, id, answer)),
+                None => self.outlet.reply(id, answer),
+            },
             Event::Cut { id, at, share } => {
                 let why = self.cuts.remove(&id).unwrap_or(Why::Interval);
                 if why != Why::Interval || !is_idle(&share) {
@@ -169,7 +193,8 @@ impl<'a, O: Outlet> Reporter<'a, O> {
 
     fn pass(&mut self, at: Nanos, share: Share) -> anyhow::Result<()> {
         let Vantage { scheme, router, role, .. } = self.config;
-        let window = Window { from: self.from, to: at };
+        // A clock that was put back must not turn the window round.
+        let window = Window { from: self.from.min(at), to: at };
         if let Some(log) = &mut self.log {
             let length = Duration::from_nanos(at.0.saturating_sub(self.from.0));
             log.add(&share.latency, length).context("write the latency log")?;

@@ -4,6 +4,7 @@
 //! one says at the end what a run of its kernel program took, where it has one that ran.
 
 use crate::config::{Collector, Config, Vantage};
+use crate::datapath::serve::step_clock;
 use crate::journal;
 use crate::reporter;
 use crate::station::{self, Posting, Station};
@@ -112,15 +113,29 @@ fn say(line: &Value) {
     let _ = out.flush();
 }
 
+/// Hears the parent until its end. It may say `clock +1500000000`, which puts this process's clock by so many
+/// nanoseconds; anything else means nothing.
+fn hear_parent() {
+    let mut said = [0; 64];
+    while let Ok(n) = std::io::stdin().read(&mut said)
+        && n > 0
+    {
+        let said = String::from_utf8_lossy(&said[..n]);
+        let steps = said.lines().filter_map(|line| line.strip_prefix("clock ")?.parse().ok());
+        for step in steps {
+            tracing::warn!("the clock is put by {step} ns, as the parent says");
+            step_clock(step);
+        }
+    }
+}
+
 fn wait_for_the_end(with_parent: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("invariant: a process that just started has descriptors left");
     let (gone, parent) = tokio::sync::oneshot::channel();
     if with_parent {
         std::thread::spawn(move || {
-            // Whatever comes on standard input means nothing; its end means that nobody holds it.
-            let mut nothing = [0; 64];
-            while std::io::stdin().read(&mut nothing).is_ok_and(|n| n > 0) {}
+            hear_parent();
             let _ = gone.send(());
         });
     }

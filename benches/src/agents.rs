@@ -32,5 +32,6 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         ports: vec![port("p0"), port("p1")],
         hlog: None,
         zero_unix_ns: 0,
+        answer_after: None,
     }
 }

@@ -3,14 +3,18 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
+mod fault;
 mod flow;
 mod place;
 mod trouble;
 mod turn;
+mod wire;
 
+pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
+pub use wire::{Conditions, JITTER, Strait, USUAL_QUEUE, jitter_draw};
 
 use flow::is_usual;
 use schemars::JsonSchema;
@@ -68,6 +72,9 @@ pub struct Plan {
     /// Routes that replace those of all routers, each from its time on.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub epochs: Vec<Epoch>,
+    /// What fails in every turn.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub faults: Vec<Fault>,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.
@@ -185,8 +192,8 @@ impl Plan {
 
     /// Whether the network does more to packets than carry them.
     pub fn meddles(&self) -> bool {
-        let loses = self.links.iter().any(|l| l.loss_ppm > 0);
-        self.ways_differ() || loses || self.routers.iter().any(|r| r.nat)
+        let special = (0..self.links.len()).any(|link| self.is_special(link));
+        self.ways_differ() || special || self.routers.iter().any(|r| r.nat)
     }
 
     /// The router that delivers to the victim.

@@ -1,12 +1,15 @@
 //! World `sim`: one process, no privilege, no packet leaves it.
 //!
 //! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
-//! the other in order of departure. Links take [`HOP`] and lose what the plan says, and routers change
-//! their routes between two packets. Where a plan asks for it, packets are drawn from the law of
+//! the other in order of departure; where links make packets wait, in order of time instead ([`flight`]).
+//! Links take [`HOP`] and what the plan says, and routers change their routes between two packets. Where a plan asks for it, packets are drawn from the law of
 //! their path instead ([`law`]).
 
+mod deaths;
+mod flight;
 mod law;
 mod nat;
+mod straits;
 
 use crate::conduct;
 use crate::imitate::Imitator;
@@ -18,16 +21,16 @@ use crate::traffic::{self, Tag};
 use crate::world::{Arrival, Observations, Outcome, Traffic, World};
 use anyhow::{Context, Result};
 use ashiato_collector::trace::trace;
+use deaths::Deaths;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use straits::Straits;
 use traceback::case::{Case, Window};
-use traceback::invariant::mix2;
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
-use traceback::stats::below;
 use traceback::vantage::{Draws, Setting, Vantage};
 use traceback::{Nanos, RouterId};
 
@@ -68,21 +71,21 @@ impl World for Sim {
         }
         let mut imitator = Imitator::new(&self.plan, chosen.as_ref())?;
         let mut traffic = Traffic::default();
-        let mut frame = vec![];
-        for (at, tag) in schedule(&self.plan) {
-            interrupt::check()?;
-            let flow = &self.plan.flows[tag.flow as usize];
-            frame.resize(ETHERNET, 0);
-            let mut ip = frame.split_off(ETHERNET);
-            traffic::build(&mut ip, &self.plan, flow, tag.seq);
-            imitator.forge(flow, at, &mut ip);
-            network.keep_time(&self.plan, at);
-            frame[12..14].copy_from_slice(&ethertype(&ip));
-            frame.append(&mut ip);
-            *traffic.sent.entry(flow.id).or_default() += 1;
-            network.carry(&self.plan, at, flow.from, &mut frame, &mut traffic);
+        if self.plan.is_timed() {
+            network.fly(&self.plan, &mut imitator, &mut traffic)?;
+        } else {
+            let mut frame = vec![];
+            for (at, tag) in schedule(&self.plan) {
+                interrupt::check()?;
+                let from = launch(&self.plan, &mut imitator, at, tag, &mut frame, &mut traffic);
+                network.keep_time(&self.plan, at);
+                network.keep_agents(at);
+                network.carry(&self.plan, at, from, &mut frame, &mut traffic);
+            }
         }
         traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
+        traffic.carried = network.straits.carried(&self.plan);
+        traffic.faults = straits::happened(&self.plan, &traffic.carried);
         self.turn = Some(network);
         Ok(traffic)
     }
@@ -97,6 +100,26 @@ impl World for Sim {
         self.turn = None;
         Ok(0)
     }
+}
+
+/// Makes the frame of a packet that leaves now; the host that sends it.
+fn launch(
+    plan: &Plan,
+    imitator: &mut Imitator,
+    at: Nanos,
+    tag: Tag,
+    frame: &mut Vec<u8>,
+    traffic: &mut Traffic,
+) -> usize {
+    let flow = &plan.flows[tag.flow as usize];
+    frame.resize(ETHERNET, 0);
+    let mut ip = frame.split_off(ETHERNET);
+    traffic::build(&mut ip, plan, flow, tag.seq);
+    imitator.forge(flow, at, &mut ip);
+    frame[12..14].copy_from_slice(&ethertype(&ip));
+    frame.append(&mut ip);
+    *traffic.sent.entry(flow.id).or_default() += 1;
+    flow.from
 }
 
 /// Every packet of the plan in order of departure; ties by flow.
@@ -134,6 +157,16 @@ struct Network {
     scheme: String,
     /// Of the plan's epochs, how many have begun.
     epoch: usize,
+    straits: Straits,
+    deaths: Deaths,
+}
+
+/// Where a frame comes out of a link, and when.
+#[derive(Debug, Clone, Copy)]
+struct Landing {
+    at: Nanos,
+    link: usize,
+    to: Node,
 }
 
 impl Network {
@@ -162,8 +195,9 @@ impl Network {
         let setting = Setting { place, key: plan.key, draws, filter: Some(plan.case.filter) };
         let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
-        let scheme = scheme.card().id.into();
-        Ok(Self { routers, ports, observer, victim, scheme, epoch: 0 })
+        let (chosen, scheme) = (scheme, scheme.card().id.into());
+        let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &map, chosen)?);
+        Ok(Self { routers, ports, observer, victim, scheme, epoch: 0, straits, deaths })
     }
 
     /// Gives routers the routes of the epoch in which a packet leaves.
@@ -173,10 +207,12 @@ impl Network {
             return;
         }
         self.epoch = epoch;
-        if let Some(epoch) = epoch.checked_sub(1).map(|e| &plan.epochs[e]) {
-            for (i, router) in self.routers.iter_mut().enumerate() {
-                router.fib = plan.fib_of(i, &epoch.routes[i]);
-            }
+        for (i, router) in self.routers.iter_mut().enumerate() {
+            router.fib = match epoch.checked_sub(1) {
+                Some(epoch) => plan.fib_of(i, &plan.epochs[epoch].routes[i]),
+                // Where packets overtake one another, an earlier time may come again.
+                None => plan.fib(i),
+            };
         }
     }
 
@@ -207,32 +243,61 @@ impl Network {
         log: &mut Traffic,
         said: &mut Vec<(Leg, Vec<u8>)>,
     ) {
-        loop {
-            let Leg { from, link, .. } = leg;
-            if lost(plan, link, frame) {
-                log.lost += 1;
-                return;
-            }
-            let at = Nanos(leg.at.0 + HOP.0);
-            let to = match plan.links[link].seen_from(from).1.node {
-                Node::Host(to) => return self.arrive(plan, at, to, frame, log),
-                Node::Router(to) => to,
-            };
-            let parsed = Packet::parse(&frame[ETHERNET..]).ok();
-            if let Some(tag) = parsed.and_then(|p| traffic::tag(plan.key.0, &p)) {
-                *log.taps.entry((to, tag.flow)).or_default() += 1;
-            }
-            let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
-            let Some(out) = self.pass(plan, to, port, frame, at) else { return };
-            let next = |port: u16| self.ports[to][usize::from(port)];
-            leg = Leg { at, from: Node::Router(to), link: next(out) };
-            if let Some((port, _, message)) = self.routers[to].take_message() {
-                let mut frame = vec![0; ETHERNET];
-                frame[12..].copy_from_slice(&ethertype(&message));
-                frame.extend(message);
-                said.push((Leg { link: self.ports[to][usize::from(port)], ..leg }, frame));
-            }
+        while let Some(landing) = self.depart(plan, leg, frame, log) {
+            let Some(next) = self.land(plan, landing, frame, log, said) else { return };
+            leg = next;
         }
+    }
+
+    /// Puts a frame on a link; `None` where the link loses it.
+    fn depart(
+        &mut self,
+        plan: &Plan,
+        leg: Leg,
+        frame: &[u8],
+        log: &mut Traffic,
+    ) -> Option<Landing> {
+        let Leg { at, from, link } = leg;
+        let Some(out) = self.straits.pass(plan, leg, frame) else {
+            log.lost += 1;
+            return None;
+        };
+        let at = Nanos(at.max(out).0 + HOP.0);
+        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node })
+    }
+
+    /// Takes a frame in at the end of a link; the next leg of its way where there is one. What schemes
+    /// make the router say about it is put aside.
+    fn land(
+        &mut self,
+        plan: &Plan,
+        landing: Landing,
+        frame: &mut Vec<u8>,
+        log: &mut Traffic,
+        said: &mut Vec<(Leg, Vec<u8>)>,
+    ) -> Option<Leg> {
+        let Landing { at, link, to } = landing;
+        let to = match to {
+            Node::Host(to) => {
+                self.arrive(plan, at, to, frame, log);
+                return None;
+            }
+            Node::Router(to) => to,
+        };
+        let parsed = Packet::parse(&frame[ETHERNET..]).ok();
+        if let Some(tag) = parsed.and_then(|p| traffic::tag(plan.key.0, &p)) {
+            *log.taps.entry((to, tag.flow)).or_default() += 1;
+        }
+        let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
+        let out = self.pass(plan, to, port, frame, at)?;
+        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)] };
+        if let Some((port, _, message)) = self.routers[to].take_message() {
+            let mut frame = vec![0; ETHERNET];
+            frame[12..].copy_from_slice(&ethertype(&message));
+            frame.extend(message);
+            said.push((Leg { link: self.ports[to][usize::from(port)], ..leg }, frame));
+        }
+        Some(leg)
     }
 
     /// Lets a router decide about a frame; the port by which it, or the answer that takes its place, leaves.
@@ -274,7 +339,7 @@ impl Network {
     }
 
     fn reconstruct(mut self, scheme: &dyn AnyScheme, case: &Case) -> Result<Outcome> {
-        let (reports, counters, footprint) = self.cut(case.gateway);
+        let (mut reports, counters, footprint) = self.cut(case.gateway);
         let mut ledgers = vec![];
         let mut lost = 0;
         for bytes in &reports {
@@ -282,6 +347,7 @@ impl Network {
             lost += report.lost;
             ledgers.extend(report.ledger.map(|l| (report.router, l)));
         }
+        reports.append(&mut self.deaths.reports);
         let keepers: BTreeMap<RouterId, &dyn Vantage> = (self.routers.iter())
             .filter_map(|r| Some((r.place().id, r.vantage.as_deref()? as &dyn Vantage)))
             .filter(|_| scheme.card().keeper == Keeper::Routers)
@@ -303,6 +369,7 @@ impl Network {
             clock_cost_ns: 0,
             program_ns: None,
             sampled_1_in: 0,
+            clocks: BTreeMap::new(),
         })
     }
 
@@ -325,19 +392,6 @@ impl Network {
         reports.push(report(&self.scheme, gateway, Role::Observer, none, observer));
         (reports, counters, footprint)
     }
-}
-
-/// Whether a link loses this packet: drawn by link, flow and number, so the same in every turn.
-fn lost(plan: &Plan, link: usize, frame: &[u8]) -> bool {
-    let loss = plan.links[link].loss_ppm;
-    if loss == 0 {
-        return false;
-    }
-    let tag = Packet::parse(&frame[ETHERNET..]).ok().and_then(|p| traffic::tag(plan.key.0, &p));
-    tag.is_some_and(|tag| {
-        let place = (link as u64) << 32 | u64::from(tag.flow);
-        below(mix2(mix2(plan.key.1, place), tag.seq), 1_000_000) < loss as usize
-    })
 }
 
 fn report(

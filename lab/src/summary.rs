@@ -3,9 +3,12 @@
 //! Its JSON Schema is `docs/schema/summary.schema.json`. A number that does not exist is `null` beside
 //! a `why`, never 0 and never NaN.
 
+mod conditions;
+
 use crate::exit::Exit;
 use crate::plan::{Ceiling, Effect};
 use crate::world::Observations;
+pub use conditions::{Asked, ClockRow, FaultRow, LinkRow, Measured};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,6 +48,15 @@ pub struct Summary {
     pub domains: Vec<DomainRow>,
     /// What the partners agreed to call success.
     pub effects: Vec<EffectRow>,
+    /// What links with conditions or faults did, one row for each turn and way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkRow>,
+    /// What became of faults, one row for each turn and fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultRow>,
+    /// Agents whose clock was not the lab's, by the lab's own judgement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<ClockRow>,
     /// Objects left on the host after removal; `null` with `--keep` or where removal failed.
     pub left_behind: Option<u64>,
 }

@@ -111,6 +111,11 @@ quantity! {
 }
 
 quantity! {
+    /// Bits per second.
+    BitRate, "bit-rate", 2, ["bit/s" = 1, "kbit/s" = 1_000, "Mbit/s" = 1_000_000, "Gbit/s" = 1_000_000_000]
+}
+
+quantity! {
     /// A part of a whole, kept in millionths.
     Share, "share", 1, ["ppm" = 1, "%" = 10_000]
 }
@@ -119,6 +124,65 @@ impl Share {
     /// As a number from 0 to 1.
     pub fn part(self) -> f64 {
         self.0 as f64 / 1e6
+    }
+}
+
+/// A change of a clock: a length of time with its sign, kept in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Step(i64);
+
+impl Step {
+    /// Word in JSON Schema's `format`.
+    pub const FORMAT: &'static str = "step";
+
+    /// In nanoseconds; positive makes the clock fast.
+    pub fn nanos(self) -> i64 {
+        self.0
+    }
+}
+
+impl FromStr for Step {
+    type Err = BadUnit;
+    fn from_str(text: &str) -> Result<Self, BadUnit> {
+        let text = text.trim();
+        let (sign, length) = match text.strip_prefix('-') {
+            Some(length) => (-1, length),
+            None => (1, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let length = i64::try_from(length.parse::<Span>()?.0).map_err(|_| BadUnit::Range)?;
+        Ok(Self(sign * length))
+    }
+}
+
+impl TryFrom<String> for Step {
+    type Error = BadUnit;
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        text.parse()
+    }
+}
+
+impl From<Step> for String {
+    fn from(it: Step) -> Self {
+        it.to_string()
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        write!(f, "{sign}{}", Span(self.0.unsigned_abs()))
+    }
+}
+
+impl JsonSchema for Step {
+    fn schema_name() -> Cow<'static, str> {
+        "Step".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Span::UNITS.iter().map(|(name, _)| *name).collect();
+        let pattern = format!("^[+-]?[0-9][0-9_]*(\\.[0-9]+)? ?({})$", names.join("|"));
+        json_schema!({ "type": "string", "format": Self::FORMAT, "pattern": pattern })
     }
 }
 
@@ -211,6 +275,19 @@ mod tests {
         assert_eq!("1.5s".parse::<Span>().unwrap().to_string(), "1500 ms");
         assert_eq!("0 s".parse::<Span>().unwrap().to_string(), "0 ns");
         assert_eq!("1_500 B".parse::<Size>().unwrap().bytes(), 1500);
+    }
+
+    #[test]
+    fn steps_have_a_sign() {
+        for (text, nanos, back) in [
+            ("+1500 ms", 1_500_000_000, "+1500 ms"),
+            ("-2 s", -2_000_000_000, "-2 s"),
+            ("3 us", 3_000, "+3 us"),
+        ] {
+            let step: Step = text.parse().unwrap();
+            assert_eq!((step.nanos(), step.to_string().as_str()), (nanos, back));
+        }
+        assert!("+-1 s".parse::<Step>().is_err() && "- s".parse::<Step>().is_err());
     }
 
     #[test]

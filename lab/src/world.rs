@@ -62,6 +62,52 @@ pub struct Traffic {
     pub seconds: f64,
     /// Times from sender to victim in nanoseconds; `None` in the simulator, which has no clock.
     pub delays: Option<Histogram<u64>>,
+    /// What links did to packets, for each way of those that have conditions or faults.
+    pub carried: Vec<Carried>,
+    /// What became of the plan's faults, in its order.
+    pub faults: Vec<Happened>,
+    /// The plan's time 0 on the run's clock, which reports count from.
+    pub zero: Nanos,
+}
+
+/// What one way of a link did to the plan's packets.
+#[derive(Debug, Clone, Default)]
+pub struct Carried {
+    /// The link, by position.
+    pub link: usize,
+    /// 0: from its first end; 1: from its second.
+    pub side: usize,
+    /// Packets that came.
+    pub packets: u64,
+    /// Lost as the plan's share of losses says.
+    pub lost: u64,
+    /// Found its queue full.
+    pub full: u64,
+    /// Came while it was cut.
+    pub cut: u64,
+    /// Times in nanoseconds from one end to the other, of one packet in [`Self::sampled_1_in`].
+    pub delays: Vec<u64>,
+    /// One packet in so many was timed; 0: none.
+    pub sampled_1_in: u64,
+    /// Bytes of IP packets that came out while [`Self::busy`] went by.
+    pub bytes: u64,
+    /// From the first packet that came out to the last, in nanoseconds.
+    pub busy: u64,
+}
+
+/// What became of one fault in one turn. Times count from the plan's zero.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Happened {
+    /// When it began; `None` where it did not.
+    pub began: Option<Nanos>,
+    /// When it ended; `None` where it lasted.
+    pub ended: Option<Nanos>,
+    /// Packets that it cost, where that can be told.
+    pub packets_lost: Option<u64>,
+    /// From its end until all was as before.
+    pub recovered: Option<Nanos>,
+    /// Why it did not happen, or what is not known of it.
+    pub why: Option<String>,
 }
 
 /// A way and the packets that took it.
@@ -117,6 +163,8 @@ pub struct Outcome {
     /// What the kernel itself says a run of the program takes, in nanoseconds, on average; `None` where
     /// no program ran in the kernel.
     pub program_ns: Option<u64>,
+    /// Agents whose clock is not the lab's, by the lab's judgement: by how many seconds it is fast.
+    pub clocks: BTreeMap<RouterId, f64>,
 }
 
 /// Reports, counted on both sides.

@@ -117,6 +117,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         ports: vec![port("p0"), port("p1")],
         hlog: None,
         zero_unix_ns: 0,
+        answer_after: None,
     })
 }
 

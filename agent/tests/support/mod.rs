@@ -185,6 +185,7 @@ impl Net {
             ports: (0..3).map(port).collect(),
             hlog: None,
             zero_unix_ns: 0,
+            answer_after: None,
         }
     }
 }

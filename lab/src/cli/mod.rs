@@ -4,6 +4,7 @@
 //! and its `run`; to add one, write the file and name it in [`Verb`] and in [`Verb::run`].
 
 pub mod actor;
+pub mod behind_disk;
 pub mod compare;
 pub mod compose;
 pub mod crooked;
@@ -98,6 +99,9 @@ enum Verb {
     /// Routers that do otherwise than they should; started by the lab, not by people.
     #[command(hide = true)]
     Crooked(crooked::Args),
+    /// A program whose store lies on a small disk of its own; started by the lab, not by people.
+    #[command(hide = true)]
+    BehindDisk(behind_disk::Args),
 }
 
 impl Verb {
@@ -127,6 +131,7 @@ impl Verb {
             Self::Gc(args) => gc::run(args),
             Self::Actor(args) => actor::run(args),
             Self::Crooked(args) => crooked::run(args),
+            Self::BehindDisk(args) => behind_disk::run(args),
         }
     }
 }

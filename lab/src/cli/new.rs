@@ -30,6 +30,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("x-multipath", include_str!("../../../scenarios/x-multipath.toml")),
     ("x-nat", include_str!("../../../scenarios/x-nat.toml")),
     ("x-fragments", include_str!("../../../scenarios/x-fragments.toml")),
+    ("x-link-conditions", include_str!("../../../scenarios/x-link-conditions.toml")),
+    ("x-faults", include_str!("../../../scenarios/x-faults.toml")),
     ("x-deployment", include_str!("../../../scenarios/x-deployment.toml")),
 ];
 

@@ -1,5 +1,7 @@
 //! A plan as tables for people. No format: programs read the JSON.
 
+mod conditions;
+
 use crate::plan::{Flow, LinkPlan, Plan, Source};
 use crate::resolve::expect::expectations;
 use crate::resolve::pages::WANTED_FALSE_ROUTERS;
@@ -14,6 +16,8 @@ pub(super) fn plan(plan: &Plan) -> String {
         routers(plan),
         hosts(plan),
         links(plan),
+        conditions::links(plan),
+        conditions::faults(plan),
         flows(plan),
         troubles(plan),
         schemes(plan),

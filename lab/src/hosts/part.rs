@@ -106,7 +106,8 @@ impl<'a> Part<'a> {
             }
             Kind::Play(play) => {
                 let site = &mut self.raised()?.site;
-                let Played { sent, start, .. } = site.play(Duration::from_nanos(play.lead_ns))?;
+                let Played { sent, start, .. } =
+                    site.play(Duration::from_nanos(play.lead_ns), None)?;
                 self.start_ns = start.0;
                 from_host::Kind::Sent(wire::Sent { packets: sent })
             }

@@ -59,7 +59,9 @@ impl HostsWorld {
     pub fn takes(plan: &Plan, datapath: Datapath) -> Result<()> {
         NetnsWorld::suits(plan, datapath)?;
         let crooked = plan.routers.iter().any(RouterPlan::is_crooked);
-        if let Some(what) = plan.troubles().first().filter(|_| crooked || plan.meddles()) {
+        if let Some(what) =
+            plan.troubles().first().filter(|_| crooked || plan.meddles() || !plan.faults.is_empty())
+        {
             let why = format!("worlds over several hosts cannot make this yet: {what}");
             return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
         }
@@ -157,7 +159,7 @@ impl HostsWorld {
             }
         }
         let (director, stage) = (&mut self.director, &self.stage);
-        await_quiet(traffic.sent.values().sum(), || director.arrived(stage))?;
+        await_quiet(&self.plan, traffic.sent.values().sum(), || director.arrived(stage))?;
         self.drain(&mut traffic)?;
         Ok(traffic)
     }
@@ -207,7 +209,10 @@ impl World for HostsWorld {
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
         let posted = self.posted.take().context("traffic comes before reconstruction")?;
         let (stage, headquarters) = (&self.stage, &self.headquarters);
-        let outcome = inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted)?;
+        // Every host has a zero and a clock of its own.
+        let watch = inquiry::Watch::default();
+        let outcome =
+            inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted, watch)?;
         self.director.tell_all(&to_host::Kind::Dismiss(wire::Dismiss {}));
         let ended = |_, kind| match kind {
             from_host::Kind::Ended(ended) => Ok(Some(ended.program_ns)),

@@ -1,10 +1,13 @@
 //! Collector and agents of a run: their keys, their configurations, their processes.
 
 use super::crooked::{self, Crooked};
+use super::disk::{self, Disk};
 use super::layout::{CONTROL, Layout, datapath_at};
+use super::line::Line;
+use super::solo::{self, Solo};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
-use crate::plan::{DrawKind, Node, Plan};
+use crate::plan::{DrawKind, Failure, Fault, Node, Plan};
 use crate::programs;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
@@ -12,7 +15,7 @@ use ashiato_collector::authority::{Authority, Tls};
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -41,6 +44,8 @@ pub(crate) struct Headquarters {
     pub collector: Worker,
     /// Where it listens, in the control namespace, and keys of all vantages.
     pub seats: Seats,
+    /// Its store's file system, where a fault will fill it.
+    disk: Option<Disk>,
 }
 
 /// Where agents report to, and as whom.
@@ -105,10 +110,12 @@ impl Headquarters {
         keys.push(Seat { role: Role::Observer, router, tls });
         let map = work.join("map.json");
         fs::write(&map, serde_json::to_vec(&plan.map()?)?).context("cannot write the map")?;
+        let full = plan.faults.iter().any(|f| f.what == Failure::DiskFull);
+        let store = if full { work.join(disk::FOLDER) } else { work.clone() };
         let config = server::Config {
             listen: address,
             tls: own.clone(),
-            store: work.join("reports.db"),
+            store: store.join("reports.db"),
             map: Some(map),
             store_limit_bytes: None,
             ask_timeout_ms: 5_000,
@@ -116,20 +123,41 @@ impl Headquarters {
         };
         let path = work.join("collector.json");
         fs::write(&path, serde_json::to_vec(&config)?).context("cannot write a configuration")?;
-        let mut command = Command::new(programs::find("ashiato-collector")?);
+        let program = programs::find("ashiato-collector")?;
+        let mut command =
+            if full { disk::behind(&store, &program)? } else { Command::new(program) };
         command.args(["serve", "--die-with-parent", "--config"]).arg(path);
         let space = stage.layout().control().path();
         let mut collector = nursery.start(stage, space, folder, "collector", command)?;
         await_ready(stage, std::slice::from_mut(&mut collector), 1, PATIENCE)?;
         let seats = Seats { collector: address, ca: own.ca, seats: keys };
-        Ok(Self { operator, collector, seats })
+        let disk = full.then(|| Disk::of(&collector, &store));
+        Ok(Self { operator, collector, seats, disk })
+    }
+
+    /// Fills the collector's file system.
+    ///
+    /// # Errors
+    /// When it cannot be filled.
+    pub(crate) fn fill_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("the collector's disk is not the lab's")?.fill()
+    }
+
+    /// Makes room again.
+    ///
+    /// # Errors
+    /// When what fills it cannot be removed.
+    pub(crate) fn free_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("the collector's disk is not the lab's")?.free()
     }
 }
 
 /// The agents of one turn on this host.
 #[derive(Debug)]
 pub(crate) struct Agents {
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
+    /// Those with a process of their own, by router.
+    pub(super) solos: BTreeMap<usize, Solo>,
     /// What they say of themselves.
     pub posted: Posted,
 }
@@ -159,46 +187,54 @@ impl Agents {
         nursery: &Nursery,
         folder: &Path,
     ) -> Result<Self> {
-        let id = &plan.schemes[scheme].id;
-        let map = plan.map()?;
-        let here = seats.seats.iter().filter(|seat| stage.layout().holds(seat.node(plan)));
-        let (mut honest, mut crooked) = (vec![], vec![]);
-        for seat in here {
-            let vantage = vantage(plan, scheme, zero_unix_ns, &map, stage.layout(), seat)?;
-            let other = seat.role == Role::Router && plan.routers[seat.router].is_crooked();
-            if other { &mut crooked } else { &mut honest }.push(vantage);
-        }
-        let vantages = honest.len() + crooked.len();
-        let mut groups: Vec<Vec<Vantage>> = if plan.process_per_router {
-            honest.into_iter().map(|v| vec![v]).collect()
-        } else {
-            vec![honest].into_iter().filter(|all| !all.is_empty()).collect()
+        let alone = solo::alone(plan);
+        let groups = groups(plan, scheme, zero_unix_ns, seats, stage.layout(), &alone)?;
+        let vantages = groups.iter().map(|g| g.vantages.len()).sum();
+        let mut agents = Self {
+            workers: vec![],
+            solos: BTreeMap::new(),
+            posted: Posted { vantages, clock_cost_ns: 0, sampled_1_in: SAMPLED_1_IN.into() },
         };
-        let honest = groups.len();
-        groups.extend((!crooked.is_empty()).then_some(crooked));
-        let work = stage.journal()?.dir().to_path_buf();
-        let mut workers = vec![];
-        for (at, vantages) in groups.into_iter().enumerate() {
-            let what = if at < honest { "agent" } else { "crooked" };
-            let role = format!("{what}-{id}-{at}");
-            let collector = config::Collector {
-                address: seats.collector,
-                server_name: "collector".into(),
-                ca: seats.ca.clone(),
-            };
-            let path = work.join(format!("{role}.toml"));
-            let text = config::Config { collector, vantages }.to_toml();
-            fs::write(&path, text).context("cannot write a configuration")?;
-            let command = if at < honest { agent(&path)? } else { stand_in(plan, &work, path)? };
-            let space = stage.layout().control().path();
-            workers.push(nursery.start(stage, space, folder, &role, command)?);
+        for group in groups {
+            let id = &plan.schemes[scheme].id;
+            agents.put(plan, id, group, seats, (stage, nursery, folder))?;
         }
         let patience = PATIENCE + PATIENCE_EACH * u32::try_from(vantages).unwrap_or(u32::MAX);
-        let said = await_ready(stage, &mut workers, vantages, patience)?;
+        let said = await_ready(stage, &mut agents.workers, vantages, patience)?;
         let cost = |line: &serde_json::Value| line["clock_cost_ns"].as_u64();
-        let clock_cost_ns = said.iter().filter_map(cost).max().unwrap_or(0);
-        let posted = Posted { vantages, clock_cost_ns, sampled_1_in: SAMPLED_1_IN.into() };
-        Ok(Self { workers, posted })
+        agents.posted.clock_cost_ns = said.iter().filter_map(cost).max().unwrap_or(0);
+        Ok(agents)
+    }
+
+    /// Starts a group's process.
+    fn put(
+        &mut self,
+        plan: &Plan,
+        scheme: &str,
+        group: Group,
+        seats: &Seats,
+        (stage, nursery, folder): (&mut Stage, &Nursery, &Path),
+    ) -> Result<()> {
+        let at = self.workers.len();
+        let what = if group.crooked { "crooked" } else { "agent" };
+        let role = format!("{what}-{scheme}-{at}");
+        let work = stage.journal()?.dir().to_path_buf();
+        let space = stage.layout().control().path();
+        let cut_off = group.solo.filter(|router| solo::cut_off(plan).contains(router));
+        let line = cut_off.map(|_| Line::open(&space, seats.collector)).transpose()?;
+        let collector = config::Collector {
+            address: line.as_ref().map_or(seats.collector, |line| line.address),
+            server_name: "collector".into(),
+            ca: seats.ca.clone(),
+        };
+        let path = work.join(format!("{role}.toml"));
+        let text = config::Config { collector, vantages: group.vantages }.to_toml();
+        fs::write(&path, text).context("cannot write a configuration")?;
+        let command =
+            if group.crooked { stand_in(plan, &work, path.clone())? } else { agent(&path)? };
+        self.workers.push(nursery.start(stage, space, folder, &role, command)?);
+        self.solos.extend(group.solo.map(|router| (router, Solo::new(at, path, line))));
+        Ok(())
     }
 
     /// Fails when an agent has ended or reports an error.
@@ -206,7 +242,9 @@ impl Agents {
     /// # Errors
     /// With what it said, and the end of its log.
     pub(crate) fn check(&mut self) -> Result<()> {
-        for worker in &mut self.workers {
+        let dead = self.all_dead();
+        let living = self.workers.iter_mut().enumerate().filter(|(at, _)| !dead.contains(at));
+        for (_, worker) in living {
             while let Some(line) = worker.line(Duration::ZERO)? {
                 if line.contains("\"error\"") {
                     bail!("{} says {}{}", worker.role, line.trim(), worker.quote());
@@ -216,6 +254,11 @@ impl Agents {
         Ok(())
     }
 
+    /// Positions of workers that were killed.
+    fn all_dead(&self) -> Vec<usize> {
+        self.solos.values().filter(|s| s.dead).map(|s| s.worker).collect()
+    }
+
     /// Ends them in order: each reports a last time before it goes. Returns for each of their kernel
     /// programs what the kernel says a run takes, in nanoseconds.
     ///
@@ -223,8 +266,9 @@ impl Agents {
     /// When one had to be killed.
     pub(crate) fn end(mut self) -> Result<Vec<u64>> {
         self.workers.iter_mut().for_each(Worker::ask_to_end);
-        let mut runs = vec![];
-        for worker in &mut self.workers {
+        let (mut runs, dead) = (vec![], self.all_dead());
+        let living = self.workers.iter_mut().enumerate().filter(|(at, _)| !dead.contains(at));
+        for (_, worker) in living {
             worker.wait(Duration::from_secs(20))?;
             // What it said before it ended is still to be heard; then the line is dead.
             while let Ok(Some(line)) = worker.line(Duration::from_secs(1)) {
@@ -236,13 +280,50 @@ impl Agents {
     }
 }
 
+/// Vantages that share a process.
+struct Group {
+    vantages: Vec<Vantage>,
+    /// Whether the lab's own process stands in for agents here.
+    crooked: bool,
+    /// The router, where a fault befalls it and nobody else.
+    solo: Option<usize>,
+}
+
+/// Which vantages here share a process.
+fn groups(
+    plan: &Plan,
+    scheme: usize,
+    zero_unix_ns: u64,
+    seats: &Seats,
+    layout: &Layout,
+    alone: &BTreeSet<usize>,
+) -> Result<Vec<Group>> {
+    let map = plan.map()?;
+    let (mut honest, mut crooked, mut groups) = (vec![], vec![], vec![]);
+    for seat in seats.seats.iter().filter(|seat| layout.holds(seat.node(plan))) {
+        let vantage = vantage(plan, scheme, zero_unix_ns, &map, layout, seat)?;
+        let solo = Some(seat.router).filter(|r| seat.role == Role::Router && alone.contains(r));
+        if seat.role == Role::Router && plan.routers[seat.router].is_crooked() {
+            crooked.push(vantage);
+        } else if solo.is_some() || plan.process_per_router {
+            groups.push(Group { vantages: vec![vantage], crooked: false, solo });
+        } else {
+            honest.push(vantage);
+        }
+    }
+    let shared = [(honest, false), (crooked, true)].into_iter();
+    let shared = shared.map(|(vantages, crooked)| Group { vantages, crooked, solo: None });
+    groups.extend(shared.filter(|g| !g.vantages.is_empty()));
+    Ok(groups)
+}
+
 /// The mean of what kernel programs say a run of them takes; `None` where none ran.
 pub(crate) fn mean(runs: &[u64]) -> Option<u64> {
     runs.iter().sum::<u64>().checked_div(runs.len() as u64)
 }
 
 /// Starts an agent with its configuration.
-fn agent(config: &Path) -> Result<Command> {
+pub(super) fn agent(config: &Path) -> Result<Command> {
     let mut command = Command::new(programs::find("ashiato-agent")?);
     command.args(["run", "--die-with-parent", "--config"]).arg(config);
     Ok(command)
@@ -302,7 +383,18 @@ fn vantage(
         ports: space.ports.iter().zip(far).map(port).collect(),
         hlog: None,
         zero_unix_ns,
+        answer_after: answer_after(plan, seat),
     })
+}
+
+/// How late a router answers, where a fault makes it slow.
+fn answer_after(plan: &Plan, seat: &Seat) -> Option<Interval> {
+    let slow = |f: &Fault| {
+        let Failure::Slow { routers, delay } = &f.what else { return None };
+        routers.contains(&seat.router).then_some(delay.0)
+    };
+    let delay = plan.faults.iter().filter(|_| seat.role == Role::Router).find_map(slow)?;
+    Some(Interval(Duration::from_nanos(delay)))
 }
 
 fn draws(kind: DrawKind) -> Result<config::DrawKind> {

@@ -88,7 +88,7 @@ impl Crew {
             crew.actors.push(Actor { worker, departures, ready: false, ledger: None });
             crew.tend()?;
         }
-        crew.until(stage, PATIENCE, "to find their gateways", |a| a.ready)?;
+        crew.until(PATIENCE, "to find their gateways", &mut || stage.pulse(), |a| a.ready)?;
         Ok(crew)
     }
 
@@ -106,11 +106,16 @@ impl Crew {
     }
 
     /// Tends the actors until all have sent everything, and returns how much, by flow, and when.
+    /// Meanwhile `pulse` is called every few milliseconds.
     ///
     /// # Errors
-    /// When an actor ended early, the run was stopped, or time is over.
-    pub(crate) fn finish(mut self, stage: &Stage, limit: Duration) -> Result<(Sent, Left)> {
-        self.until(stage, limit, "to send everything", |a| a.ledger.is_some())?;
+    /// When an actor ended early, time is over, or what `pulse` says.
+    pub(crate) fn finish(
+        mut self,
+        limit: Duration,
+        pulse: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<(Sent, Left)> {
+        self.until(limit, "to send everything", pulse, |a| a.ledger.is_some())?;
         self.guard.held()?.since(&self.before).judge()?;
         let (mut sent, mut left) = (Sent::new(), Left::default());
         for actor in &mut self.actors {
@@ -125,17 +130,17 @@ impl Crew {
 
     fn until(
         &mut self,
-        stage: &Stage,
         limit: Duration,
         what: &str,
+        pulse: &mut dyn FnMut() -> Result<()>,
         done: impl Fn(&Actor) -> bool,
     ) -> Result<()> {
         let end = Instant::now() + limit;
         loop {
-            stage.pulse()?;
+            pulse()?;
             if let Err(error) = self.tend() {
                 // What looks like a broken actor may be the work of `ashiato stop`.
-                stage.pulse()?;
+                pulse()?;
                 return Err(error);
             }
             let Some(late) = self.actors.iter().find(|a| !done(a)) else { return Ok(()) };

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use traceback::RouterId;
 use traceback::case::Case;
 use traceback::report::{Counters, Role};
@@ -25,11 +25,27 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long agents may take to find the collector.
 const CONNECT: Duration = Duration::from_secs(20);
 
+/// The same where an agent is dead for good, for which the collector waits all this time.
+const CUT_BESIDE_DEAD: Duration = Duration::from_secs(5);
+/// By how much a clock may differ from the lab's before it is called wrong.
+const CLOCK_SLACK: u64 = 250_000_000;
+
+/// What the lab knows of agents that answer for a turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Watch {
+    /// The run's zero on the lab's own clock, which agents' clocks are compared with.
+    pub zero: Option<u64>,
+    /// Agents that were killed for good.
+    pub dead: usize,
+}
+
 /// Everything that the collector says about a turn.
 struct Said {
     traced: client::Outcome,
     reports: Vec<Sent>,
     status: StatusReply,
+    /// When agents were asked to report all, and when they had, in nanoseconds since the Unix epoch.
+    cut: [u64; 2],
 }
 
 /// Gathers reports, rebuilds the case's paths, and accounts for it.
@@ -43,21 +59,55 @@ pub(crate) fn inquire(
     stage: &Stage,
     headquarters: &Headquarters,
     posted: Posted,
+    Watch { zero, dead }: Watch,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
     let (address, keys) = (headquarters.seats.collector, &headquarters.operator);
-    let vantages = posted.vantages;
+    let roll = Roll { vantages: posted.vantages - dead, dead };
     let said = within(&stage.layout().control().path(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::select! {
-                said = ask(chosen, case, (address, keys), vantages) => Ok(said),
+                said = ask(chosen, case, (address, keys), roll) => Ok(said),
                 end = pulse(stage) => Err(end),
             }
         })
     })?;
     let log = || format!("the collector could not rebuild{}", headquarters.collector.quote());
-    outcome(said.with_context(log)?, posted)
+    let said = said.with_context(log)?;
+    let clocks = zero.map_or_else(BTreeMap::new, |zero| clocks(&said, zero));
+    Ok(Outcome { clocks, ..outcome(said, posted)? })
+}
+
+/// Who is there to be asked.
+#[derive(Debug, Clone, Copy)]
+struct Roll {
+    vantages: usize,
+    /// Agents that were killed for good.
+    dead: usize,
+}
+
+/// Agents whose clocks are wrong. Each made its last cut while the lab waited for it, so its clock's time
+/// lies between the lab's before and after, if it is right.
+fn clocks(said: &Said, zero_unix_ns: u64) -> BTreeMap<RouterId, f64> {
+    let mut last: BTreeMap<RouterId, u64> = BTreeMap::new();
+    for Sent { report, .. } in said.reports.iter().filter(|s| s.report.role == Role::Router) {
+        let end = last.entry(report.router).or_default();
+        // A clock that was put back shows in the last report, not in the latest time.
+        *end = report.window.to.0;
+    }
+    let [before, after] = said.cut.map(|at| at.saturating_sub(zero_unix_ns));
+    let off = |end: u64| match end {
+        end if end > after + CLOCK_SLACK => Some((end - after) as f64 / 1e9),
+        end if end + CLOCK_SLACK < before => Some(-((before - end) as f64) / 1e9),
+        _ => None,
+    };
+    last.into_iter().filter_map(|(router, end)| Some((router, off(end)?))).collect()
+}
+
+fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Ends, with the reason, when the run is to end.
@@ -74,7 +124,7 @@ async fn ask(
     scheme: &SchemePlan,
     case: &Case,
     (address, keys): (SocketAddr, &Tls),
-    vantages: usize,
+    Roll { vantages, dead }: Roll,
 ) -> Result<Said> {
     let id = &scheme.id;
     let mut operator = Operator::connect(address, keys).await?;
@@ -90,18 +140,22 @@ async fn ask(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let cut = operator.cut(id, CUT).await?;
-    if !cut.silent.is_empty() {
-        bail!("these agents did not report within {CUT:?}: {}", cut.silent.join(", "));
+    let before = unix_ns();
+    let patience = if dead > 0 { CUT_BESIDE_DEAD } else { CUT };
+    let cut = operator.cut(id, patience).await?;
+    if cut.silent.len() > dead {
+        bail!("these agents did not report within {patience:?}: {}", cut.silent.join(", "));
     }
+    let cut = [before, unix_ns()];
     let traced = operator.trace(id, &scheme.params, case, ANSWER).await?;
     let reports = operator.reports(id).await?;
     let status = operator.status(id).await?;
-    Ok(Said { traced, reports, status })
+    Ok(Said { traced, reports, status, cut })
 }
 
 fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
-    let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, status } = said;
+    let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, status, .. } =
+        said;
     let mut counters: BTreeMap<RouterId, Counters> = BTreeMap::new();
     let mut latency: BTreeMap<RouterId, Histogram<u64>> = BTreeMap::new();
     let mut observations = Observations::default();
@@ -131,6 +185,7 @@ fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
         clock_cost_ns: posted.clock_cost_ns,
         sampled_1_in: posted.sampled_1_in,
         program_ns: None,
+        clocks: BTreeMap::new(),
     })
 }
 

@@ -3,24 +3,28 @@
 //! The world `netns` takes the steps itself, one after another; in the world `hosts` a director has each
 //! host take the same ones.
 
-use super::agents::{Agents, Posted, Seats};
+use super::agents::{Agents, Headquarters, Posted, Seats};
 use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
+use super::faults::{Faults, Scene};
 use super::guard::Guard;
 use super::heart::Heart;
+use super::holder::Holder;
 use super::layout::Layout;
 use super::neighbour;
 use super::sinks::{Drained, Sinks};
 use super::stage::{Removed, Stage};
+use super::straits::longest_wait;
 use super::taps::{Counted, Taps};
 use super::wires::Wires;
 use super::workers::Nursery;
 use super::world::RunPaths;
+use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::traffic;
-use crate::world::{Arrival, Followed};
-use anyhow::{Context, Result};
+use crate::world::{Arrival, Carried, Followed, Happened};
+use anyhow::{Context, Result, ensure};
 use ashiato_agent::datapath::serve::Clock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
@@ -31,6 +35,8 @@ use traceback::Nanos;
 
 /// How long nothing may arrive before what is missing counts as lost.
 const QUIET: Duration = Duration::from_millis(1500);
+/// How long agents may take to be back after a fault.
+const RECOVERY: Duration = Duration::from_secs(30);
 /// How long to wait for quiet at most.
 const UNREST: Duration = Duration::from_secs(60);
 
@@ -43,7 +49,9 @@ pub(crate) struct Site {
     agents: Option<Agents>,
     act: Option<Act>,
     pub(crate) nursery: Nursery,
+    holder: Option<Holder>,
     wires: Option<Arc<Wires>>,
+    faults: Faults,
     changes: Option<Changes>,
     /// Stands from the first turn on.
     guard: Option<Guard>,
@@ -86,6 +94,8 @@ pub(crate) struct Seen {
     pub lost: u64,
     /// Packets' ways, where the plan leaves them open.
     pub followed: Option<Followed>,
+    /// What special links did.
+    pub carried: Vec<Carried>,
 }
 
 impl Site {
@@ -99,6 +109,12 @@ impl Site {
         run: &RunPaths,
         heart: Heart,
     ) -> Result<Self> {
+        if layout.middle().is_none() && plan.meddles() {
+            return Err(Exit::HostNotReady.refuse(
+                "links that are no wires of the lab's own lose, delay and translate nothing, and \
+                 follow no packet's way: use --world netns or sim",
+            ));
+        }
         raise_descriptor_limit()?;
         let nursery = Nursery::open()?;
         let stage = Stage::raise_under(layout, &run.id, &run.dir, heart)?;
@@ -106,13 +122,29 @@ impl Site {
             Some(_) => Some(Arc::new(Wires::lay(&plan, stage.layout())?)),
             None => None,
         };
+        let holder = match &wires {
+            Some(wires) if plan.is_timed() => Some(Holder::start(&plan, stage.layout(), wires)?),
+            _ => None,
+        };
         let changes = match &plan.epochs[..] {
             [] => None,
             _ => Some(Changes::open(&plan, stage.layout())?),
         };
         let folder = run.dir.clone();
-        let (agents, act, guard) = (None, None, None);
-        Ok(Self { plan, folder, agents, act, nursery, wires, changes, guard, stage })
+        let (agents, act, guard, faults) = (None, None, None, Faults::of(&plan));
+        Ok(Self {
+            plan,
+            folder,
+            agents,
+            act,
+            nursery,
+            holder,
+            wires,
+            faults,
+            changes,
+            guard,
+            stage,
+        })
     }
 
     /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
@@ -154,14 +186,57 @@ impl Site {
     ///
     /// # Errors
     /// When a sender ended early, the run was stopped, or time is over.
-    pub(crate) fn play(&mut self, lead: Duration) -> Result<Played> {
+    pub(crate) fn play(
+        &mut self,
+        lead: Duration,
+        headquarters: Option<&Headquarters>,
+    ) -> Result<Played> {
         let act = self.act.as_mut().context("nothing is prepared")?;
         let mut crew = act.crew.take().context("everything was sent already")?;
-        let start = unix_ns() + nanos(lead);
+        let (start, zero) = (unix_ns() + nanos(lead), act.zero);
         crew.go(start)?;
         self.changes.iter().for_each(|c| c.go(start));
-        let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
-        Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+        self.faults.go(start);
+        let patience = limit(&self.plan);
+        let (sent, left) = crew.finish(patience, &mut || self.pulse(headquarters))?;
+        Ok(Played { sent, left, start: Nanos(start.saturating_sub(zero)) })
+    }
+
+    /// Begins and ends faults, and fails when the run is to end.
+    ///
+    /// # Errors
+    /// When something does not fail as it should, or with the reason why all is to end.
+    pub(crate) fn pulse(&mut self, headquarters: Option<&Headquarters>) -> Result<()> {
+        self.stage.pulse()?;
+        let Self { agents, wires, stage, nursery, folder, faults, .. } = self;
+        let (agents, wires) = (agents.as_mut(), wires.as_deref());
+        faults.tend(&mut Scene { agents, wires, headquarters, stage, nursery, folder })
+    }
+
+    /// Waits until every fault is over that is to end, and ends the others of links.
+    ///
+    /// # Errors
+    /// As [`Self::pulse`], and when what a fault had broken does not come back.
+    pub(crate) fn outlast(&mut self, headquarters: Option<&Headquarters>) -> Result<Vec<Happened>> {
+        let end = Instant::now() + self.plan.faults_end() + RECOVERY;
+        while !self.faults.are_over() {
+            self.pulse(headquarters)?;
+            ensure!(Instant::now() < end, "what a fault broke was not back within {RECOVERY:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let Self { agents, wires, stage, nursery, folder, faults, .. } = self;
+        let (agents, wires) = (agents.as_mut(), wires.as_deref());
+        faults.rest(&mut Scene { agents, wires, headquarters, stage, nursery, folder })
+    }
+
+    /// The run's zero of this turn, in nanoseconds since the Unix epoch.
+    pub(crate) fn zero(&self) -> Option<u64> {
+        self.act.as_ref().map(|act| act.zero)
+    }
+
+    /// Agents here that were killed for good.
+    pub(crate) fn dead(&self) -> usize {
+        self.agents.as_ref().map_or(0, Agents::dead)
     }
 
     /// The gate at senders' links, once a turn has been prepared.
@@ -197,10 +272,12 @@ impl Site {
         for late in self.changes.as_ref().map(Changes::rest).transpose()?.into_iter().flatten() {
             tracing::info!("a change of routes was made {late:?} after its time");
         }
-        let Counted { flows: taps, astray, lost, followed } = act.taps.read(&self.plan)?;
+        let refused = self.holder.as_ref().map_or(0, Holder::refused);
+        ensure!(refused == 0, "interfaces did not take {refused} frames of the link stage's");
+        let Counted { flows: taps, astray, lost, followed, carried } = act.taps.read(&self.plan)?;
         self.guard.as_ref().map_or(Ok(()), Guard::close)?;
         let Drained { arrived, astray: strays, tape, .. } = act.sinks.close()?;
-        Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, followed })
+        Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, followed, carried })
     }
 
     /// Ends the agents, and returns what the kernel says a run of each program took.
@@ -222,7 +299,7 @@ impl Site {
     /// When the kernel refuses; the journal stays for `ashiato gc`.
     pub(crate) fn strike(&mut self) -> Result<Removed> {
         self.abandon();
-        (self.wires, self.changes) = (None, None);
+        (self.holder, self.wires, self.changes) = (None, None, None);
         self.stage.strike()
     }
 }
@@ -234,14 +311,20 @@ pub(crate) fn limit(plan: &Plan) -> Duration {
     3 * Duration::from_nanos(planned) + Duration::from_secs(60)
 }
 
-/// Waits, as often as `pulse` returns, until every packet has arrived, or none has for a while.
+/// Waits, as often as `pulse` returns, until every packet has arrived, or none has for a while: longer
+/// where links make packets wait.
 ///
 /// # Errors
 /// What `pulse` says.
-pub(crate) fn await_quiet(sent: u64, mut pulse: impl FnMut() -> Result<u64>) -> Result<()> {
-    let end = Instant::now() + UNREST;
+pub(crate) fn await_quiet(
+    plan: &Plan,
+    sent: u64,
+    mut pulse: impl FnMut() -> Result<u64>,
+) -> Result<()> {
+    let quiet = QUIET + longest_wait(plan);
+    let end = Instant::now() + UNREST.max(2 * quiet);
     let (mut seen, mut since) = (pulse()?, Instant::now());
-    while seen < sent && since.elapsed() < QUIET && Instant::now() < end {
+    while seen < sent && since.elapsed() < quiet && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
         let now = pulse()?;
         if now != seen {

@@ -7,12 +7,13 @@
 
 use super::layout::Layout;
 use super::space::within;
+use super::straits::{Tally, since};
 use super::wires::Wires;
 use crate::plan::{Flow, Node, Plan, Room, RoomKind};
 use crate::resolve::ways;
 use crate::traffic;
-use crate::world::Followed;
-use anyhow::{Context, Result};
+use crate::world::{Carried, Followed};
+use anyhow::{Context, Result, bail};
 use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) struct Wired {
     wires: Arc<Wires>,
     /// What they had counted before.
     passed: BTreeMap<(usize, u32), u64>,
+    tallies: Vec<Tally>,
     lost: u64,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Counted {
     pub lost: u64,
     /// Packets' ways, where the plan leaves them open.
     pub followed: Option<Followed>,
+    /// What special links did.
+    pub carried: Vec<Carried>,
 }
 
 impl Taps {
@@ -67,8 +71,9 @@ impl Taps {
     pub(crate) fn open(plan: &Plan, layout: &Layout, wires: Option<&Arc<Wires>>) -> Result<Self> {
         Ok(match wires {
             Some(wires) => {
-                let (passed, lost) = (wires.counts()?, wires.lost()?);
-                Self::Wires(Wired { wires: wires.clone(), passed, lost })
+                let (passed, tallies) = (wires.counts()?, wires.tallies()?);
+                let lost = wires.lost()?;
+                Self::Wires(Wired { wires: wires.clone(), passed, tallies, lost })
             }
             None => Self::Sockets(Sockets::open(plan, layout)?),
         })
@@ -81,7 +86,7 @@ impl Taps {
     pub(crate) fn lost(&self) -> Result<u64> {
         match self {
             Self::Sockets(_) => Ok(0),
-            Self::Wires(wired) => Ok(wired.wires.lost()? - wired.lost),
+            Self::Wires(wired) => wired.lost(),
         }
     }
 
@@ -98,10 +103,28 @@ impl Taps {
 }
 
 impl Wired {
+    fn lost(&self) -> Result<u64> {
+        Ok(self.wires.lost()? - self.lost)
+    }
+
+    /// Frames that the link stage had no room for.
+    fn stalled(&self) -> Result<u64> {
+        let tallies = self.wires.tallies()?;
+        let stalled = tallies.iter().zip(&self.tallies).map(|(now, before)| since(now, before)[4]);
+        Ok(stalled.sum())
+    }
+
     fn read(self, plan: &Plan) -> Result<Counted> {
-        let lost = self.wires.lost()? - self.lost;
+        let (lost, stalled) = (self.lost()?, self.stalled()?);
+        if stalled > 0 {
+            bail!(
+                "the link stage had no room for {stalled} frames: this host is too slow for the \
+                 plan's links; lower its rates"
+            );
+        }
+        let carried = self.wires.carried(plan, &self.tallies)?;
         let followed = self.wires.followed(plan)?;
-        let mut counted = Counted { lost, followed, ..Counted::default() };
+        let mut counted = Counted { lost, followed, carried, ..Counted::default() };
         let reach: Vec<_> = plan.flows.iter().map(|f| ways::reach(plan, f)).collect();
         for ((router, flow), count) in self.wires.counts()? {
             let count = count - self.passed.get(&(router, flow)).copied().unwrap_or(0);

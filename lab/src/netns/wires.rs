@@ -5,23 +5,30 @@
 //! ```
 //! The program counts what goes to each router, which the datapath `xdp` needs, as its frames pass
 //! neither packet sockets nor nftables. And it does to packets what a plan asks of the network: it loses
-//! some, follows their ways, and translates addresses where they leave a router that does so.
+//! some, follows their ways, and translates addresses where they leave a router that does so. What has to
+//! wait goes by way of the link stage ([`super::holder`]); conditions are set in [`super::straits`].
 
-use super::followed;
 use super::layout::{Layout, Port};
 use super::space::within;
+use super::{followed, holder, straits};
 use crate::plan::{Node, Plan};
 use crate::world::Followed;
 use anyhow::{Context, Result};
-use ashiato_agent::datapath::kernel::program::{NATIVE, xdp_link};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
-use aya::programs::Xdp;
+use ashiato_agent::datapath::kernel::program::{NATIVE, has_links, xdp_link};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::tc::TcAttachOptions;
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, tc};
 use aya::{Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use traceback::room::MAGIC;
+
+/// The smallest ring that the kernel makes.
+const SMALLEST_RING: u32 = 4096;
+/// Packets that are timed and under way at once, at most.
+const TIMED: u64 = 1 << 16;
 
 /// The wires of a run. They are cut when this is dropped.
 #[derive(Debug)]
@@ -31,7 +38,9 @@ pub(crate) struct Wires {
     flows: u32,
     routers: usize,
     /// How many links the plan has.
-    wired: usize,
+    pub(super) wired: usize,
+    /// Links that are more than wires.
+    pub(super) special: Vec<usize>,
 }
 
 impl Wires {
@@ -53,6 +62,9 @@ impl Wires {
             }
             Ok(())
         })?;
+        if plan.is_timed() {
+            within(&middle.path(), || watch_ends(plan, &mut ebpf))?;
+        }
         let pass = program(&mut ebpf, "pass")?;
         for (at, space) in layout.spaces.iter().enumerate() {
             if at < layout.routers() && layout.serves_by_xdp(plan, at) {
@@ -64,16 +76,22 @@ impl Wires {
             })?);
         }
         let (flows, routers) = (u32::try_from(plan.flows.len())?, plan.routers.len());
-        Ok(Self {
-            _links: links,
-            ebpf: Mutex::new(ebpf),
-            flows,
-            routers,
-            wired: layout.wires.len(),
-        })
+        let (wired, ebpf) = (layout.wires.len(), Mutex::new(ebpf));
+        let special = (0..plan.links.len()).filter(|link| plan.is_special(*link)).collect();
+        let wires = Self { _links: links, ebpf, flows, routers, wired, special };
+        wires.calm(plan)?;
+        Ok(wires)
     }
 
-    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+    /// The ring by which frames that wait leave the program; once.
+    ///
+    /// # Errors
+    /// When it was taken, or cannot be mapped into memory.
+    pub(super) fn take_stage(&self) -> Result<RingBuf<MapData>> {
+        Ok(self.ebpf().take_map("stage").context("the stage is taken")?.try_into()?)
+    }
+
+    pub(super) fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,19 +112,6 @@ impl Wires {
             }
         }
         Ok(counts)
-    }
-
-    /// Packets that links lost since the wires were laid.
-    ///
-    /// # Errors
-    /// When the kernel does not say.
-    pub(crate) fn lost(&self) -> Result<u64> {
-        let ebpf = self.ebpf();
-        let map = ebpf.map("lost").context("no map of losses")?;
-        let lost: PerCpuArray<&MapData, u64> = map.try_into()?;
-        let each =
-            (0..u32::try_from(self.wired)?).map(|l| Ok(lost.get(&l, 0)?.iter().sum::<u64>()));
-        each.sum()
     }
 
     /// The ways of a turn's packets, which are forgotten then; `None` where they are the plan's.
@@ -139,14 +144,33 @@ fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
     let [payload4, payload6] = [false, true].map(|v6| u64::from(super::taps::offset(plan, v6)));
     let magic = u32::from_ne_bytes(MAGIC).into();
     let follows = plan.ways_differ();
-    let setting = [plan.key.1, flows, payload4, payload6, magic, follows.into()];
     let packets: u64 = plan.flows.iter().map(|f| f.packets).sum();
     let entries = |n: u64| u32::try_from(n.max(1)).context("the plan is too large for the wires");
+    let (timed, every) = (plan.is_timed(), straits::every(plan));
+    let setting = [
+        plan.key.1,
+        flows,
+        payload4,
+        payload6,
+        magic,
+        follows.into(),
+        timed.into(),
+        every,
+        straits::TIMES,
+    ];
+    let ways = 2 * layout.wires.len() as u64;
+    let if_timed = |n: u64| entries(if timed { n } else { 0 });
     EbpfLoader::new()
         .override_global("setting", &setting, true)
         .map_max_entries("passed", entries(plan.routers.len() as u64 * (flows + 1))?)
         .map_max_entries("ends", entries(2 * layout.wires.len() as u64 + 2)?)
-        .map_max_entries("lost", entries(layout.wires.len() as u64)?)
+        .map_max_entries("conditions", entries(ways)?)
+        .map_max_entries("straits", entries(ways)?)
+        .map_max_entries("tally", entries(ways * u64::from(straits::KINDS))?)
+        .map_max_entries("stage", if timed { holder::RING } else { SMALLEST_RING })
+        .map_max_entries("entered", if_timed(TIMED)?)
+        .map_max_entries("outs", entries(ways)?)
+        .map_max_entries("times", if_timed(ways * straits::TIMES)?)
         .map_max_entries("shares", entries(flows)?)
         .map_max_entries("ways", entries(if follows { packets } else { 0 })?)
         .map_max_entries("own", entries(own(plan).len() as u64)?)
@@ -170,7 +194,8 @@ fn fill(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
                 Node::Router(r) if plan.routers[r].nat => in_packet(plan.routers[r].id.0),
                 _ => 0,
             };
-            ends.set(here, [there, router, u32::try_from(link)?, spec.loss_ppm, nat], 0)?;
+            let (link, way) = (u32::try_from(link)?, u32::try_from(2 * link + side)?);
+            ends.set(here, [there, router, link, way, nat], 0)?;
         }
     }
     let map = ebpf.map_mut("shares").context("no map of shares")?;
@@ -206,6 +231,27 @@ fn own(plan: &Plan) -> BTreeMap<u32, u32> {
 /// A number as the program reads it from a packet.
 fn in_packet(address: u32) -> u32 {
     u32::from_ne_bytes(address.to_be_bytes())
+}
+
+/// Puts the program that times what comes out at the ends, in the middle, of links that make packets wait.
+fn watch_ends(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
+    let program: &mut SchedClassifier =
+        ebpf.program_mut("leave").context("no such program")?.try_into()?;
+    program.load().context("the kernel does not take the program leave")?;
+    for link in (0..plan.links.len()).filter(|link| straits::is_timed(plan, *link)) {
+        for interface in [0, 1].map(|side| format!("w{link}-{side}")) {
+            let what = || format!("cannot time what leaves by {interface}");
+            if has_links() {
+                let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+                let way = TcAttachType::Egress;
+                program.attach_with_options(&interface, way, order).with_context(what)?;
+            } else {
+                tc::qdisc_add_clsact(&interface).with_context(what)?;
+                program.attach(&interface, TcAttachType::Egress).with_context(what)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn program(ebpf: &mut Ebpf, name: &str) -> Result<aya::programs::ProgramFd> {

@@ -163,6 +163,18 @@ impl Worker {
         }
     }
 
+    /// Kills it at once and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only for a process that has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
     /// Asks it to end: SIGTERM, and the end of its input.
     pub(crate) fn ask_to_end(&mut self) {
         self.process.signal(Signal::SIGTERM);
@@ -185,8 +197,6 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended and was waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

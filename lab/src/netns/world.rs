@@ -3,18 +3,18 @@
 use super::agents::{Headquarters, mean};
 use super::guard::Guard;
 use super::heart::Heart;
-use super::inquiry;
+use super::inquiry::{self, Watch};
 use super::layout::Layout;
 use super::site::{Played, Seen, Site, await_quiet};
 use super::stage::Removed;
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::plan::{DrawKind, Plan};
+use crate::plan::{DrawKind, Failure, Fault, Flow, Plan};
 use crate::scenario::spec::Datapath;
 use crate::scope::Gate;
-use crate::world::{Outcome, Traffic, World};
+use crate::world::{Happened, Outcome, Traffic, World};
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct NetnsWorld {
     run: RunPaths,
     headquarters: Option<Headquarters>,
     site: Site,
+    /// The run's zero of the turn, in nanoseconds since the Unix epoch.
+    zero: Option<u64>,
 }
 
 impl NetnsWorld {
@@ -91,7 +93,7 @@ impl NetnsWorld {
         progress(&format!("making {spaces} namespaces and {wires} links"));
         let plan = Arc::new(plan);
         let site = Site::up(plan.clone(), layout, &run, Heart::default())?;
-        Ok(Self { plan, run, headquarters: None, site })
+        Ok(Self { plan, run, headquarters: None, site, zero: None })
     }
 
     /// The plan that stands here.
@@ -145,18 +147,62 @@ impl NetnsWorld {
         let headquarters = &*self.headquarters.insert(headquarters);
         let site = &mut self.site;
         site.prepare(scheme, &headquarters.seats)?;
-        let Played { sent, left, start } = site.play(LEAD_IN)?;
-        await_quiet(sent.values().sum(), || {
-            site.stage.pulse()?;
+        let headquarters = Some(headquarters);
+        let Played { sent, left, start } = site.play(LEAD_IN, headquarters)?;
+        await_quiet(&self.plan, sent.values().sum(), || {
+            site.pulse(headquarters)?;
             // What links lose on purpose will not arrive.
             Ok(site.arrived() + site.lost()?)
         })?;
-        let Seen { taps, arrived, astray: leaked, tape, lost, followed } = site.close()?;
+        self.zero = site.zero();
+        let mut faults = site.outlast(headquarters)?;
+        let Seen { taps, arrived, astray: leaked, tape, lost, followed, carried } = site.close()?;
+        let lost = lost + count_dead(&self.plan, &sent, &arrived, lost, &mut faults);
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos(last.saturating_sub(start.0)).as_secs_f64();
         let delays = Some(left.delays(&self.plan, &tape, start)?);
-        Ok(Traffic { sent, taps, arrived, tape, leaked, lost, followed, seconds, delays })
+        Ok(Traffic {
+            sent,
+            taps,
+            arrived,
+            tape,
+            leaked,
+            lost,
+            followed,
+            seconds,
+            delays,
+            carried,
+            faults,
+            zero: start,
+        })
     }
+}
+
+/// Packets that did not arrive because they came to a router in user space while its agent was dead: it
+/// counts nothing itself. They are what is missing, beyond what links lost, of flows that lead there.
+fn count_dead(
+    plan: &Plan,
+    sent: &BTreeMap<u32, u64>,
+    arrived: &BTreeMap<u32, u64>,
+    lost: u64,
+    faults: &mut [Happened],
+) -> u64 {
+    let killed: BTreeSet<usize> = plan.killed().map(|(router, _)| router).collect();
+    let leads = |f: &&Flow| f.all_ways().iter().any(|(w, _)| w.iter().any(|r| killed.contains(r)));
+    let count = |of: &BTreeMap<u32, u64>, flow: &Flow| of.get(&flow.id).copied().unwrap_or(0);
+    let missing = |f: &Flow| count(sent, f).saturating_sub(count(arrived, f));
+    let missing: u64 = plan.flows.iter().filter(leads).map(missing).sum();
+    let dead = missing.saturating_sub(lost);
+    // Of several, nobody knows which packet was whose.
+    let only = killed.len() == 1;
+    for (_, happened) in plan.faults.iter().zip(faults).filter(|(f, _)| is_kill(f)) {
+        happened.packets_lost = only.then_some(dead);
+    }
+    dead
+}
+
+fn is_kill(fault: &Fault) -> bool {
+    matches!(fault.what, Failure::Kill { .. })
 }
 
 impl World for NetnsWorld {
@@ -171,8 +217,9 @@ impl World for NetnsWorld {
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
         let posted = self.site.posted().context("traffic comes before reconstruction")?;
         let headquarters = self.headquarters.as_ref().context("no collector runs")?;
-        let stage = &self.site.stage;
-        let outcome = inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted)?;
+        let (stage, watch) = (&self.site.stage, Watch { zero: self.zero, dead: self.site.dead() });
+        let outcome =
+            inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted, watch)?;
         Ok(Outcome { program_ns: mean(&self.site.dismiss()?), ..outcome })
     }
 

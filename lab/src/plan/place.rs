@@ -3,6 +3,7 @@
 #[cfg(doc)]
 use super::Plan;
 use super::flow::is_usual;
+use super::wire::Conditions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -169,11 +170,25 @@ pub struct LinkPlan {
     /// Packets of a million that are lost on it.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub loss_ppm: u32,
+    /// Conditions on the way from `a`, and on that from `b`.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub ways: [Conditions; 2],
 }
 
 impl LinkPlan {
     /// The two ends, `node`'s own first.
     pub fn seen_from(&self, node: Node) -> (End, End) {
         if self.a.node == node { (self.a, self.b) } else { (self.b, self.a) }
+    }
+
+    /// Conditions on the way from `a` (side 0) or from `b` (side 1), the share of losses spelled out.
+    pub fn conditions(&self, side: usize) -> Conditions {
+        let way = self.ways[side];
+        Conditions { loss_ppm: Some(way.loss_ppm.unwrap_or(self.loss_ppm)), ..way }
+    }
+
+    /// The side of a node: 0 where it is `a`.
+    pub fn side(&self, node: Node) -> usize {
+        usize::from(self.a.node != node)
     }
 }

@@ -1,6 +1,8 @@
 //! What a plan holds against its schemes: adversaries, faults of the network, missing deployment.
 
-use super::{Conduct, Epoch, Flow, Forged, LinkPlan, Plan, RouterPlan, StartMark};
+use super::{
+    Conditions, Conduct, Epoch, Fault, Flow, Forged, LinkPlan, Plan, RouterPlan, StartMark,
+};
 use traceback::router::Spread;
 
 impl Plan {
@@ -58,12 +60,25 @@ impl Plan {
             let [a, b] = [l.a, l.b].map(|e| self.node_name(e.node));
             format!("{a} - {b} loses {} %", f64::from(l.loss_ppm) / 1e4)
         };
+        let timed = |l: &LinkPlan| {
+            let [a, b] = [l.a, l.b].map(|e| self.node_name(e.node));
+            format!("{a} - {b} has conditions")
+        };
+        let has = |l: &&LinkPlan| l.ways != [Conditions::default(); 2];
+        let conditions = self.links.iter().filter(has).map(timed);
+        let fails = |f: &Fault| {
+            let (what, at) = (self.fault_in_words(f), f.at.0 as f64 / 1e9);
+            let lasts = f.lasts.map_or(String::new(), |l| format!(" for {} s", l.0 as f64 / 1e9));
+            format!("{}: {what} after {at} s{lasts}", f.id)
+        };
+        let fails = self.faults.iter().map(fails);
         let changes = |e: &Epoch| format!("routes change after {} s", e.at.0 as f64 / 1e9);
         let spread = self.spread.map(|spread| match spread {
             Spread::Flow => "equal ways take turns by flow".to_owned(),
             Spread::Packet => "equal ways take turns by packet".to_owned(),
         });
         let lossy = self.links.iter().filter(|l| l.loss_ppm > 0).map(loses);
-        lossy.chain(self.epochs.iter().map(changes)).chain(spread).collect()
+        let links = lossy.chain(conditions);
+        links.chain(self.epochs.iter().map(changes)).chain(spread).chain(fails).collect()
     }
 }

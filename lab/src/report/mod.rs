@@ -3,6 +3,7 @@
 
 mod axes;
 pub mod chart;
+mod conditions;
 mod graph;
 mod layout;
 mod page;

@@ -1,6 +1,6 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::{graph::Drawing, percentiles, percentiles::Which, text};
+use super::{conditions, graph::Drawing, percentiles, percentiles::Which, text};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -25,6 +25,14 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         (effects(summary))
         h2 { "Domains" }
         (domains(summary))
+        @if !summary.links.is_empty() {
+            h2 { "Links" }
+            (conditions::links(summary))
+        }
+        @if !summary.faults.is_empty() || !summary.clocks.is_empty() {
+            h2 { "Faults" }
+            (conditions::faults(summary))
+        }
     };
     document(&title, &body)
 }

@@ -73,6 +73,15 @@ pub fn table(summary: &Summary) -> String {
         let (scheme, measure, want) = (&effect.scheme, &effect.measure, &effect.want);
         let _ = writeln!(out, "  missed: {scheme} {measure} {want}, got {} {why}", e.got);
     }
+    for clock in &summary.clocks {
+        let (scheme, router, fast) = (&clock.scheme, &clock.router, clock.fast_s);
+        let _ = writeln!(out, "clock: {scheme}: that of {router} was {fast:+.3} s from the lab's");
+    }
+    for fault in &summary.faults {
+        let (scheme, what) = (&fault.scheme, &fault.what);
+        let why = fault.why.as_deref().unwrap_or("happened");
+        let _ = writeln!(out, "fault: {scheme}: {what}: {why}");
+    }
     for reason in &summary.reasons {
         let _ = writeln!(out, "{}: {reason}", ending(summary));
     }

@@ -1,7 +1,7 @@
 //! Addresses: a loopback for each router, a network for each link, two addresses on it.
 
-use super::Nodes;
-use crate::plan::{End, HostPlan, LinkPlan, Node};
+use super::{Nodes, conditions};
+use crate::plan::{Conditions, End, HostPlan, LinkPlan, Node};
 use crate::scenario::{Problems, Ranges, Spec, overlap};
 use crate::units::Quantity;
 use ipnet::{IpNet, IpSubnets};
@@ -51,7 +51,7 @@ impl Addresses {
             let mtu = u16::try_from(link.mtu.bytes()).unwrap_or(u16::MAX);
             let loss = u32::try_from(link.loss.amount()).unwrap_or(u32::MAX);
             let joined = link_plan(net, [Node::Router(*a), Node::Router(*b)], mtu);
-            links.push(LinkPlan { loss_ppm: loss, ..joined });
+            links.push(LinkPlan { loss_ppm: loss, ways: conditions::of_link(link), ..joined });
         }
         let mut hosts = vec![];
         for (i, (host, router)) in topology.hosts.iter().zip(&nodes.host_routers).enumerate() {
@@ -66,7 +66,7 @@ impl Addresses {
                 router: *router,
                 link: links.len(),
             });
-            links.push(link);
+            links.push(LinkPlan { ways: conditions::of_host(host), ..link });
         }
         Some(Self { links, hosts })
     }
@@ -74,7 +74,14 @@ impl Addresses {
 
 fn link_plan(net: IpNet, [a, b]: [Node; 2], mtu: u16) -> LinkPlan {
     let end = |node, nth| End { node, address: nth_address(&net, nth) };
-    LinkPlan { a: end(a, 1), b: end(b, 2), len: net.prefix_len(), mtu, loss_ppm: 0 }
+    LinkPlan {
+        a: end(a, 1),
+        b: end(b, 2),
+        len: net.prefix_len(),
+        mtu,
+        loss_ppm: 0,
+        ways: [Conditions::default(); 2],
+    }
 }
 
 fn nth_address(net: &IpNet, nth: u8) -> IpAddr {

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod chosen;
+mod conditions;
 mod deployed;
 pub mod expect;
 mod flows;
@@ -37,8 +38,7 @@ use traceback::slot::Slot;
 pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let spec = &scenario.spec;
     let mut problems = Problems::new(&scenario.document);
-    let ranges = Ranges::of(spec.ip);
-    let nodes = Nodes::of(spec);
+    let (ranges, nodes) = (Ranges::of(spec.ip), Nodes::of(spec));
     let addresses = Addresses::assign(spec, &nodes, &ranges, &mut problems);
     let Some(addresses) = addresses else { return Err(refused(problems)) };
     let routes = Routes::find(&nodes, &addresses, &BTreeSet::new());
@@ -48,9 +48,10 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let room = room(spec, paths.iter().map(|p| p.routers.len()).max().unwrap_or(0));
     let at = Flows { spec, addresses: &addresses, ranges: &ranges, room };
     let flows = at.make(paths, &mut problems);
-    problems.end()?;
     let routers = routers(spec, &nodes, routes);
     let epochs = epochs(spec, &nodes, &addresses);
+    let faults = conditions::faults(spec, &routers, &addresses.links, &mut problems);
+    problems.end()?;
     let case = case(spec, &addresses);
     let mut plan = Plan {
         schema: SCHEMA.to_owned(),
@@ -70,6 +71,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         process_per_router: spec.agents.process_per_router,
         spread: spread(spec),
         epochs,
+        faults,
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     plan.schemes = chosen::schemes(spec, &plan)?;
@@ -164,7 +166,7 @@ fn spread(spec: &Spec) -> Option<Spread> {
 fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
     let mut down = BTreeSet::new();
     let mut epochs: Vec<Epoch> = vec![];
-    for change in &spec.change {
+    for change in conditions::changes(spec) {
         let joins = |l: &crate::scenario::spec::Link| {
             (l.a == change.a && l.b == change.b) || (l.a == change.b && l.b == change.a)
         };

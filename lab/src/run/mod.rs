@@ -6,6 +6,7 @@
 
 mod acceptance;
 pub mod case;
+mod conditions;
 pub mod convergence;
 pub mod finished;
 pub mod folder;
@@ -177,6 +178,9 @@ fn summarise(
         domains: rows::domains(plan, turns),
         schemes: rows,
         effects,
+        links: conditions::links(plan, turns),
+        faults: conditions::faults(plan, truth.open(), turns, options.world),
+        clocks: conditions::clocks(plan, turns),
         left_behind: left,
     })
 }

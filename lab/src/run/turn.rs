@@ -121,6 +121,7 @@ pub(super) fn one(
     truth.seal(plan, id, &traffic);
     notes.sealed(truth.sealed())?;
     let sent: u64 = traffic.sent.values().sum();
+    tell_faults(plan, &traffic, notes)?;
     let counted = truth.sealed().counted_sha256.get(id);
     notes.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
     progress(&format!("{id}: {sent} packets sent; rebuilding"));
@@ -130,6 +131,23 @@ pub(super) fn one(
     notes
         .event("rebuilt", json!({ "scheme": id, "seconds": outcome.reconstruct_s, "gap": gap }))?;
     Ok(Turn { scheme, traffic, case, outcome })
+}
+
+/// Notes what failed in a turn, in the order in which it did. Times are of the turn's own clock, as all of
+/// it is noted when the traffic is over.
+fn tell_faults(plan: &Plan, traffic: &Traffic, notes: &mut dyn Notes) -> Result<()> {
+    let mut events = vec![];
+    for (fault, happened) in plan.faults.iter().zip(&traffic.faults) {
+        let what = plan.fault_in_words(fault);
+        events.extend(happened.began.map(|at| (at, "fault-begin", fault, what.clone())));
+        events.extend(happened.ended.map(|at| (at, "fault-end", fault, what)));
+    }
+    events.sort_by_key(|(at, ..)| *at);
+    for (at, event, fault, what) in events {
+        let at_s = at.0 as f64 / 1e9;
+        notes.event(event, json!({ "fault": fault.id, "what": what, "at_s": at_s }))?;
+    }
+    Ok(())
 }
 
 impl Turn {

@@ -36,12 +36,6 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
             problems.add(format!("{path}.nat"), what, "it is made for IPv4 only");
         }
     }
-    for (i, link) in spec.topology.links.iter().enumerate() {
-        if link.loss.part() >= 1.0 {
-            let what = format!("a loss of {} leaves no packet", link.loss);
-            problems.add(format!("topology.links.{i}.loss"), what, "stay below 100 %");
-        }
-    }
     if spec.deployment.share.part() > 1.0 {
         let what = format!("{} of the routers are more than there are", spec.deployment.share);
         problems.add("deployment.share", what, "100 % at most");

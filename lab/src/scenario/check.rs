@@ -5,7 +5,7 @@ use super::problems::Problems;
 use super::report::Report;
 use super::spec::{SCHEMA, Spec};
 use super::words::{LONGEST, listed, nearest, suits};
-use super::{adversary, networks, outcomes, streams};
+use super::{adversary, faults, links as conditions, networks, outcomes, streams};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use traceback::schemes::{self, BadChoice, Entry};
@@ -24,12 +24,15 @@ pub(super) fn check(spec: &Spec, document: &Document) -> Result<(), Report> {
     chosen(spec, &mut problems);
     networks::check(spec, &mut problems);
     streams::check(spec, &mut problems);
+    conditions::check(spec, &mut problems);
     adversary::check(spec, &mut problems);
+    faults::check(spec, &mut problems);
     outcomes::check(spec, &mut problems);
     problems.end()
 }
 
-fn suit(word: &str, path: &str, problems: &mut Problems<'_>) {
+/// Says so where a word does not suit a scenario.
+pub(super) fn suit(word: &str, path: &str, problems: &mut Problems<'_>) {
     if !suits(word) {
         let mend = format!(
             "use a small letter, then small letters, digits and single hyphens, {LONGEST} at most"

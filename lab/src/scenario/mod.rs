@@ -6,6 +6,8 @@
 mod adversary;
 mod check;
 mod document;
+mod faults;
+mod links;
 mod networks;
 mod outcomes;
 mod overrides;

@@ -5,7 +5,7 @@
 use super::document::{Document, Node, Value};
 use super::report::Problem;
 use super::words::nearest;
-use crate::units::{BadUnit, Quantity, Rate, Share, Size, Span};
+use crate::units::{BadUnit, BitRate, Quantity, Rate, Share, Size, Span, Step};
 use serde_json::Value as Json;
 
 /// All problems of form.
@@ -108,6 +108,11 @@ impl<'d> Walk<'d> {
             Span::FORMAT => quantity::<Span>(&node.value),
             Size::FORMAT => quantity::<Size>(&node.value),
             Share::FORMAT => quantity::<Share>(&node.value),
+            BitRate::FORMAT => quantity::<BitRate>(&node.value),
+            Step::FORMAT => match &node.value {
+                Value::Text(text) if text.parse::<Step>().is_ok() => None,
+                _ => Some(("no step of a clock".into(), "write \"+1500 ms\"".into())),
+            },
             _ => None,
         };
         if let Some((what, mend)) = problem {

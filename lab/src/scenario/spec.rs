@@ -4,8 +4,12 @@
 //! the messages about bad files are made from it. `docs/scenario.md` explains at more length.
 
 mod conditions;
+mod faults;
+mod links;
 
 pub use conditions::{Change, Deployment, Multipath, Order, Routing};
+pub use faults::{Clock, Cut, Fault, Slow};
+pub use links::{Direction, HostLink, Link};
 
 use crate::plan::{Class, Conduct, DrawKind, HostKind, StartMark};
 use crate::units::{Quantity, Rate, Share, Size, Span};
@@ -62,6 +66,9 @@ pub struct Spec {
     /// Links that fail or come back while packets flow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub change: Vec<Change>,
+    /// What fails while packets flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fault: Vec<Fault>,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -213,22 +220,9 @@ pub struct Host {
     pub router: String,
     /// What it is for.
     pub kind: HostKind,
-}
-
-/// A link between two routers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// One router.
-    pub a: String,
-    /// The other router.
-    pub b: String,
-    /// Largest IP packet on the link.
-    #[serde(default = "ethernet")]
-    pub mtu: Size,
-    /// Share of packets that are lost on it.
-    #[serde(default = "nothing")]
-    pub loss: Share,
+    /// Conditions of its link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<HostLink>,
 }
 
 /// A scheme's turn: its id, and parameters that differ from the paper's.

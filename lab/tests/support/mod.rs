@@ -3,8 +3,8 @@
 
 use ashiato::cli;
 use ashiato::plan::{
-    CasePlan, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan,
-    RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+    CasePlan, Class, Conditions, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node,
+    Plan, RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
 use ashiato::run::{self, Options};
@@ -89,6 +89,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         process_per_router: false,
         spread: None,
         epochs: vec![],
+        faults: vec![],
     }
 }
 
@@ -105,6 +106,7 @@ fn link(routers: usize, i: usize, v6: bool) -> LinkPlan {
         len: length(v6),
         mtu: 1500,
         loss_ppm: 0,
+        ways: [Conditions::default(); 2],
     }
 }
 

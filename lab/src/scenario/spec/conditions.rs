@@ -1,6 +1,6 @@
 //! Conditions of an experiment: who takes part, how packets find their way, what changes meanwhile.
 
-use super::{Spec, Traffic, clean, nothing};
+use super::{Link, Spec, Traffic, clean};
 use crate::plan::{Class, Conduct};
 use crate::units::{Quantity, Share, Span};
 use schemars::JsonSchema;
@@ -82,12 +82,14 @@ impl Spec {
     pub fn calm(&self) -> Self {
         let mut calm = self.clone();
         calm.change.clear();
+        calm.fault.clear();
         (calm.deployment, calm.routing) = (Deployment::default(), Routing::default());
         for router in &mut calm.topology.routers {
             (router.conduct, router.poses_as, router.nat) = (Conduct::Honest, None, false);
             router.deployed = true;
         }
-        calm.topology.links.iter_mut().for_each(|l| l.loss = nothing());
+        calm.topology.links.iter_mut().for_each(Link::calm);
+        calm.topology.hosts.iter_mut().for_each(|h| h.link = None);
         for traffic in &mut calm.traffic {
             (traffic.ttl_spread, traffic.fragment) = (0, false);
             if traffic.class == Class::Attack {

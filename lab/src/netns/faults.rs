@@ -1,0 +1,216 @@
+//! Faults on one host: each begins and ends when the plan says, as far as the lab is awake.
+//!
+//! Nothing here outlives the lab: links are cut in the wires' program, which goes with the lab; agents are
+//! processes of the run's journal; lines are the lab's own; the full disk is a file system that goes with
+//! the collector. The host's clock and disks are never touched.
+
+use super::agents::{Agents, Headquarters};
+use super::stage::Stage;
+use super::straits::{gone, since};
+use super::wires::Wires;
+use super::workers::Nursery;
+use crate::plan::{Failure, Fault, Plan};
+use crate::world::Happened;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use traceback::Nanos;
+
+/// What faults act on.
+pub(crate) struct Scene<'s> {
+    pub(crate) agents: Option<&'s mut Agents>,
+    pub(crate) wires: Option<&'s Wires>,
+    pub(crate) headquarters: Option<&'s Headquarters>,
+    pub(crate) stage: &'s mut Stage,
+    pub(crate) nursery: &'s Nursery,
+    pub(crate) folder: &'s Path,
+}
+
+/// The faults of one turn.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    plan: Arc<Plan>,
+    /// The plan's time 0, since the Unix epoch; `None` before the first packet.
+    zero: Option<u64>,
+    states: Vec<State>,
+}
+
+/// How far one fault is.
+#[derive(Debug, Default)]
+struct State {
+    happened: Happened,
+    /// What its link had lost before.
+    gone: u64,
+    ended: Option<Instant>,
+}
+
+impl Faults {
+    /// Those of a plan, none of which has begun.
+    pub(crate) fn of(plan: &Arc<Plan>) -> Self {
+        let states = plan.faults.iter().map(|_| State::default()).collect();
+        Self { plan: plan.clone(), zero: None, states }
+    }
+
+    /// The plan's time 0 is so many nanoseconds after the Unix epoch.
+    pub(crate) fn go(&mut self, zero_unix_ns: u64) {
+        self.zero = Some(zero_unix_ns);
+    }
+
+    /// Begins and ends what is due.
+    ///
+    /// # Errors
+    /// When something does not fail as it should.
+    pub(crate) fn tend(&mut self, scene: &mut Scene<'_>) -> Result<()> {
+        let Some(zero) = self.zero.filter(|_| !self.states.is_empty()) else { return Ok(()) };
+        if let Some(agents) = &mut scene.agents {
+            agents.listen()?;
+        }
+        let now = unix_ns().checked_sub(zero).map(Nanos);
+        let plan = self.plan.clone();
+        for (fault, state) in plan.faults.iter().zip(&mut self.states) {
+            let what = || format!("fault \"{}\"", fault.id);
+            if state.happened.began.is_none() && now.is_some_and(|now| fault.at <= now) {
+                state.happened.began = now;
+                begin(&plan, fault, state, scene).with_context(what)?;
+            }
+            let over = fault.end().is_some_and(|end| now.is_some_and(|now| end <= now));
+            if over && state.happened.ended.is_none() {
+                state.happened.ended = now;
+                state.ended = Some(Instant::now());
+                end(&plan, fault, state, scene).with_context(what)?;
+            }
+            recover(fault, state, scene);
+        }
+        Ok(())
+    }
+
+    /// Whether every fault that is to end has ended, and what it had broken is back.
+    pub(crate) fn are_over(&self) -> bool {
+        let over = |(fault, state): (&Fault, &State)| {
+            let breaks = matches!(fault.what, Failure::Kill { .. } | Failure::Line { .. });
+            let back = !breaks || state.happened.recovered.is_some();
+            fault.end().is_none() || state.happened.ended.is_some() && back
+        };
+        self.plan.faults.iter().zip(&self.states).all(over)
+    }
+
+    /// Ends what lasts to the end of the turn, and says what happened.
+    ///
+    /// # Errors
+    /// When a link does not take its own conditions again.
+    pub(crate) fn rest(&mut self, scene: &mut Scene<'_>) -> Result<Vec<Happened>> {
+        let plan = self.plan.clone();
+        let mut all = vec![];
+        for (fault, mut state) in plan.faults.iter().zip(std::mem::take(&mut self.states)) {
+            let on = state.happened.began.is_some() && state.happened.ended.is_none();
+            if on && fault.what.link().is_some() {
+                end(&plan, fault, &mut state, scene)?;
+            }
+            if state.happened.began.is_none() {
+                let why = "the turn was over before its time";
+                state.happened.why = Some(why.into());
+            }
+            all.push(state.happened);
+        }
+        *self = Self::of(&plan);
+        Ok(all)
+    }
+}
+
+fn begin(plan: &Plan, fault: &Fault, state: &mut State, scene: &mut Scene<'_>) -> Result<()> {
+    match &fault.what {
+        Failure::Cut { link }
+        | Failure::Loss { link, .. }
+        | Failure::Delay { link, .. }
+        | Failure::Rate { link, .. } => {
+            let wires = scene.wires.context("no wires")?;
+            state.gone = lost_on(wires, *link)?;
+            let cut = matches!(fault.what, Failure::Cut { .. });
+            for side in 0..2 {
+                let is = fault.what.on(plan.links[*link].conditions(side));
+                wires.set(*link, side, (!cut).then_some(is))?;
+            }
+        }
+        Failure::Kill { router } => scene.agents()?.kill(*router)?,
+        Failure::Line { routers } => {
+            for router in routers {
+                scene.agents()?.line(*router)?.cut();
+            }
+        }
+        Failure::Clock { router, step_ns } => scene.agents()?.step_clock(*router, *step_ns)?,
+        Failure::DiskFull => scene.headquarters.context("no collector")?.fill_disk()?,
+        // Its agents were told from the beginning; questions come later.
+        Failure::Slow { .. } => {}
+    }
+    Ok(())
+}
+
+fn end(plan: &Plan, fault: &Fault, state: &mut State, scene: &mut Scene<'_>) -> Result<()> {
+    match &fault.what {
+        Failure::Cut { link }
+        | Failure::Loss { link, .. }
+        | Failure::Delay { link, .. }
+        | Failure::Rate { link, .. } => {
+            let wires = scene.wires.context("no wires")?;
+            for side in 0..2 {
+                wires.set(*link, side, Some(plan.links[*link].conditions(side)))?;
+            }
+            state.happened.packets_lost = Some(lost_on(wires, *link)? - state.gone);
+        }
+        Failure::Kill { router } => {
+            let Scene { agents, stage, nursery, folder, .. } = scene;
+            let agents = agents.as_mut().context("no agents")?;
+            agents.restart(*router, stage, nursery, folder)?;
+        }
+        Failure::Line { routers } => {
+            for router in routers {
+                scene.agents()?.line(*router)?.mend();
+            }
+        }
+        Failure::DiskFull => scene.headquarters.context("no collector")?.free_disk()?,
+        Failure::Clock { .. } | Failure::Slow { .. } => {}
+    }
+    Ok(())
+}
+
+/// Notes when what a fault had broken is back.
+fn recover(fault: &Fault, state: &mut State, scene: &Scene<'_>) {
+    let (Some(ended), None) = (state.ended, state.happened.recovered) else { return };
+    let Some(agents) = &scene.agents else { return };
+    let back = match &fault.what {
+        Failure::Kill { router } => agents.ready_again(*router),
+        Failure::Line { routers } => {
+            let back = |router: &usize| agents.line(*router).ok().and_then(super::line::Line::back);
+            let all: Option<Vec<Instant>> = routers.iter().map(back).collect();
+            all.and_then(|all| all.into_iter().max())
+        }
+        Failure::Cut { .. }
+        | Failure::Loss { .. }
+        | Failure::Delay { .. }
+        | Failure::Rate { .. }
+        | Failure::Clock { .. }
+        | Failure::DiskFull
+        | Failure::Slow { .. } => None,
+    };
+    let nanos = |d: Duration| Nanos(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+    state.happened.recovered = back.map(|back| nanos(back.saturating_duration_since(ended)));
+}
+
+/// Packets that a link has lost by now, both ways.
+fn lost_on(wires: &Wires, link: usize) -> Result<u64> {
+    let tallies = wires.tallies()?;
+    let sides = [2 * link, 2 * link + 1].map(|at| gone(&since(&tallies[at], &[0; 5])));
+    Ok(sides.iter().sum())
+}
+
+impl Scene<'_> {
+    fn agents(&mut self) -> Result<&mut Agents> {
+        self.agents.as_deref_mut().context("no agents")
+    }
+}
+
+fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
