@@ -207,7 +207,7 @@ fn exit(summary: &Summary, halt: Option<&Halt>) -> Exit {
 }
 
 /// 32 bytes of the system's randomness.
-fn salt() -> Result<[u8; 32]> {
+pub(crate) fn salt() -> Result<[u8; 32]> {
     use std::io::Read;
     let mut salt = [0; 32];
     std::fs::File::open("/dev/urandom")
