@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+/// Its name in a run's folder.
+pub const EVIDENCE: &str = "evidence.ndjson";
+
 /// A log that is written.
 #[derive(Debug)]
 pub struct Evidence {

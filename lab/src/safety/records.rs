@@ -9,7 +9,7 @@
 //! ```
 //! Each fact is a file of its own, made in one step, so that neither a restart nor `kill -9` loses it.
 
-use super::evidence::Evidence;
+use super::evidence::{EVIDENCE, Evidence};
 use super::manifest::Manifest;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
@@ -39,7 +39,7 @@ impl Records {
 
     /// Where the log of evidence is.
     pub fn evidence_path(&self) -> PathBuf {
-        self.0.join("evidence.ndjson")
+        self.0.join(EVIDENCE)
     }
 
     /// Whether a nonce was used here.
