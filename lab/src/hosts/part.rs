@@ -9,14 +9,17 @@ use crate::netns::layout::Layout;
 use crate::netns::site::{Played, Seen, Site};
 use crate::netns::{Heart, NetnsWorld, RunPaths};
 use crate::plan::Plan;
+use crate::safety::beacon::{Ears, Willing};
 use crate::safety::clock::Utc;
 use crate::safety::incident::Incident;
 use crate::safety::records::Records;
+use crate::safety::sentinel::Sentinels;
 use crate::safety::{Asked, Permit, Site as Policy, evidence};
 use crate::world::Arrival;
 use anyhow::{Context, Result, bail, ensure};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::identity::Identity;
+use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -24,10 +27,12 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// Bytes that must be free where logs go.
+const LEAST_FREE: u64 = 16 << 20;
 /// Packets of the victim's in one message.
 const CHUNK: usize = 1024;
 
@@ -42,6 +47,10 @@ pub(super) struct Part<'a> {
     raised: Option<Raised>,
     /// Leave to take part, and whether its manifest is used up.
     permit: Option<(Permit, bool)>,
+    /// The victim's voice, where it stands here, while packets fly.
+    voice: Option<Willing>,
+    /// What senders here hear of it, while they send.
+    ears: Arc<Mutex<Option<Ears>>>,
     /// The run's id here, once it is known.
     run: String,
     failed: bool,
@@ -66,6 +75,7 @@ impl<'a> Part<'a> {
     ) -> Self {
         let (raised, start_ns, arrived, left) = (None, 0, 0, None);
         let (permit, run, failed) = (None, String::new(), false);
+        let (voice, ears) = (None, Arc::default());
         Self {
             config,
             policy,
@@ -74,6 +84,8 @@ impl<'a> Part<'a> {
             say,
             raised,
             permit,
+            voice,
+            ears,
             run,
             failed,
             start_ns,
@@ -172,12 +184,17 @@ impl<'a> Part<'a> {
                 })
             }
             Kind::Play(play) => {
+                self.open_ears()?;
                 let site = &mut self.raised()?.site;
-                let Played { sent, start, .. } = site.play(Duration::from_nanos(play.lead_ns))?;
+                let played = site.play(Duration::from_nanos(play.lead_ns));
+                // What was sent needs no consent any more.
+                *self.ears.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                let Played { sent, start, .. } = played?;
                 self.start_ns = start.0;
                 from_host::Kind::Sent(wire::Sent { packets: sent })
             }
             Kind::Drain(_) => {
+                self.voice = None;
                 let seen = self.raised()?.site.close()?;
                 self.hand_over(seen)
             }
@@ -233,6 +250,7 @@ impl<'a> Part<'a> {
             manifest: &raise.manifest,
             host: &self.me.name,
             key: &self.me.key,
+            nodes: given.share.nodes.iter().map(|n| plan.node_name(*n).to_owned()).collect(),
             peers: &peers,
             director: self.config.director.ip(),
             their_clock: (theirs > 0).then_some(Utc(theirs)),
@@ -282,7 +300,7 @@ impl<'a> Part<'a> {
         let names: Vec<&str> = given.share.nodes.iter().map(|n| plan.node_name(*n)).collect();
         eprintln!("host: run {run}: standing for {}", names.join(", "));
         let paths = RunPaths { id: run, dir, datapath };
-        self.watch(&permit);
+        self.watch(&permit, &layout)?;
         self.permit = Some((permit, false));
         let mut site = Site::up(Arc::new(plan), layout, &paths, self.heart.clone(), limits)?;
         let keys = site.stage.journal()?.dir().join("keys");
@@ -290,10 +308,35 @@ impl<'a> Part<'a> {
         Ok(bounds)
     }
 
-    /// Ends the run when it would not be let in any more.
-    fn watch(&self, permit: &Permit) {
+    /// Ends the run when it would not be let in any more, when a packet leaks, when the victim falls silent,
+    /// or when the disk is nearly full. Between hosts of one internal network nothing can leak.
+    fn watch(&self, permit: &Permit, layout: &Layout) -> Result<()> {
         let permit = permit.clone();
-        self.heart.guard_by(Box::new(move || permit.holds(Utc::now())));
+        let ports = layout.spaces.iter().filter(|s| s.own).flat_map(|s| &s.ports);
+        let ours = ports.map(|port| port.name.clone()).collect();
+        let sentinels = permit.manifest.is_some().then(|| Sentinels::post(ours));
+        let (mut sentinels, ears) = (sentinels.transpose()?, self.ears.clone());
+        let folder = self.config.folder.clone();
+        self.heart.guard_by(Box::new(move || {
+            sentinels.as_mut().map_or(Ok(()), Sentinels::check)?;
+            permit.holds(Utc::now())?;
+            let ears = ears.lock().unwrap_or_else(PoisonError::into_inner);
+            ears.as_ref().map_or(Ok(()), Ears::check)?;
+            has_room(&folder)
+        }));
+        Ok(())
+    }
+
+    /// Lets the victim speak and senders listen, in runs that need consent.
+    fn open_ears(&mut self) -> Result<()> {
+        let manifest = self.permit.as_ref().and_then(|(permit, _)| permit.manifest.as_ref());
+        let (Some(manifest), Some(raised)) = (manifest, &self.raised) else { return Ok(()) };
+        let (plan, terms) = (raised.site.plan(), &manifest.terms);
+        let layout = raised.site.stage.layout();
+        let ears = Ears::open(plan, layout, terms)?;
+        *self.ears.lock().unwrap_or_else(PoisonError::into_inner) = Some(ears);
+        self.voice = Willing::begin(plan, layout, terms, &self.config.tls.key)?;
+        Ok(())
     }
 
     fn hand_over(&self, seen: Seen) -> from_host::Kind {
@@ -317,6 +360,7 @@ impl<'a> Part<'a> {
 
     /// Removes everything; what is left, for people.
     pub(super) fn strike(&mut self) -> Vec<String> {
+        self.voice = None;
         if let Some(mut raised) = self.raised.take() {
             let left = match raised.site.strike() {
                 Ok(removed) => removed.left.iter().map(ToString::to_string).collect(),
@@ -326,6 +370,17 @@ impl<'a> Part<'a> {
         }
         self.left.clone().unwrap_or_default()
     }
+}
+
+/// Fails where the disk under a folder is nearly full: evidence would be lost.
+fn has_room(folder: &Path) -> Result<()> {
+    let disk = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let free = disk.blocks_available() * disk.fragment_size();
+    if free >= LEAST_FREE {
+        return Ok(());
+    }
+    let why = format!("{} has only {free} bytes left: make room", folder.display());
+    Err(Exit::Stopped.refuse(why))
 }
 
 /// Who this host is, by its certificate.

@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
 use super::guard::{Guard, Limits};
-use super::heart::Heart;
+use super::heart::{Heart, Rhythm};
 use super::layout::Layout;
 use super::neighbour;
 use super::sinks::{Drained, Sinks};
@@ -57,6 +57,8 @@ struct Act {
     /// The run's zero on this host, in nanoseconds since the Unix epoch.
     zero: u64,
     crew: Option<Crew>,
+    /// When the gate is to be opened again once the crew is through.
+    rhythm: Rhythm,
     sinks: Sinks,
     taps: Taps,
 }
@@ -138,7 +140,8 @@ impl Site {
         };
         let guard = (self.guard.insert(guard).clone(), &self.limits);
         let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
-        self.act = Some(Act { zero, crew, sinks, taps });
+        let rhythm = Rhythm::of(self.stage.heart());
+        self.act = Some(Act { zero, crew, rhythm, sinks, taps });
         Ok(posted)
     }
 
@@ -148,8 +151,13 @@ impl Site {
     /// When a sender ended early, or with the reason why all is to end.
     pub(crate) fn tend(&mut self) -> Result<()> {
         self.stage.pulse()?;
-        let crew = self.act.as_mut().and_then(|act| act.crew.as_mut());
-        crew.map_or(Ok(()), Crew::tend)
+        let Some(act) = &mut self.act else { return Ok(()) };
+        match (&mut act.crew, &self.guard) {
+            (Some(crew), _) => crew.tend(),
+            // Its senders are through, but the victim here still says that it is willing.
+            (None, Some(guard)) if self.limits.strict && act.rhythm.is_due() => guard.renew(),
+            _ => Ok(()),
+        }
     }
 
     /// Sends this host's packets, the plan's first one after `lead`, and returns when all have left.
@@ -164,6 +172,11 @@ impl Site {
         self.changes.iter().for_each(|c| c.go(start));
         let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
         Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+    }
+
+    /// What stands here, or a share of it.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The gate at senders' links, once a turn has been prepared.

@@ -29,6 +29,8 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// SHA-256 of its public key, in hex.
     pub key: &'a str,
+    /// Nodes that it would stand for.
+    pub nodes: BTreeSet<String>,
     /// Where its tunnels would lead.
     pub peers: &'a [IpAddr],
     /// Where its director is.
@@ -131,9 +133,15 @@ impl Site {
         }
         match terms.hosts.get(asked.host) {
             None => return no(format!("the manifest does not name host {}", asked.host)),
-            Some(key) if key != asked.key => {
+            Some(party) if party.key != asked.key => {
                 return no(format!(
                     "the manifest names another key for host {}: it enrolled anew since; draft anew",
+                    asked.host
+                ));
+            }
+            Some(party) if party.nodes != asked.nodes => {
+                return no(format!(
+                    "the placement gives host {} other nodes than the manifest: draft anew",
                     asked.host
                 ));
             }
@@ -198,7 +206,7 @@ impl Site {
         }
         match asked.peers.iter().find(|peer| !bounds.permits_peer(**peer)) {
             Some(peer) => Err(Exit::Policy.refuse(format!(
-                "a tunnel would lead to {peer}, which is not among this site's peers"
+                "a tunnel would lead to {peer}, which is not among the peers of site and manifest"
             ))),
             None => Ok(()),
         }
