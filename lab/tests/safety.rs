@@ -140,7 +140,9 @@ fn every_guard_between_hosts_holds() {
     papers_are_needed(&mut trial);
     the_first_run_is_slow(&mut trial);
     a_nonce_is_used_once(&mut trial);
+    a_run_begins_slowly(&mut trial);
     a_site_narrows(&mut trial);
+    a_scenario_may_stop_itself(&mut trial);
     anybody_may_stop(&mut trial);
     a_revocation_ends_a_run(&mut trial);
     a_gate_that_is_removed_is_missed(&mut trial);
@@ -209,6 +211,34 @@ fn a_nonce_is_used_once(trial: &mut Trial) {
     trial.lab.daemons[1] = trial.lab.start(1, "lab-b");
     let mut run = trial.start(Some(&manifest), &SHORT);
     trial.ends(&mut run, 5, "was used here before");
+}
+
+/// The first packets must arrive before the others leave.
+fn a_run_begins_slowly(trial: &mut Trial) {
+    let manifest = trial.manifest(&SHORT);
+    let mut run = trial.start(Some(&manifest), &SHORT);
+    trial.ends(&mut run, 7, "");
+    let log = fs::read_to_string(trial.lab.out().join("evidence.ndjson")).unwrap();
+    // Two seconds at a hundredth of 2000 packets/s.
+    assert!(log.contains("\"fields\":{\"arrived\":40,\"sent\":40}"), "{log}");
+    let manifest = trial.manifest(&LONG);
+    let mut run = trial.start(Some(&manifest), &LONG);
+    trial.lab.until("an actor starts", 60, |l| !l.roles("lab-b", "actor").is_empty());
+    trial.inside("lab-b", "d", "ip link set p0 down");
+    trial.ends(&mut run, 4, "packets that were sent slowly");
+}
+
+fn a_scenario_may_stop_itself(trial: &mut Trial) {
+    for (stop, why) in [
+        ("{measure=\"disk.free\",below=1e18}", "disk.free is"),
+        ("{measure=\"clock.offset\",below=1e6}", "clock.offset is"),
+    ] {
+        let set = format!("safety.stop_if=[{stop}]");
+        let set = [SHORT[0], SHORT[1], "--set", &set];
+        let manifest = trial.manifest(&set);
+        let mut run = trial.start(Some(&manifest), &set);
+        trial.ends(&mut run, 6, why);
+    }
 }
 
 /// Out-of-scope sources and destinations, by the site's own rules.

@@ -49,7 +49,7 @@ pub(super) struct Director {
     _runtime: Runtime,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Peer {
     name: String,
     orders: Option<UnboundedSender<Result<ToHost, Status>>>,
@@ -96,15 +96,7 @@ impl Director {
                 tracing::error!("the server for hosts broke off: {e}");
             }
         });
-        let peer = |name| Peer {
-            name,
-            orders: None,
-            inbox: VecDeque::new(),
-            arrived: 0,
-            failed: None,
-            gone: None,
-        };
-        let peers = names.into_iter().map(peer).collect();
+        let peers = names.into_iter().map(|name| Peer { name, ..Peer::default() }).collect();
         Ok(Self { peers, events, beat: Instant::now(), _runtime: runtime })
     }
 

@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use traceback::Nanos;
 
+/// How long a slow beginning may take: a minute, and some time to spare.
+pub(crate) const RAMP: Duration = Duration::from_secs(90);
 /// How long nothing may arrive before what is missing counts as lost.
 const QUIET: Duration = Duration::from_millis(1500);
 /// How long to wait for quiet at most.
@@ -123,7 +125,7 @@ impl Site {
     ///
     /// # Errors
     /// Names who is not ready in time.
-    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats) -> Result<Posted> {
+    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats, ramps: bool) -> Result<Posted> {
         let (plan, folder) = (self.plan.clone(), self.folder.clone());
         self.stage.pulse()?;
         neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
@@ -139,8 +141,9 @@ impl Site {
             None => Guard::stand(stage.layout(), &self.limits)?,
         };
         let guard = (self.guard.insert(guard).clone(), &self.limits);
-        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
+        let crew = Crew::start(&plan, scheme, stage, nursery, &folder, guard, ramps)?;
         let rhythm = Rhythm::of(self.stage.heart());
+        let crew = Some(crew);
         self.act = Some(Act { zero, crew, rhythm, sinks, taps });
         Ok(posted)
     }
@@ -158,6 +161,16 @@ impl Site {
             (None, Some(guard)) if self.limits.strict && act.rhythm.is_due() => guard.renew(),
             _ => Ok(()),
         }
+    }
+
+    /// Sends the first of this host's packets slowly, after `lead`, and returns how many, by flow.
+    ///
+    /// # Errors
+    /// As [`Self::play`].
+    pub(crate) fn ramp(&mut self, lead: Duration) -> Result<Sent> {
+        let act = self.act.as_mut().context("nothing is prepared")?;
+        let crew = act.crew.as_mut().context("everything was sent already")?;
+        crew.ramp(&self.stage, unix_ns() + nanos(lead), RAMP)
     }
 
     /// Sends this host's packets, the plan's first one after `lead`, and returns when all have left.

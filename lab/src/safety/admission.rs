@@ -131,22 +131,7 @@ impl Site {
         if !is_hash(&terms.nonce) {
             return no("the manifest's nonce is none: 32 bytes in hex; draft anew".into());
         }
-        match terms.hosts.get(asked.host) {
-            None => return no(format!("the manifest does not name host {}", asked.host)),
-            Some(party) if party.key != asked.key => {
-                return no(format!(
-                    "the manifest names another key for host {}: it enrolled anew since; draft anew",
-                    asked.host
-                ));
-            }
-            Some(party) if party.nodes != asked.nodes => {
-                return no(format!(
-                    "the placement gives host {} other nodes than the manifest: draft anew",
-                    asked.host
-                ));
-            }
-            Some(_) => {}
-        }
+        names(terms, asked)?;
         self.check_signatures(manifest, asked.plan)?;
         in_window(terms, asked)?;
         if records.is_used(&terms.nonce) {
@@ -210,6 +195,23 @@ impl Site {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether the terms name this host, by its key, and the nodes that it is to stand for.
+fn names(terms: &Terms, asked: &Asked<'_>) -> Result<()> {
+    let no = |why: String| Err(Exit::Policy.refuse(why));
+    match terms.hosts.get(asked.host) {
+        None => no(format!("the manifest does not name host {}", asked.host)),
+        Some(party) if party.key != asked.key => no(format!(
+            "the manifest names another key for host {}: it enrolled anew since; draft anew",
+            asked.host
+        )),
+        Some(party) if party.nodes != asked.nodes => no(format!(
+            "the placement gives host {} other nodes than the manifest: draft anew",
+            asked.host
+        )),
+        Some(_) => Ok(()),
     }
 }
 

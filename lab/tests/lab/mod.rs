@@ -18,6 +18,10 @@ pub(crate) const TWO: [(&str, &str); 2] = [("lab-a", "a b victim"), ("lab-b", "c
 pub(crate) const INTERNAL: &str = "manifest = \"internal-networks-need-none\"\ncaps = { \
      packets_per_second = 20000, bits_per_second = 100000000 }\n";
 
+/// How placements begin.
+const HEAD: &str = "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n[tls]\nca = \
+     \"keys/ca.pem\"\ncert = \"keys/director.pem\"\nkey = \"keys/director.key\"\n";
+
 /// Hosts, their daemons, and the network between them.
 pub(crate) struct Lab {
     pub dir: PathBuf,
@@ -102,11 +106,7 @@ impl Lab {
         let keys = self.dir.join("keys");
         let mut init = Command::new(program("ashiato-collector"));
         done(init.args(["authority", "init", "--director", "10.254.0.1"]).arg(&keys));
-        let mut placement =
-            "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n[tls]\nca \
-                             = \"keys/ca.pem\"\ncert = \"keys/director.pem\"\nkey = \
-                             \"keys/director.key\"\n"
-                .to_owned();
+        let mut placement = HEAD.to_owned();
         let mut desk = Command::new("nsenter");
         desk.arg(format!("--net=/run/netns/{}", self.spaces[1])).arg(program("ashiato-collector"));
         desk.args(["authority", "serve", "--listen", "10.254.0.1:7402"]).arg(&keys);
