@@ -212,7 +212,7 @@ fn compose(key: &KeyPair, digest: &[u8; 32], count: u64) -> Result<Vec<u8>> {
 }
 
 /// The count of a beacon that was signed with the key of this hash, under these terms.
-fn understand(bytes: &[u8], wanted: &str, digest: &[u8; 32]) -> Option<u64> {
+pub fn understand(bytes: &[u8], wanted: &str, digest: &[u8; 32]) -> Option<u64> {
     let signed = MAGIC.len() + digest.len() + 8;
     let (head, rest) = bytes.split_at_checked(signed)?;
     let (terms, count) = head.strip_prefix(MAGIC)?.split_at_checked(digest.len())?;

@@ -46,6 +46,10 @@ fn caution(spec: &Spec, problems: &mut Problems<'_>) {
             let mend = "give either above or below";
             problems.add(format!("safety.stop_if.{i}"), what, mend);
         }
+        if [stop.above, stop.below].into_iter().flatten().any(|limit| !limit.is_finite()) {
+            let mend = "write a number";
+            problems.add(format!("safety.stop_if.{i}"), "a limit is no number", mend);
+        }
     }
 }
 
