@@ -146,14 +146,18 @@ impl<'a> Part<'a> {
 
     /// Adds to the log of evidence. What cannot be written is said, and ends nothing by itself.
     fn note(&self, event: &str, fields: Value) {
+        if let Err(e) = self.record(event, fields) {
+            eprintln!("host: evidence is not kept: {e:#}");
+        }
+    }
+
+    /// Adds to the log of evidence.
+    fn record(&self, event: &str, fields: Value) -> Result<()> {
         let mut all = json!({ "run": self.run, "director": self.config.director });
         if let (Value::Object(all), Value::Object(fields)) = (&mut all, fields) {
             all.extend(fields);
         }
-        let records = Records::at(&self.policy.records);
-        if let Err(e) = records.evidence().and_then(|log| log.add(event, all)) {
-            eprintln!("host: evidence is not kept: {e:#}");
-        }
+        Records::at(&self.policy.records).evidence()?.add(event, all)
     }
 
     /// Drafts the report of an incident.
@@ -288,7 +292,9 @@ impl<'a> Part<'a> {
         let stops = stops.map_or(Ok(()), |why| Err(Exit::Stopped.refuse(why)));
         match stops.and_then(|()| self.policy.admit(&asked)) {
             Ok(permit) => {
-                self.note("admitted", permit.facts());
+                // Nobody could prove afterwards what was agreed.
+                let recorded = self.record("admitted", permit.facts());
+                recorded.map_err(|e| Exit::HostNotReady.refuse(format!("no evidence: {e:#}")))?;
                 Ok(permit)
             }
             Err(error) => {
@@ -303,6 +309,10 @@ impl<'a> Part<'a> {
     /// Everything that is to stand here; what is permitted, as JSON.
     fn raise(&mut self, raise: &wire::Raise) -> Result<Vec<u8>> {
         ensure!(self.raised.is_none() && self.left.is_none(), "one call is one run");
+        // It becomes a part of paths.
+        let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        let plain = (1..=96).contains(&raise.run.len()) && raise.run.bytes().all(is_plain);
+        ensure!(plain, "the run's id is none: {:?}", raise.run);
         let digest = hex::encode(Sha256::digest(&raise.plan_json));
         ensure!(digest == raise.plan_sha256, "the plan came broken");
         let plan: Plan = serde_json::from_slice(&raise.plan_json).context("this is no plan")?;
