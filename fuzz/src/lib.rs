@@ -183,6 +183,16 @@ pub fn scenario(bytes: &[u8]) {
     (0..plan.routers.len()).for_each(|i| drop(black_box((plan.router_ports(i), plan.fib(i)))));
 }
 
+/// Manifests as directors hand them over, and beacons as they come in.
+pub fn manifest(bytes: &[u8]) {
+    use ashiato::safety::{Manifest, beacon};
+    black_box(beacon::understand(bytes, "", &[0; 32]));
+    let Ok(manifest) = Manifest::parse(bytes) else { return };
+    black_box((manifest.unsigned(), manifest.terms.digest(), manifest.terms.bounds().table()));
+    let text = serde_json::to_vec(&manifest).expect("a manifest is plain data");
+    assert_eq!(Manifest::parse(&text).expect("a manifest reads back"), manifest);
+}
+
 /// Maps and cases as JSON.
 pub fn map(bytes: &[u8]) {
     if let Ok(map) = serde_json::from_slice::<Map>(bytes) {

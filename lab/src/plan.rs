@@ -4,6 +4,7 @@
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
 mod fault;
+mod caution;
 mod flow;
 mod place;
 mod trouble;
@@ -11,6 +12,7 @@ mod turn;
 mod wire;
 
 pub use fault::{Failure, Fault};
+pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
@@ -75,6 +77,9 @@ pub struct Plan {
     /// What fails in every turn.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub faults: Vec<Fault>,
+    /// How carefully a run between hosts begins, and what ends it early.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub caution: Caution,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.

@@ -57,6 +57,10 @@ pub struct Summary {
     /// Agents whose clock was not the lab's, by the lab's own judgement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<ClockRow>,
+    /// What each host permitted: the compiled ceiling, its site's policy and the manifest together. Only in
+    /// worlds over several hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub permitted: BTreeMap<String, Value>,
     /// Objects left on the host after removal; `null` with `--keep` or where removal failed.
     pub left_behind: Option<u64>,
 }

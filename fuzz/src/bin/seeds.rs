@@ -33,6 +33,7 @@ fn main() -> Outcome {
     for (name, text) in SCENARIOS {
         put(dir, "scenario", name, text)?;
     }
+    put(dir, "manifest", "signed", manifest()?)?;
     let hello = wire::Hello {
         agent: "a".into(),
         version: "0".into(),
@@ -43,6 +44,35 @@ fn main() -> Outcome {
         protocol: wire::PROTOCOL,
     };
     message(dir, "hello", wire::from_agent::Kind::Hello(hello))
+}
+
+/// A manifest of the smallest scenario, signed by one.
+fn manifest() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    use ashiato::safety::clock::Utc;
+    use ashiato::safety::manifest::SCHEMA;
+    use ashiato::safety::signature::{Role, Signer};
+    use ashiato::safety::{Caps, Manifest, Party, Terms};
+    let party = Party {
+        key: "00".repeat(32),
+        underlay: [192, 0, 2, 11].into(),
+        nodes: ["a".into()].into(),
+    };
+    let terms = Terms {
+        schema: SCHEMA.into(),
+        scenario: "first".into(),
+        scenario_sha256: "00".repeat(32),
+        plan_sha256: "00".repeat(32),
+        prefixes: ["198.18.0.0/15".parse()?].into(),
+        caps: Caps::USUAL,
+        hosts: [("lab-a".to_owned(), party)].into(),
+        not_before: Utc(1_800_000_000),
+        not_after: Utc(1_800_003_600),
+        nonce: "00".repeat(32),
+        roles: [Role::Director, Role::Safety, Role::Nation("XA".into())].into(),
+    };
+    let mut manifest = Manifest { terms, signatures: vec![] };
+    manifest.sign(&Signer::generate()?, Role::Safety)?;
+    Ok(serde_json::to_vec(&manifest)?)
 }
 
 fn put(dir: &Path, target: &str, name: &str, bytes: impl AsRef<[u8]>) -> Outcome {

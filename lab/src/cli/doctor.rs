@@ -6,12 +6,15 @@ use super::form::Form;
 use super::print;
 use crate::compose::engine;
 use crate::exit::Exit;
+use crate::netns::guard::{Guard, Limits};
 use crate::netns::layout::Layout;
 use crate::netns::{Stage, within};
 use crate::programs;
+use crate::safety::sentinel::Sentinels;
 use anyhow::{Context, Result, ensure};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -65,7 +68,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     }];
     if args.world != Some(World::Sim) {
         checks.extend(netns());
-        checks.push(hosts());
+        checks.extend(hosts());
         checks.push(compose());
     }
     let ready = |world| checks.iter().all(|c| c.world != world || c.fault.is_none());
@@ -135,16 +138,26 @@ fn netns() -> Vec<Check> {
     checks
 }
 
-fn hosts() -> Check {
-    let run = ulid::Ulid::new().to_string();
+fn hosts() -> [Check; 2] {
+    let check = |what, fix, result: Result<()>| {
+        let fault = result.err().map(|e| format!("{e:#}"));
+        Check { world: World::Hosts, what, fault, fix }
+    };
     let fix = "run as root; the kernel needs CONFIG_VXLAN";
-    let fault = tunnel(&run).err().map(|e| format!("{e:#}"));
-    Check { world: World::Hosts, what: "a tunnel towards another host", fault, fix }
+    let tunnel = check("a tunnel towards another host", fix, beside_a_tunnel(|_| Ok(())));
+    let fix = "run as root on Linux 6.6 or newer; in a container add CAP_BPF and CAP_NET_ADMIN";
+    let guards = beside_a_tunnel(|layout| {
+        Guard::stand(layout, &Limits { strict: true, ..Limits::default() })?;
+        within(&layout.spaces[0].path(), || Sentinels::post(BTreeSet::new()).map(drop))
+    });
+    [tunnel, check("a gate for senders and sentinels against leaks, in the kernel", fix, guards)]
 }
 
-/// Makes a tunnel's end in a namespace, and removes both.
-fn tunnel(run: &str) -> Result<()> {
-    let mut stage = Stage::raise(Layout::trial_tunnel(run), run, &std::env::temp_dir())?;
+/// Makes a tunnel's end in a namespace, tries something there, and removes both.
+fn beside_a_tunnel(attempt: impl FnOnce(&Layout) -> Result<()>) -> Result<()> {
+    let run = ulid::Ulid::new().to_string();
+    let mut stage = Stage::raise(Layout::trial_tunnel(&run), &run, &std::env::temp_dir())?;
+    attempt(stage.layout())?;
     let removed = stage.strike()?;
     ensure!(removed.left.is_empty(), "{} objects are left", removed.left.len());
     Ok(())

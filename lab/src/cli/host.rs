@@ -2,7 +2,11 @@
 
 use crate::exit::Exit;
 use crate::hosts::{self, Config};
+use crate::safety::records::Records;
+use crate::safety::site::PATH;
+use crate::safety::{Bounds, Caps, Site, evidence};
 use anyhow::Result;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 /// What to do.
@@ -16,10 +20,13 @@ pub struct Args {
         required_unless_present = "check"
     )]
     config: Option<PathBuf>,
+    /// This site's policy: what the local administrator lets experiments do.
+    #[arg(long, env = "ASHIATO_SITE", value_name = "FILE", default_value = PATH)]
+    site: PathBuf,
     /// End after one run.
     #[arg(long, env = "ASHIATO_HOST_ONCE")]
     once: bool,
-    /// Only say whether a daemon runs here and has its director on the line.
+    /// Only say what this site permits, and whether a daemon runs here and has its director on the line.
     #[arg(long)]
     check: bool,
 }
@@ -30,8 +37,35 @@ pub struct Args {
 /// Bad files exit with 2; `--check` with 3 where the daemon is not ready.
 pub fn run(args: &Args) -> Result<Exit> {
     match &args.config {
-        Some(config) if !args.check => hosts::serve(&Config::read(config)?, args.once)?,
-        _ => hosts::check()?,
+        Some(config) if !args.check => {
+            hosts::serve(&Config::read(config)?, &args.site, args.once)?;
+        }
+        _ => {
+            super::print(permitted(&args.site)?)?;
+            hosts::check()?;
+        }
     }
     Ok(Exit::Met)
+}
+
+/// What is allowed here, layer by layer, and what they leave together.
+fn permitted(path: &std::path::Path) -> Result<String> {
+    let site = Site::read(path)?;
+    let records = Records::at(&site.records);
+    let introduced = records.is_introduced();
+    let mut out = String::new();
+    writeln!(out, "compiled   {}", Bounds::compiled(Caps::CEILING))?;
+    let from = if site.written { path.display().to_string() } else { "no file".into() };
+    writeln!(out, "site       {} ({from})", site.bounds())?;
+    let first = if introduced { "" } else { " (no run ended well here yet)" };
+    writeln!(out, "effective  {}{first}", site.effective(None, introduced))?;
+    for signer in &site.signers {
+        writeln!(out, "signer     {} for {}", signer.person, signer.role)?;
+    }
+    let log = records.evidence_path();
+    if log.exists() {
+        let head = evidence::check(&log)?;
+        writeln!(out, "evidence   {} lines, the last one {}", head.lines, head.hash)?;
+    }
+    Ok(out)
 }

@@ -18,6 +18,7 @@ pub mod harms;
 pub mod host;
 pub mod import;
 pub mod load;
+pub mod manifest;
 pub mod new;
 pub mod plan;
 mod progress;
@@ -87,6 +88,8 @@ enum Verb {
     Compose(compose::Args),
     /// Takes part in runs over several hosts: the daemon of one of them.
     Host(host::Args),
+    /// Agrees on a run over several hosts: drafts, signs, checks, shows, revokes.
+    Manifest(manifest::Args),
     /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
     /// Removes runs from this host.
@@ -126,6 +129,7 @@ impl Verb {
             Self::Doctor(args) => doctor::run(args),
             Self::Compose(args) => compose::run(args),
             Self::Host(args) => host::run(args),
+            Self::Manifest(args) => manifest::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),

@@ -13,7 +13,7 @@ use ashiato_collector::agents::identity;
 use ashiato_collector::enrol::is_enrolled;
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::server_tls;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,12 +49,13 @@ pub(super) struct Director {
     _runtime: Runtime,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Peer {
     name: String,
     orders: Option<UnboundedSender<Result<ToHost, Status>>>,
     inbox: VecDeque<from_host::Kind>,
     arrived: u64,
+    failed: Option<wire::Failed>,
     gone: Option<String>,
 }
 
@@ -95,9 +96,7 @@ impl Director {
                 tracing::error!("the server for hosts broke off: {e}");
             }
         });
-        let peer =
-            |name| Peer { name, orders: None, inbox: VecDeque::new(), arrived: 0, gone: None };
-        let peers = names.into_iter().map(peer).collect();
+        let peers = names.into_iter().map(|name| Peer { name, ..Peer::default() }).collect();
         Ok(Self { peers, events, beat: Instant::now(), _runtime: runtime })
     }
 
@@ -156,10 +155,6 @@ impl Director {
             for (host, slot) in taken.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
                 while let (None, Some(kind)) = (&slot, self.peers[host].inbox.pop_front()) {
                     let name = &self.peers[host].name;
-                    if let from_host::Kind::Failed(failed) = &kind {
-                        let why = format!("host {name}: {}", failed.why);
-                        return Err(failed.exit().refuse(why));
-                    }
                     *slot = take(host, kind).with_context(|| format!("host {name}"))?;
                 }
             }
@@ -167,9 +162,6 @@ impl Director {
                 return Ok(taken.into_iter().flatten().collect());
             };
             let late = &self.peers[late];
-            if let Some(why) = &late.gone {
-                return Err(anyhow!("host {} is gone: {why}", late.name));
-            }
             if Instant::now() > end {
                 return Err(anyhow!("waited {patience:?} for {what}; host {} is late", late.name));
             }
@@ -186,42 +178,55 @@ impl Director {
         Ok(self.peers.iter().map(|p| p.arrived).sum())
     }
 
-    /// Has every host remove everything; what is left or not known, for people.
-    pub(super) fn strike(&mut self, patience: Duration) -> Vec<String> {
+    /// Has every host remove everything; what is left or not known, for people, and where each one's log of
+    /// evidence ends.
+    pub(super) fn strike(&mut self, patience: Duration) -> (Vec<String>, BTreeMap<String, String>) {
         self.tell_all(&to_host::Kind::Strike(wire::Strike {}));
         let end = Instant::now() + patience;
-        let mut left = vec![];
+        let (mut left, mut logs) = (vec![], BTreeMap::new());
         for host in 0..self.peers.len() {
             let known = loop {
                 self.listen_for_events();
                 let peer = &mut self.peers[host];
                 let struck = peer.inbox.drain(..).find_map(|kind| match kind {
-                    from_host::Kind::Struck(struck) => Some(struck.left),
+                    from_host::Kind::Struck(struck) => Some((struck.left, struck.evidence)),
                     _ => None,
                 });
                 if struck.is_some() || peer.gone.is_some() || Instant::now() > end {
                     break struck;
                 }
                 if peer.orders.is_none() {
-                    break Some(vec![]);
+                    break Some((vec![], String::new()));
                 }
                 std::thread::sleep(Duration::from_millis(2));
             };
             let name = &self.peers[host].name;
             match known {
-                Some(objects) => left.extend(objects.iter().map(|o| format!("host {name}: {o}"))),
+                Some((objects, evidence)) => {
+                    left.extend(objects.iter().map(|o| format!("host {name}: {o}")));
+                    logs.insert(name.clone(), evidence);
+                }
                 None => left.push(format!(
                     "host {name} does not say what it removed; run `ashiato gc` there"
                 )),
             }
         }
-        left
+        (left, logs)
     }
 
-    /// Hears what came and beats when it is time.
+    /// Hears what came and beats when it is time. A host that failed or is gone ends the run, whether or not
+    /// anything is expected of it.
     fn tick(&mut self, stage: &Stage) -> Result<()> {
         self.listen_for_events();
         stage.pulse()?;
+        for peer in &self.peers {
+            if let Some(failed) = &peer.failed {
+                return Err(failed.exit().refuse(format!("host {}: {}", peer.name, failed.why)));
+            }
+            if let Some(why) = &peer.gone {
+                return Err(anyhow!("host {} is gone: {why}", peer.name));
+            }
+        }
         if self.beat.elapsed() >= BEAT {
             self.beat = Instant::now();
             self.tell_all(&to_host::Kind::Beat(wire::Beat {}));
@@ -238,6 +243,9 @@ impl Director {
                     peer.orders = Some(orders);
                 }
                 Event::Said(from_host::Kind::Arrived(arrived)) => peer.arrived = arrived.packets,
+                Event::Said(from_host::Kind::Failed(failed)) => {
+                    peer.failed.get_or_insert(failed);
+                }
                 Event::Said(kind) => peer.inbox.push_back(kind),
                 Event::Gone(why) => {
                     // Hangs up on this side, too.

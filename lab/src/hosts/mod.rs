@@ -10,10 +10,11 @@
 
 mod daemon;
 mod director;
+mod keys;
 mod part;
 pub mod placement;
 pub mod wire;
 mod world;
 
 pub use daemon::{Config, check, serve};
-pub use world::HostsWorld;
+pub use world::{HostsWorld, Papers};

@@ -1,7 +1,7 @@
 //! The world itself: a plan on one host, and the turns of its schemes.
 
 use super::agents::{Headquarters, mean};
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::heart::Heart;
 use super::inquiry::{self, Watch};
 use super::layout::Layout;
@@ -92,7 +92,7 @@ impl NetnsWorld {
         let (spaces, wires) = (layout.spaces.len(), layout.wires.len());
         progress(&format!("making {spaces} namespaces and {wires} links"));
         let plan = Arc::new(plan);
-        let site = Site::up(plan.clone(), layout, &run, Heart::default())?;
+        let site = Site::up(plan.clone(), layout, &run, Heart::default(), Limits::default())?;
         Ok(Self { plan, run, headquarters: None, site, zero: None })
     }
 
@@ -146,7 +146,7 @@ impl NetnsWorld {
         };
         let headquarters = &*self.headquarters.insert(headquarters);
         let site = &mut self.site;
-        site.prepare(scheme, &headquarters.seats)?;
+        site.prepare(scheme, &headquarters.seats, false)?;
         let headquarters = Some(headquarters);
         let Played { sent, left, start } = site.play(LEAD_IN, headquarters)?;
         await_quiet(&self.plan, sent.values().sum(), || {

@@ -24,6 +24,7 @@ use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 use traceback::schemes;
@@ -84,7 +85,8 @@ pub fn run(
     for turn in &turns {
         turn::keep(plan, &folder, turn, options)?;
     }
-    let summary = summarise(plan, &truth, &turns, (left, halt.as_ref()), started, options)?;
+    let mut summary = summarise(plan, &truth, &turns, (left, halt.as_ref()), started, options)?;
+    summary.permitted = world.permitted();
     folder.write_json("provenance.json", &provenance::gather(plan, options))?;
     folder.event("scored", json!({ "outcome": summary.outcome, "reasons": summary.reasons }))?;
     folder.write("summary.json", summary.to_json())?;
@@ -181,6 +183,7 @@ fn summarise(
         links: conditions::links(plan, turns),
         faults: conditions::faults(plan, truth.open(), turns, options.world),
         clocks: conditions::clocks(plan, turns),
+        permitted: BTreeMap::new(),
         left_behind: left,
     })
 }
@@ -211,7 +214,7 @@ fn exit(summary: &Summary, halt: Option<&Halt>) -> Exit {
 }
 
 /// 32 bytes of the system's randomness.
-fn salt() -> Result<[u8; 32]> {
+pub(crate) fn salt() -> Result<[u8; 32]> {
     use std::io::Read;
     let mut salt = [0; 32];
     std::fs::File::open("/dev/urandom")

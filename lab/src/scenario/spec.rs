@@ -7,7 +7,7 @@ mod conditions;
 mod faults;
 mod links;
 
-pub use conditions::{Change, Deployment, Multipath, Order, Routing};
+pub use conditions::{Change, Deployment, Multipath, Order, Routing, Safety};
 pub use faults::{Clock, Cut, Fault, Slow};
 pub use links::{Direction, HostLink, Link};
 
@@ -69,6 +69,9 @@ pub struct Spec {
     /// What fails while packets flow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fault: Vec<Fault>,
+    /// How carefully a run between hosts begins, and what ends it early.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub safety: Safety,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -416,6 +419,10 @@ fn yes() -> bool {
 fn ethernet() -> Size {
     Quantity::of(1500)
 }
+fn is_plain<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn nothing() -> Share {
     Quantity::of(0)
 }

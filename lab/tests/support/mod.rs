@@ -3,7 +3,7 @@
 
 use ashiato::cli;
 use ashiato::plan::{
-    CasePlan, Class, Conditions, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node,
+    CasePlan, Caution, Class, Conditions, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node,
     Plan, RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
@@ -90,6 +90,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         spread: None,
         epochs: vec![],
         faults: vec![],
+        caution: Caution::default(),
     }
 }
 
