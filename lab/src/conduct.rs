@@ -5,6 +5,7 @@ use crate::traffic::CLEAN_ID;
 use std::net::IpAddr;
 use traceback::Nanos;
 use traceback::case::{Answer, Query};
+use traceback::invariant::Invariant;
 use traceback::packet::Packet;
 use traceback::scheme::{Hop, LogPage};
 use traceback::schemes::AnyScheme;
@@ -34,7 +35,12 @@ struct Erases {
 }
 
 impl Vantage for Erases {
-    fn forward(&mut self, _: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
+    fn forward_known(
+        &mut self,
+        _: Hop,
+        packet: &mut Packet<&mut [u8]>,
+        _: &mut Option<Invariant>,
+    ) -> bool {
         let slot = if packet.is_v6() { self.v6 } else { self.v4 };
         // Where the mark lies over flags and offset, anything but 0 would make a fragment of the packet.
         let clean = if slot == Slot::IdFlagsOffset { 0 } else { CLEAN_ID.into() };
@@ -65,8 +71,13 @@ impl Vantage for Erases {
 struct Denies(Box<dyn Vantage>);
 
 impl Vantage for Denies {
-    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
-        self.0.forward(hop, packet)
+    fn forward_known(
+        &mut self,
+        hop: Hop,
+        packet: &mut Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+    ) -> bool {
+        self.0.forward_known(hop, packet, known)
     }
     fn retell(&mut self, hop: Hop, packet: &Packet<&mut [u8]>) -> bool {
         self.0.retell(hop, packet)

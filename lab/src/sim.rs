@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use straits::Straits;
 use traceback::case::{Case, Window};
+use traceback::invariant::Invariant;
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
@@ -140,12 +141,20 @@ pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
     })
 }
 
-/// Where a frame is: on a link, since when, coming from whom.
+/// Where a frame is: on a link, since when, coming from whom; and its hashes, where a router made them.
 #[derive(Debug, Clone, Copy)]
 struct Leg {
     at: Nanos,
     from: Node,
     link: usize,
+    known: Option<Invariant>,
+}
+
+impl Leg {
+    /// From a host onto its link.
+    fn of_host(plan: &Plan, host: usize, at: Nanos) -> Self {
+        Self { at, from: Node::Host(host), link: plan.hosts[host].link, known: None }
+    }
 }
 
 /// Routers and the victim's observer during one turn.
@@ -167,6 +176,7 @@ struct Landing {
     at: Nanos,
     link: usize,
     to: Node,
+    known: Option<Invariant>,
 }
 
 impl Network {
@@ -226,7 +236,7 @@ impl Network {
         log: &mut Traffic,
     ) {
         let mut said = vec![];
-        let start = Leg { at, from: Node::Host(host), link: plan.hosts[host].link };
+        let start = Leg::of_host(plan, host, at);
         self.travel(plan, start, frame, log, &mut said);
         // Messages about messages would be sent, too; schemes make none.
         while let Some((leg, mut message)) = said.pop() {
@@ -257,13 +267,13 @@ impl Network {
         frame: &[u8],
         log: &mut Traffic,
     ) -> Option<Landing> {
-        let Leg { at, from, link } = leg;
+        let Leg { at, from, link, known } = leg;
         let Some(out) = self.straits.pass(plan, leg, frame) else {
             log.lost += 1;
             return None;
         };
         let at = Nanos(at.max(out).0 + HOP.0);
-        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node })
+        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node, known })
     }
 
     /// Takes a frame in at the end of a link; the next leg of its way where there is one. What schemes
@@ -276,7 +286,7 @@ impl Network {
         log: &mut Traffic,
         said: &mut Vec<(Leg, Vec<u8>)>,
     ) -> Option<Leg> {
-        let Landing { at, link, to } = landing;
+        let Landing { at, link, to, mut known } = landing;
         let to = match to {
             Node::Host(to) => {
                 self.arrive(plan, at, to, frame, log);
@@ -289,13 +299,14 @@ impl Network {
             *log.taps.entry((to, tag.flow)).or_default() += 1;
         }
         let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
-        let out = self.pass(plan, to, port, frame, at)?;
-        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)] };
+        let out = self.pass(plan, (to, port, at), frame, &mut known)?;
+        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)], known };
         if let Some((port, _, message)) = self.routers[to].take_message() {
             let mut frame = vec![0; ETHERNET];
             frame[12..].copy_from_slice(&ethertype(&message));
             frame.extend(message);
-            said.push((Leg { link: self.ports[to][usize::from(port)], ..leg }, frame));
+            let link = self.ports[to][usize::from(port)];
+            said.push((Leg { link, known: None, ..leg }, frame));
         }
         Some(leg)
     }
@@ -304,21 +315,22 @@ impl Network {
     fn pass(
         &mut self,
         plan: &Plan,
-        router: usize,
-        port: usize,
+        (router, port, at): (usize, usize, Nanos),
         frame: &mut Vec<u8>,
-        at: Nanos,
+        known: &mut Option<Invariant>,
     ) -> Option<u16> {
         let port = u16::try_from(port).unwrap_or(u16::MAX);
-        match self.routers[router].forward(port, frame, at, &mut ()) {
+        match self.routers[router].forward_known((port, at), frame, known, &mut ()) {
             Verdict::Send { port, .. } => {
                 if plan.routers[router].nat {
+                    *known = None;
                     nat::translate(plan.routers[router].id, &mut frame[ETHERNET..]);
                 }
                 Some(port)
             }
             Verdict::Answer { packet, port, .. } => {
                 // The offender is gone; its error message travels on in its place.
+                *known = None;
                 frame.truncate(ETHERNET);
                 frame.extend_from_slice(packet);
                 Some(port)

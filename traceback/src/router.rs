@@ -244,6 +244,18 @@ impl Router {
         at: Nanos,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
+        self.forward_known((port, at), frame, &mut None, watch)
+    }
+
+    /// The same for a frame whose hashes may be `known` ([`Vantage::forward_known`]): who carries it from
+    /// router to router in one process keeps them, until somebody changes its addresses.
+    pub fn forward_known(
+        &mut self,
+        (port, at): (u16, Nanos),
+        frame: &mut [u8],
+        known: &mut Option<Invariant>,
+        watch: &mut impl Stopwatch,
+    ) -> Verdict<'_> {
         self.counters.received += 1;
         let Some((header, body)) = frame.split_at_mut_checked(ETHERNET) else {
             return self.malformed();
@@ -255,16 +267,16 @@ impl Router {
             _ => return self.local(),
         }
         match Packet::parse(body) {
-            Ok(packet) => self.route(port, packet, at, watch),
+            Ok(packet) => self.route((port, at), packet, known, watch),
             Err(_) => self.malformed(),
         }
     }
 
     fn route(
         &mut self,
-        port: u16,
+        (port, at): (u16, Nanos),
         mut packet: Packet<&mut [u8]>,
-        at: Nanos,
+        known: &mut Option<Invariant>,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
         if self.own.keeps(&packet) {
@@ -294,7 +306,8 @@ impl Router {
         }
         let hop = self.hop((port, out), packet.ttl(), at);
         watch.start();
-        let speaks = self.vantage.as_mut().is_some_and(|v| v.forward(hop, &mut packet));
+        let speaks =
+            self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, &mut packet, known));
         watch.stop();
         if speaks {
             self.speak(&packet, (port, out));

@@ -60,7 +60,18 @@ impl Harms {
 pub trait Vantage: Send {
     /// The router's step: marks and, where routers keep the ledger, logs. `hop.draw` is filled in.
     /// Says whether the router has a message to send about the packet.
-    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool;
+    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
+        self.forward_known(hop, packet, &mut None)
+    }
+
+    /// The same for a packet whose hashes a router before it may have left in `known`, or that leaves them
+    /// there: no router on the way changes what they are made of. All share a scheme and the run's key.
+    fn forward_known(
+        &mut self,
+        hop: Hop,
+        packet: &mut Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+    ) -> bool;
     /// The step on a packet that a kernel twin chose for a message: `hop` holds the draw and what was owed.
     /// Says whether there is a message to write.
     fn retell(&mut self, _hop: Hop, _packet: &Packet<&mut [u8]>) -> bool {
@@ -224,7 +235,12 @@ pub(crate) fn field_mask<M: Field>() -> u32 {
 }
 
 impl<S: Scheme> Vantage for At<S> {
-    fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
+    fn forward_known(
+        &mut self,
+        mut hop: Hop,
+        packet: &mut Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+    ) -> bool {
         let slot = Self::slot(packet.is_v6());
         if slot == Slot::IdFlagsOffset {
             packet.own_fragment_bits();
@@ -234,7 +250,7 @@ impl<S: Scheme> Vantage for At<S> {
         hop.me = self.setting.place.id;
         let keyed = self.setting.draws == Draws::Keyed && S::CARD.draws;
         let inv = if keyed || self.scheme.hashes() {
-            Invariant::under(packet, &self.schedule)
+            *known.get_or_insert_with(|| Invariant::under(packet, &self.schedule))
         } else {
             Invariant::NONE
         };

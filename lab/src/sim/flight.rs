@@ -3,7 +3,7 @@
 use super::{Landing, Leg, Network, launch, schedule};
 use crate::imitate::Imitator;
 use crate::interrupt;
-use crate::plan::{Node, Plan};
+use crate::plan::Plan;
 use crate::traffic::Tag;
 use crate::world::Traffic;
 use anyhow::Result;
@@ -83,7 +83,7 @@ impl Network {
                 self.keep_agents(at);
                 let mut frame = vec![];
                 let host = launch(plan, imitator, at, tag, &mut frame, log);
-                let leg = Leg { at, from: Node::Host(host), link: plan.hosts[host].link };
+                let leg = Leg::of_host(plan, host, at);
                 if let Some(landing) = self.depart(plan, leg, &frame, log) {
                     sky.add(landing, at, frame);
                 }
