@@ -76,10 +76,19 @@ static __always_inline long load_some(void *ctx, __u32 at, void *to, __u32 len, 
 	return len < most ? LOAD(ctx, at, to, len + 1) : -1;
 }
 
+/* An offset that the verifier knows to be less than 2 * FARTHEST. Where the compiler knows that already, it
+ * would leave the mask out, and verifiers before Linux 6.8 forget what they knew on the way here. */
+static __always_inline __u32 bounded(__u32 at)
+{
+	if (!__builtin_constant_p(at))
+		barrier_var(at);
+	return at & (2 * FARTHEST - 1);
+}
+
 /* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
 static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
 {
-	const __u8 *from = v->data + ETH_HLEN + (at & (2 * FARTHEST - 1));
+	const __u8 *from = v->data + ETH_HLEN + bounded(at);
 
 	if (at >= 2 * FARTHEST)
 		return -1;
@@ -92,7 +101,7 @@ static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 
 /* Writes a word there. */
 static __always_inline int put(struct view *v, __u32 at, __u16 word)
 {
-	__u8 *to = v->data + ETH_HLEN + (at & (2 * FARTHEST - 1));
+	__u8 *to = v->data + ETH_HLEN + bounded(at);
 	int failed;
 
 	if (at >= 2 * FARTHEST)

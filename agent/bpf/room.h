@@ -75,10 +75,10 @@ static __always_inline struct room find_payload(const struct view *v, const stru
 {
 	struct room room = {};
 	__u32 at = p->l4 + UDP_HLEN, left = p->total - at, magic;
-	__u8 *payload = v->data + ETH_HLEN + (at & (4 * FARTHEST - 1)), *first = 0;
+	__u8 *payload = v->data + ETH_HLEN + (at & (2 * FARTHEST - 1)), *first = 0;
 	__u8 head[2] __attribute__((aligned(2)));
 
-	if (p->proto != UDP || p->fragment || at + PAYLOAD + 2 > p->total || at > FARTHEST * 2)
+	if (p->proto != UDP || p->fragment || at + PAYLOAD + 2 > p->total || at >= 2 * FARTHEST)
 		return room;
 	if ((void *)(payload + PAYLOAD + HEAD + 4) <= v->end) {
 		copy(&magic, payload, 4);

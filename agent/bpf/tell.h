@@ -87,7 +87,7 @@ static __always_inline void hand_over(struct view *v, const struct packet *p, co
 	told->cell = hop->cell;
 	told->len = len;
 	told->ttl = hop->ttl;
-	if (len < 20 || len > HEAD_MOST || LOAD(v->ctx, ETH_HLEN, told->head, len)) {
+	if (len < 20 || load_some(v->ctx, ETH_HLEN, told->head, len, HEAD_MOST)) {
 		bpf_ringbuf_discard(told, 0);
 		return;
 	}

@@ -64,10 +64,12 @@ static long look_for_ioam(__u32 i, struct ioam_search *search)
 	return 0;
 }
 
-/* A function of its own, which the verifier looks at once. */
-__noinline __u32 search_ioam(CTX *ctx, __u32 end, __u32 kind)
+/* A function of its own, which the verifier looks at once. It begins at an argument, of which the verifier
+ * knows nothing: those before Linux 6.7 look at one turn of a loop, and would take what is not found at a
+ * known place for what is never found. */
+__noinline __u32 search_ioam(CTX *ctx, __u32 at, __u32 end, __u32 kind)
 {
-	struct ioam_search search = { .ctx = ctx, .at = 42, .end = end, .kind = kind };
+	struct ioam_search search = { .ctx = ctx, .at = at, .end = end, .kind = kind };
 
 	bpf_loop(2048, look_for_ioam, &search, 0);
 	return search.found;
@@ -86,5 +88,5 @@ static __always_inline __u32 find_ioam(const struct view *v, const struct packet
 	if (head[2] == 1 && head[3] == 0 && 44 + 2 + head[5] <= end &&
 	    ioam_known((const struct ioam *)(head + 4), kind, 44))
 		return 44;
-	return search_ioam(v->ctx, end, kind);
+	return search_ioam(v->ctx, 42, end, kind);
 }

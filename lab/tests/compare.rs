@@ -145,6 +145,89 @@ fn worlds_that_mark_alike_are_equal_in_every_block() {
     assert_eq!((pair.n, pair.ties, pair.difference), (1, 1, Some(0.0)));
 }
 
+/// Two labs: the second has another kernel, and draws of its own in half of its runs.
+#[test]
+fn labs_say_what_differs_and_are_tested_for_one_law() {
+    let scratch = Scratch::new();
+    let lab = |name: &str, set: &[&str], seeds: std::ops::Range<u64>| {
+        for seed in seeds {
+            scratch.run(&format!("{name}/{seed}"), set, &["fms"], seed);
+        }
+        let path = scratch.0.join(name).join("1000/provenance.json");
+        if name != "here" && path.exists() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+            facts["kernel"] = "6.1.0-theirs".into();
+            std::fs::write(&path, facts.to_string()).unwrap();
+            resum(&scratch.0.join(name).join("1000"));
+        }
+        Finished::open_all(&scratch.0.join(name)).unwrap()
+    };
+    let join = |a: Vec<Finished>, b: Vec<Finished>| a.into_iter().chain(b).collect::<Vec<_>>();
+    let set = ["traffic.flood.packets=3000"];
+    let here = || lab("here", &set, 1000..1024);
+    let same = compare::compare(&join(here(), lab("same", &set, 1000..1024)), By::Lab).unwrap();
+    let labs = same.labs.as_ref().unwrap();
+    assert_eq!(labs.differs.len(), 1, "{:?}", labs.differs);
+    assert_eq!(labs.differs[0].what, "kernel");
+    assert!(labs.laws.iter().all(|l| l.equal == Some(true) && l.distance == 0.0));
+    let pair = same.groups[0].pairs.iter().find(|p| p.measure == "packets_to_complete").unwrap();
+    assert_eq!((pair.n, pair.ties), (24, 24), "keyed draws are equal in every block");
+
+    // Other seeds are other packets and other draws, of the same law.
+    let fresh = compare::compare(&join(here(), lab("fresh", &set, 2000..2024)), By::Lab).unwrap();
+    let labs = fresh.labs.as_ref().unwrap();
+    assert!(labs.differs.iter().any(|d| d.what.contains("packets sent")), "{:?}", labs.differs);
+    let law = |of: &compare::labs::Labs, measure: &str| {
+        of.laws.iter().find(|l| l.measure == measure).unwrap().clone()
+    };
+    let packets = law(labs, "packets_to_complete");
+    assert!(packets.equal == Some(true) && packets.distance > 0.0, "{packets:?}");
+    assert!(print::table(&fresh).contains("equality in law"));
+    assert!(page::html(&fresh).contains("packets sent (block) differs"));
+
+    // Too few runs tell nothing.
+    let few = compare::compare(&join(here(), lab("few", &set, 3000..3003)), By::Lab).unwrap();
+    let packets = law(few.labs.as_ref().unwrap(), "packets_to_complete");
+    assert!(packets.equal.is_none() && packets.why.unwrap().contains("3 runs of the 20"));
+}
+
+/// A testbed that loses what it should not is found out.
+#[test]
+fn a_lab_that_follows_another_law_is_told() {
+    let scratch = Scratch::new();
+    let lab = |name: &str, p: &str| {
+        for seed in 0..24 {
+            let set = ["traffic.flood.packets=3000", p];
+            let folder = format!("{name}/{seed}");
+            scratch.run(&folder, &set, &["fms"], if p.ends_with("0.04") { seed } else { 100 + seed });
+            // It says that it marked as planned.
+            for file in ["plan.json", "summary.json", "provenance.json"] {
+                let path = scratch.0.join(&folder).join(file);
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(&path, text.replace("0.015", "0.04")).unwrap();
+            }
+            let plan: ashiato::plan::Plan =
+                serde_json::from_slice(&std::fs::read(scratch.0.join(&folder).join("plan.json")).unwrap())
+                    .unwrap();
+            let path = scratch.0.join(&folder).join("summary.json");
+            let mut summary: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            summary["plan_sha256"] = plan.sha256().into();
+            std::fs::write(&path, summary.to_string()).unwrap();
+            resum(&scratch.0.join(&folder));
+        }
+        Finished::open_all(&scratch.0.join(name)).unwrap()
+    };
+    let mut runs = lab("honest", "scheme.fms.p=0.04");
+    runs.extend(lab("wrong", "scheme.fms.p=0.015"));
+    let both = compare::compare(&runs, By::Lab).unwrap();
+    let laws = &both.labs.as_ref().unwrap().laws;
+    let packets = laws.iter().find(|l| l.measure == "packets_to_complete").unwrap();
+    assert_eq!(packets.equal, Some(false), "{packets:?}");
+    assert!(print::table(&both).contains("follows another law"));
+}
+
 /// Writes the sums of a folder anew.
 fn resum(folder: &Path) {
     let sums = std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap();

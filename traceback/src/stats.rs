@@ -124,6 +124,48 @@ pub fn bootstrap(
     Some(Interval { low, high: quantile(&estimates, 1.0 - tail)? })
 }
 
+/// The largest distance between the empirical distribution functions of two samples, in 0 ..= 1; infinite
+/// values are largest. `None` where one is empty.
+///
+/// Source: Smirnov, Bulletin of Moscow University 2(2), 1939.
+pub fn distance(a: &[f64], b: &[f64]) -> Option<f64> {
+    let mut all: Vec<(f64, bool)> =
+        a.iter().map(|x| (*x, true)).chain(b.iter().map(|x| (*x, false))).collect();
+    all.sort_unstable_by(|x, y| x.0.total_cmp(&y.0));
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let (steps, mut apart, mut far) = ([1.0 / count(a.len()), 1.0 / count(b.len())], 0.0, 0.0_f64);
+    for (i, (value, is_a)) in all.iter().enumerate() {
+        apart += if *is_a { steps[0] } else { -steps[1] };
+        // Equal values are one step.
+        if all.get(i + 1).is_none_or(|next| next.0.total_cmp(value).is_ne()) {
+            far = far.max(f64::abs(apart));
+        }
+    }
+    Some(far)
+}
+
+/// The chance that two samples of one law are as far apart as these, by shuffling who is whose: exact in
+/// expectation for any law, ties included. Never 0: the samples themselves are one of the shuffles. A
+/// function of its arguments alone. `None` where one sample is empty.
+///
+/// Source: Phipson, Smyth, Statistical Applications in Genetics and Molecular Biology 9(1), 2010.
+pub fn chance_of_distance(a: &[f64], b: &[f64], shuffles: u32, seed: u64) -> Option<f64> {
+    let seen = distance(a, b)?;
+    let mut all: Vec<f64> = a.iter().chain(b).copied().collect();
+    let (n, mut as_far) = (all.len(), 1_u64);
+    for round in 0..u64::from(shuffles) {
+        for (i, from) in (round * n as u64..).zip((1..n).rev()) {
+            all.swap(from, below(mix2(seed, i), from + 1));
+        }
+        let (x, y) = all.split_at(a.len());
+        // Shares are sums of many steps, which differ in their last bits.
+        as_far += u64::from(distance(x, y)? >= seen - 1e-9);
+    }
+    Some(real(as_far) / real(u64::from(shuffles) + 1))
+}
+
 /// A number below `n` from 64 random bits, without division.
 ///
 /// Source: Lemire, ACM TOMACS 29(1), 2019, without its rejection step: the bias is below n / 2^64.
@@ -203,6 +245,29 @@ mod tests {
         }
         assert_eq!(wilson(0, 0, 0.95), Interval { low: 0.0, high: 1.0 });
         assert!((two_sided(0.99) - 2.575_829_303_548_901).abs() < 1e-9);
+    }
+
+    #[test]
+    fn distances_of_samples() {
+        assert_eq!(distance(&[1.0, 2.0], &[3.0]), Some(1.0));
+        assert_eq!(distance(&[1.0, 2.0, 2.0], &[2.0, 1.0, 2.0]), Some(0.0));
+        let apart = distance(&[1.0, 2.0, 3.0, f64::INFINITY], &[1.0, f64::INFINITY]).unwrap();
+        assert!((apart - 0.25).abs() < 1e-12, "{apart}");
+        assert_eq!(distance(&[], &[1.0]), None);
+    }
+
+    #[test]
+    fn samples_of_one_law_are_seldom_called_different() {
+        let draws = |seed: u64, step: u64| -> Vec<f64> {
+            (0..40).map(|i| real(mix2(seed, i) % 6 + step)).collect()
+        };
+        // Few values, many ties: at 5 %, about 10 of 200 pairs of equal dice are called different.
+        let called = |step| {
+            let pairs = (0..200).map(|i| (draws(2 * i, 0), draws(2 * i + 1, step)));
+            pairs.filter(|(a, b)| chance_of_distance(a, b, 199, 7).unwrap() <= 0.05).count()
+        };
+        assert!((2..=20).contains(&called(0)), "{}", called(0));
+        assert!(called(2) > 190, "{}", called(2));
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! Finished runs side by side: by scheme, world, parameters or nation.
+//! Finished runs side by side: by scheme, world, parameters, nation or lab.
 //!
 //! The rules of an honest comparison are enforced here, not advised. [`same`] refuses runs that are not
 //! about the same packets and the same truth. [`measure`] counts all packets from the attack's start,
 //! takes equality with the truth for completion, counts false ones, and calls a failure censored, never
 //! 0. [`pairs`] compares block by block, where a block is what shares every packet, and ranks only what
 //! the data tell apart. [`lengths`] reports by path length, and over the average beside it. What the contenders know and how many bits they take is stated beside them
-//! ([`facts`]), and every raw number is published.
+//! ([`facts`]), and every raw number is published. Of several labs, [`labs`] says in what they differ, and
+//! whether their numbers follow one law.
 
 pub mod facts;
+pub mod labs;
 pub mod lengths;
 pub mod measure;
 mod observe;
@@ -19,6 +21,7 @@ mod same;
 use crate::exit::Exit;
 use crate::run::finished::Finished;
 use facts::Facts;
+use labs::Labs;
 use lengths::Length;
 use measure::{MEASURES, Reading};
 use observe::Observation;
@@ -41,6 +44,8 @@ pub enum By {
     Nation,
     /// Parameters and deployment, scheme by scheme.
     Params,
+    /// Labs that ran the same experiment, scheme by scheme; each RUN of the command line is one.
+    Lab,
 }
 
 /// Runs that took part.
@@ -50,6 +55,8 @@ pub struct RunRow {
     pub run: String,
     /// Its world.
     pub world: String,
+    /// Its lab: the folder that was named.
+    pub lab: String,
     /// Its seed.
     pub seed: u64,
     /// Which block it is in: runs of one block sent the same packets, byte for byte.
@@ -116,6 +123,9 @@ pub struct Comparison {
     pub missing: Vec<String>,
     /// What a reader must know before believing an order.
     pub caveats: Vec<String>,
+    /// What several labs differ in, and whether their numbers follow one law; where labs are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labs: Option<Labs>,
     /// The groups.
     pub groups: Vec<Group>,
     /// Every number that went in.
@@ -143,6 +153,7 @@ pub fn compare(runs: &[Finished], by: By) -> anyhow::Result<Comparison> {
     let row = |c: &same::Checked<'_>| RunRow {
         run: c.run.summary.run.clone(),
         world: c.run.summary.world.clone(),
+        lab: c.run.lab.clone(),
         seed: c.plan.seed,
         block: c.block,
     };
@@ -154,6 +165,7 @@ pub fn compare(runs: &[Finished], by: By) -> anyhow::Result<Comparison> {
         blocks,
         missing: missing(&observations, blocks),
         caveats: facts::caveats(&groups, by, blocks),
+        labs: (by == By::Lab).then(|| labs::labs(&checked, &observations)).transpose()?,
         groups,
         raw: raw(&observations),
     })
@@ -166,6 +178,7 @@ pub fn word(by: By) -> &'static str {
         By::World => "world",
         By::Nation => "nation",
         By::Params => "set of parameters",
+        By::Lab => "lab",
     }
 }
 

@@ -60,6 +60,9 @@ pub(super) fn observe(runs: &[Checked<'_>], by: By) -> Result<Vec<Observation>> 
                     let name = world(checked, row, &datapaths);
                     add(&row.scheme, name, read(checked, row, &card));
                 }
+                By::Lab => {
+                    add(&row.scheme, checked.run.lab.clone(), read(checked, row, &card));
+                }
                 By::Params => {
                     let name = params(runs, checked, row);
                     add(&row.scheme, name, read(checked, row, &card));

@@ -2,7 +2,7 @@
 
 use super::pairs::Pair;
 use super::print::{SHOWN, columns, said, short};
-use super::{Comparison, Contender, Group, word};
+use super::{Comparison, Contender, Group, labs, word};
 use crate::report::chart::Scale;
 use crate::report::document;
 use maud::{Markup, html};
@@ -17,13 +17,14 @@ pub fn html(comparison: &Comparison) -> String {
             "all met the same packets and the same truth; all packets count from the attack's first, "
             "completion is equality with the truth, and what never ended is censored, not 0."
         }
+        @for line in comparison.labs.iter().flat_map(labs::said) { p class="note" { (line) } }
         @for note in comparison.caveats.iter().chain(&comparison.missing) { p class="note" { (note) } }
         @for group in &comparison.groups { (one(group, comparison)) }
         h2 { "Runs" }
         div class="wide" { table {
-            thead { tr { th { "run" } th { "world" } th { "seed" } th { "block" } } }
+            thead { tr { th { "run" } th { "lab" } th { "world" } th { "seed" } th { "block" } } }
             tbody { @for run in &comparison.runs {
-                tr { td { (run.run) } td { (run.world) } td { (run.seed) } td { (run.block) } }
+                tr { td { (run.run) } td { (run.lab) } td { (run.world) } td { (run.seed) } td { (run.block) } }
             } }
         } }
     };

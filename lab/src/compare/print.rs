@@ -3,7 +3,7 @@
 use super::facts::{BLOCKS_TO_RANK, Facts};
 use super::measure::find;
 use super::pairs::{Estimate, Pair};
-use super::{Comparison, Contender, Group, word};
+use super::{Comparison, Contender, Group, labs, word};
 use crate::csv;
 use comfy_table::{Table, presets};
 use std::collections::BTreeSet;
@@ -54,7 +54,8 @@ fn head(comparison: &Comparison) -> String {
          same packets and the same truth\n",
         comparison.scenario
     );
-    for line in comparison.caveats.iter().chain(&comparison.missing) {
+    let labs = comparison.labs.as_ref().map(labs::said).unwrap_or_default();
+    for line in labs.iter().chain(&comparison.caveats).chain(&comparison.missing) {
         let _ = writeln!(out, "note: {line}");
     }
     out

@@ -98,7 +98,7 @@ fn alike(first: &Checked<'_>, run: &Finished, plan: &Plan, truth: &Opened, by: B
         return refuse(format!("{here} and {there}: {what}: --by params compares settings"));
     }
     let worlds = [&first.run.summary.world, &run.summary.world];
-    if by != By::World && worlds[0] != worlds[1] {
+    if !matches!(by, By::World | By::Lab) && worlds[0] != worlds[1] {
         let [a, b] = worlds;
         return refuse(format!(
             "{here} ran in world {a} and {there} in {b}: --by world compares them"

@@ -22,6 +22,8 @@ pub struct Finished {
     path: PathBuf,
     /// What the run says of itself.
     pub summary: Summary,
+    /// Whose it is, when labs are compared: what was opened, as it was typed.
+    pub lab: String,
 }
 
 /// A file under `graph/`: a finding, or why there is none.
@@ -46,10 +48,11 @@ impl Finished {
             let why = format!("{}: summary is {is}, this build reads {want}", path.display());
             return Err(Exit::Usage.refuse(why));
         }
-        Ok(Self { path, summary })
+        Ok(Self { path, summary, lab: run.display().to_string() })
     }
 
-    /// Opens a run, or every run in a folder of numbered runs as `run --repeat --out` leaves it.
+    /// Opens a run, or every run in a folder of numbered runs as `run --repeat --out` leaves it, all of
+    /// one lab.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -63,7 +66,8 @@ impl Finished {
         if inside.is_empty() {
             return Err(absent(run, "summary.json", "no such file"));
         }
-        inside.iter().map(|p| Self::open(p)).collect()
+        let lab = run.display().to_string();
+        inside.iter().map(|p| Ok(Self { lab: lab.clone(), ..Self::open(p)? })).collect()
     }
 
     /// Where it is.
