@@ -144,6 +144,8 @@ pub enum Datapath {
     Xdp,
     /// An eBPF program at XDP marks, and the kernel routes.
     XdpPass,
+    /// `tc` where this process and host can, else `afpacket`.
+    Auto,
 }
 
 impl Config {

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod compare;
+pub mod completion;
 pub mod compose;
 pub mod crooked;
 pub mod demo;
@@ -17,6 +18,7 @@ pub mod harms;
 pub mod host;
 pub mod import;
 pub mod load;
+pub mod manual;
 pub mod new;
 pub mod plan;
 mod progress;
@@ -84,6 +86,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Prints a scenario's compose file: the world `hosts` in containers.
     Compose(compose::Args),
+    /// Prints what makes a shell complete this program's verbs and flags.
+    Completion(completion::Args),
     /// Takes part in runs over several hosts: the daemon of one of them.
     Host(host::Args),
     /// Ends the traffic of runs; evidence stays.
@@ -92,6 +96,9 @@ enum Verb {
     Down(down::Args),
     /// Removes what runs without a living owner left behind.
     Gc(gc::Args),
+    /// Writes the manual pages; for packages.
+    #[command(hide = true)]
+    Manual(manual::Args),
     /// A traffic actor; started by the lab, not by people.
     #[command(hide = true)]
     Actor(actor::Args),
@@ -121,10 +128,12 @@ impl Verb {
             Self::Scheme(args) => scheme::run(args),
             Self::Doctor(args) => doctor::run(args),
             Self::Compose(args) => compose::run(args),
+            Self::Completion(args) => completion::run(args),
             Self::Host(args) => host::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
+            Self::Manual(args) => manual::run(args),
             Self::Actor(args) => actor::run(args),
             Self::Crooked(args) => crooked::run(args),
         }
