@@ -27,7 +27,7 @@ static __always_inline void payload_words(const struct view *v, const struct pac
 	/* The last bytes come with those before them, of which there are headers at least. */
 	last = from + left - 8;
 	if ((const void *)(last + 8) > v->end) {
-		LOAD(v->ctx, ETH_HLEN + at, to, left);
+		load_some(v->ctx, ETH_HLEN + at, to, left, PAYLOAD);
 		return;
 	}
 	odd = 64 - 8 * (left & 7);

@@ -67,6 +67,15 @@ static __always_inline void copy(void *to, const void *from, __u32 len)
 		*(__u16 *)(to + i) = *(const __u16 *)(from + i);
 }
 
+/* Reads `len` bytes, of which there must be one at least and no more than `most`. Verifiers before Linux
+ * 6.8 learn nothing from `len != 0`, but all learn bounds from the comparison of what is less by one. */
+static __always_inline long load_some(void *ctx, __u32 at, void *to, __u32 len, __u32 most)
+{
+	len--;
+	barrier_var(len);
+	return len < most ? LOAD(ctx, at, to, len + 1) : -1;
+}
+
 /* Reads bytes that begin so far behind the IP header's first; `len` is a constant. */
 static __always_inline int take(const struct view *v, __u32 at, void *to, __u32 len)
 {
@@ -111,10 +120,10 @@ static __always_inline int header_checksum_is_right(const struct view *v, __u32 
 #pragma unroll
 	for (int i = 0; i < 5; i++)
 		sum += *(const __u32 *)(ip + 4 * i);
-	if (more > 0 && more <= 40) {
+	if (more) {
 		__u32 options[10] = {};
 
-		if (LOAD(v->ctx, ETH_HLEN + 20, options, more))
+		if (load_some(v->ctx, ETH_HLEN + 20, options, more, sizeof(options)))
 			return 0;
 #pragma unroll
 		for (int i = 0; i < 10; i++)
@@ -223,7 +232,7 @@ static __always_inline void parse_transport(const struct view *v, struct packet 
 		if (len < 16 || (const void *)(l4 + 16) > v->end) {
 			__u32 n = len < 16 ? len : 16;
 
-			if (n > 0 && n <= 16 && !LOAD(v->ctx, ETH_HLEN + at, some, n))
+			if (!load_some(v->ctx, ETH_HLEN + at, some, n, sizeof(some)))
 				l4 = some;
 			else
 				len = 0;
