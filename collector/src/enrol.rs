@@ -88,10 +88,15 @@ pub fn token(
 
 /// Whether a certificate (DER) is that of the key which its name is enrolled with.
 pub fn is_enrolled(folder: &Path, who: &Identity, certificate: &[u8]) -> bool {
-    let text = fs::read(record(folder, who)).ok();
-    let enrolled: Option<Enrolled> = text.and_then(|t| serde_json::from_slice(&t).ok());
     let key = Identity::key_of(certificate).map(|key| digest(&key));
-    enrolled.is_some_and(|e| Some(e.key) == key && e.name == who.to_string())
+    key.is_some() && enrolled_key(folder, who) == key
+}
+
+/// The key that a name is enrolled with: SHA-256 of the public key, in hex.
+pub fn enrolled_key(folder: &Path, who: &Identity) -> Option<String> {
+    let text = fs::read(record(folder, who)).ok()?;
+    let enrolled: Enrolled = serde_json::from_slice(&text).ok()?;
+    (enrolled.name == who.to_string()).then_some(enrolled.key)
 }
 
 /// Takes a name's certificate away; false where it had none.

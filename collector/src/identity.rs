@@ -56,6 +56,12 @@ impl Identity {
         if names.next().is_some() { None } else { Self::parse(name) }
     }
 
+    /// The certificate (DER) in a file's text.
+    pub fn certificate_in(pem: &[u8]) -> Option<Vec<u8>> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+        Some(pem.contents)
+    }
+
     /// The public key in a certificate, both DER.
     pub fn key_of(certificate: &[u8]) -> Option<Vec<u8>> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // The last gate before a sender's link, below its process: nothing leaves without a lease that is renewed,
-// to or from addresses outside the testbed, or faster than a whole run may send. It stays when everything
-// of ours is killed, and is closed then.
+// to or from addresses outside the testbed, faster than a whole run may send, or more than it may send in
+// all. It stays when everything of ours is killed, and is closed then.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#define WINDOW 100000000ULL /* in ns, over which packets are counted */
+#include "range.h"
 
 // Fixed before loading.
 struct setting {
-	__u64 most; // packets of one window, of all senders
+	__u64 most;    // packets of one window, of all senders
+	__u64 bits;    // bits of one window
+	__u64 window;  // its length in ns
+	__u64 budget;  // packets of the whole run
+	__u64 windows; // windows of the whole run in which packets may leave
+	__u64 narrow;  // whether `networks` says where packets may go
 };
 const volatile struct setting setting = {};
 
@@ -25,15 +27,32 @@ struct {
 	__type(value, __u64);
 } lease SEC(".maps");
 
-// The window under way, and packets in it.
+// When the window under way began, packets and bits in it; packets and windows of the whole run.
+struct used {
+	__u64 since, packets, bits, sent, windows;
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} window SEC(".maps");
+	__type(value, struct used);
+} used SEC(".maps");
 
-enum { PASSED, NO_LEASE, OUT_OF_SCOPE, TOO_FAST, REASONS };
+// Networks inside the ranges: the longest match says whether packets may come from and go there. IPv4 is
+// written as ::ffff:0:0/96.
+struct network {
+	__u32 length;
+	__u8 address[16];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct network);
+	__type(value, __u32);
+} networks SEC(".maps");
+
+enum { PASSED, NO_LEASE, OUT_OF_SCOPE, TOO_FAST, SPENT, REASONS };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, REASONS);
@@ -50,18 +69,6 @@ static __always_inline int decide(__u32 reason)
 	return reason == PASSED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-/* 198.18.0.0/15, RFC 2544. */
-static __always_inline int in_range4(__be32 address)
-{
-	return (bpf_ntohl(address) >> 17) == (0xc6120000 >> 17);
-}
-
-/* 2001:2::/48, RFC 5180 with erratum 1752. */
-static __always_inline int in_range6(const __be16 *address)
-{
-	return address[0] == bpf_htons(0x2001) && address[1] == bpf_htons(2) && !address[2];
-}
-
 /* Neighbours are found without a lease, and by addresses of the link. */
 static __always_inline int is_discovery(const __u8 *ip, const __u8 *icmp, const void *end)
 {
@@ -74,20 +81,51 @@ static __always_inline int stays_on_link(const __u8 *to)
 	return (to[0] == 0xff && (to[1] & 15) == 2) || (to[0] == 0xfe && (to[1] & 0xc0) == 0x80);
 }
 
-static __always_inline int is_too_fast(__u64 now)
+static __always_inline __u32 weigh(const struct __sk_buff *skb, __u64 now)
 {
-	__u32 first = 0, second = 1;
-	__u64 *since = bpf_map_lookup_elem(&window, &first);
-	__u64 *packets = bpf_map_lookup_elem(&window, &second);
+	__u32 zero = 0;
+	struct used *run = bpf_map_lookup_elem(&used, &zero);
 	__u64 begun;
 
-	if (!since || !packets)
-		return 1;
-	begun = *since;
+	if (!run)
+		return TOO_FAST;
+	begun = run->since;
 	/* One of several processors opens the next window. */
-	if (now - begun >= WINDOW && __sync_val_compare_and_swap(since, begun, now) == begun)
-		*packets = 0;
-	return __sync_fetch_and_add(packets, 1) >= setting.most;
+	if (now - begun >= setting.window &&
+	    __sync_val_compare_and_swap(&run->since, begun, now) == begun) {
+		run->packets = 0;
+		run->bits = 0;
+		__sync_fetch_and_add(&run->windows, 1);
+	}
+	if (__sync_fetch_and_add(&run->packets, 1) >= setting.most ||
+	    __sync_fetch_and_add(&run->bits, 8ULL * skb->len) >= setting.bits)
+		return TOO_FAST;
+	if (run->windows > setting.windows || __sync_fetch_and_add(&run->sent, 1) >= setting.budget)
+		return SPENT;
+	return PASSED;
+}
+
+static __always_inline int is_allowed(const struct network *there)
+{
+	const __u32 *pass = bpf_map_lookup_elem(&networks, there);
+
+	return pass && *pass;
+}
+
+static __always_inline int is_allowed4(const __u8 *address)
+{
+	struct network there = { .length = 128, .address = { [10] = 0xff, [11] = 0xff } };
+
+	__builtin_memcpy(there.address + 12, address, 4);
+	return is_allowed(&there);
+}
+
+static __always_inline int is_allowed6(const __u8 *address)
+{
+	struct network there = { .length = 128 };
+
+	__builtin_memcpy(there.address, address, 16);
+	return is_allowed(&there);
 }
 
 SEC("classifier")
@@ -107,6 +145,8 @@ int guard(struct __sk_buff *skb)
 		if ((void *)(ip + 20) > end || ip[0] >> 4 != 4 ||
 		    !in_range4(*(__be32 *)(ip + 12)) || !in_range4(*(__be32 *)(ip + 16)))
 			return decide(OUT_OF_SCOPE);
+		if (setting.narrow && !(is_allowed4(ip + 12) && is_allowed4(ip + 16)))
+			return decide(OUT_OF_SCOPE);
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		if ((void *)(ip + 40) > end || ip[0] >> 4 != 6)
 			return decide(OUT_OF_SCOPE);
@@ -114,13 +154,15 @@ int guard(struct __sk_buff *skb)
 			return TC_ACT_UNSPEC;
 		if (!in_range6((void *)(ip + 8)) || !in_range6((void *)(ip + 24)))
 			return decide(OUT_OF_SCOPE);
+		if (setting.narrow && !(is_allowed6(ip + 8) && is_allowed6(ip + 24)))
+			return decide(OUT_OF_SCOPE);
 	} else {
 		return decide(OUT_OF_SCOPE);
 	}
 	now = bpf_ktime_get_boot_ns();
 	if (!until || now >= *(volatile __u64 *)until)
 		return decide(NO_LEASE);
-	return decide(is_too_fast(now) ? TOO_FAST : PASSED);
+	return decide(weigh(skb, now));
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

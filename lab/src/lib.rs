@@ -22,6 +22,7 @@ pub mod report;
 pub mod reproduce;
 pub mod resolve;
 pub mod run;
+pub mod safety;
 pub mod scenario;
 pub mod scope;
 pub mod sim;

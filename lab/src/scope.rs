@@ -113,10 +113,20 @@ pub fn peak(plan: &Plan) -> u64 {
 
 /// Packets per second of some flows when the most of them are on at once.
 pub fn peak_of<'a>(flows: impl Iterator<Item = &'a Flow>) -> u64 {
+    most_at_once(flows, |_| 1)
+}
+
+/// Bits per second of a plan when the most flows are on at once, link-layer headers included.
+pub fn peak_bits(plan: &Plan) -> u64 {
+    most_at_once(plan.flows.iter(), |flow| 8 * (i128::from(flow.size) + 14))
+}
+
+/// The largest sum over flows of what each sends in a second, where a packet counts as much as `worth` says.
+fn most_at_once<'a>(flows: impl Iterator<Item = &'a Flow>, worth: impl Fn(&Flow) -> i128) -> u64 {
     let mut turns: Vec<(u64, i128)> = vec![];
     for flow in flows.filter(|f| f.packets > 1) {
         // In packets per 1000 s, so that slow flows count too.
-        let rate = 1_000_000_000_000 / i128::from(flow.gap.0.max(1));
+        let rate = worth(flow) * 1_000_000_000_000 / i128::from(flow.gap.0.max(1));
         turns.push((flow.start.0, rate));
         turns.push((flow.start.0.saturating_add(flow.gap.0.saturating_mul(flow.packets)), -rate));
     }

@@ -45,6 +45,10 @@ pub struct Summary {
     pub domains: Vec<DomainRow>,
     /// What the partners agreed to call success.
     pub effects: Vec<EffectRow>,
+    /// What each host permitted: the compiled ceiling, its site's policy and the manifest together. Only in
+    /// worlds over several hosts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub permitted: BTreeMap<String, Value>,
     /// Objects left on the host after removal; `null` with `--keep` or where removal failed.
     pub left_behind: Option<u64>,
 }

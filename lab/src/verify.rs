@@ -7,6 +7,7 @@
 use crate::effects;
 use crate::plan::Plan;
 use crate::run::finished::Finished;
+use crate::safety::evidence::{self, EVIDENCE};
 use crate::summary::{Ending, SchemeRow};
 use crate::truth::{Keeper as Truth, Opened};
 use anyhow::Result;
@@ -72,6 +73,7 @@ pub fn verify(run: &Finished) -> Result<Vec<Check>> {
             "sealed before sent, counted before rebuilt",
         ),
     ];
+    checks.extend(log_of_evidence(run));
     for row in &summary.schemes {
         checks.extend(turn(run, &plan, &truth, &map, row)?);
     }
@@ -80,6 +82,17 @@ pub fn verify(run: &Finished) -> Result<Vec<Check>> {
     let seen = format!("{met} of {} met by the rows of the summary", judged.len());
     checks.push(Check::new("effects", judged == summary.effects, seen));
     Ok(checks)
+}
+
+/// The director's log of evidence, where the run left one: whether each line follows from those before.
+fn log_of_evidence(run: &Finished) -> Option<Check> {
+    let path = run.path().join(EVIDENCE);
+    path.exists().then(|| match evidence::check(&path) {
+        Ok(head) => {
+            Check::new(EVIDENCE, true, format!("{} lines, the last one {}", head.lines, head.hash))
+        }
+        Err(e) => Check::new(EVIDENCE, false, format!("{e:#}")),
+    })
 }
 
 /// What the events say against the order of a run.

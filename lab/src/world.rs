@@ -39,6 +39,11 @@ pub trait World {
     /// # Errors
     /// When removal itself fails.
     fn remove(&mut self) -> anyhow::Result<u64>;
+
+    /// What each host that takes part permits, by its name; empty where no policy is asked.
+    fn permitted(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
 }
 
 /// What was sent, passed and arrived, from sources outside the agents under test.

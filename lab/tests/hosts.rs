@@ -100,7 +100,9 @@ impl Lab {
 
     fn host(&self, mut daemon: Command, name: &str) -> Child {
         let log = fs::File::create(self.dir.join(format!("{name}.log"))).unwrap();
-        daemon.arg("host").arg("--config").arg(self.dir.join(name).join("host.toml"));
+        let own = self.dir.join(name);
+        daemon.arg("host").arg("--config").arg(own.join("host.toml"));
+        daemon.arg("--site").arg(own.join("site.toml"));
         daemon.stderr(log).spawn().unwrap()
     }
 
@@ -142,6 +144,13 @@ impl Lab {
                 own.display()
             );
             fs::write(own.join("host.toml"), config).unwrap();
+            // Namespaces without a way out, over the default caps between hosts.
+            let site = format!(
+                "manifest = \"internal-networks-need-none\"\nrecords = \"{}/safety\"\ncaps = {{ \
+                 packets_per_second = 20000, bits_per_second = 100000000 }}\n",
+                own.display()
+            );
+            fs::write(own.join("site.toml"), site).unwrap();
         }
         kill(&mut desk);
         fs::write(self.dir.join("placement.toml"), placement).unwrap();

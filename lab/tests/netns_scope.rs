@@ -83,6 +83,7 @@ fn actors_refuse_wrong_places_and_plans() {
         mac: space.ports[0].mac,
         namespace: inode(&space.path()),
         in_place: false,
+        pace: 50_000,
         parent: Process::me(),
         departures: dir.join("departures"),
     };

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<Exit> {
     let scenario = scenario::parse("three-nations.toml", SCENARIO, &Overrides::default())
         .map_err(|r| Exit::Internal.refuse(r))?;
     let plan = resolve::plan(&scenario).map_err(|r| Exit::Internal.refuse(r))?;
-    let ground = Ground { world, datapath: scenario.spec.datapath, hosts: None };
+    let ground = Ground { world, datapath: scenario.spec.datapath, hosts: None, manifest: None };
     let (ran, folder) = run::one(plan, SCENARIO, ground, args.out.as_deref(), false)?;
     run::show(&ran.summary, &folder, args.format)?;
     Ok(ran.exit)

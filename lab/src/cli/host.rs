@@ -2,7 +2,11 @@
 
 use crate::exit::Exit;
 use crate::hosts::{self, Config};
+use crate::safety::records::Records;
+use crate::safety::site::PATH;
+use crate::safety::{Bounds, Caps, Site, evidence};
 use anyhow::{Result, bail};
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -32,10 +36,13 @@ pub struct Args {
     /// Folder of an enrolment's keys, where there is no configuration.
     #[arg(long, env = "ASHIATO_HOST_KEYS", value_name = "DIR", default_value = "/etc/ashiato")]
     keys: PathBuf,
+    /// This site's policy: what the local administrator lets experiments do.
+    #[arg(long, env = "ASHIATO_SITE", value_name = "FILE", default_value = PATH)]
+    site: PathBuf,
     /// End after one run.
     #[arg(long, env = "ASHIATO_HOST_ONCE")]
     once: bool,
-    /// Only say whether a daemon runs here and has its director on the line.
+    /// Only say what this site permits, and whether a daemon runs here and has its director on the line.
     #[arg(long)]
     check: bool,
 }
@@ -46,6 +53,7 @@ pub struct Args {
 /// Bad files exit with 2; `--check` with 3 where the daemon is not ready.
 pub fn run(args: &Args) -> Result<Exit> {
     if args.check {
+        super::print(permitted(&args.site)?)?;
         hosts::check()?;
         return Ok(Exit::Met);
     }
@@ -54,6 +62,28 @@ pub fn run(args: &Args) -> Result<Exit> {
         (None, Some((director, underlay))) => Config::enrolled(director, underlay, &args.keys),
         (None, None) => bail!("invariant: clap asks for a configuration or a director"),
     };
-    hosts::serve(&config, args.once)?;
+    hosts::serve(&config, &args.site, args.once)?;
     Ok(Exit::Met)
+}
+
+/// What is allowed here, layer by layer, and what they leave together.
+fn permitted(path: &std::path::Path) -> Result<String> {
+    let site = Site::read(path)?;
+    let records = Records::at(&site.records);
+    let introduced = records.is_introduced();
+    let mut out = String::new();
+    writeln!(out, "compiled   {}", Bounds::compiled(Caps::CEILING))?;
+    let from = if site.written { path.display().to_string() } else { "no file".into() };
+    writeln!(out, "site       {} ({from})", site.bounds())?;
+    let first = if introduced { "" } else { " (no run ended well here yet)" };
+    writeln!(out, "effective  {}{first}", site.effective(None, introduced))?;
+    for signer in &site.signers {
+        writeln!(out, "signer     {} for {}", signer.person, signer.role)?;
+    }
+    let log = records.evidence_path();
+    if log.exists() {
+        let head = evidence::check(&log)?;
+        writeln!(out, "evidence   {} lines, the last one {}", head.lines, head.hash)?;
+    }
+    Ok(out)
 }

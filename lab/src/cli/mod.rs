@@ -18,6 +18,7 @@ pub mod harms;
 pub mod host;
 pub mod import;
 pub mod load;
+pub mod manifest;
 pub mod manual;
 pub mod new;
 pub mod plan;
@@ -90,6 +91,8 @@ enum Verb {
     Completion(completion::Args),
     /// Takes part in runs over several hosts: the daemon of one of them.
     Host(host::Args),
+    /// Agrees on a run over several hosts: drafts, signs, checks, shows, revokes.
+    Manifest(manifest::Args),
     /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
     /// Removes runs from this host.
@@ -130,6 +133,7 @@ impl Verb {
             Self::Compose(args) => compose::run(args),
             Self::Completion(args) => completion::run(args),
             Self::Host(args) => host::run(args),
+            Self::Manifest(args) => manifest::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),

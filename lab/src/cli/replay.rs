@@ -27,6 +27,9 @@ pub struct Args {
     /// Who stands for what, in world hosts.
     #[arg(long, value_name = "FILE", env = "ASHIATO_REPLAY_HOSTS")]
     pub hosts: Option<PathBuf>,
+    /// What was agreed and signed for the new run, there.
+    #[arg(long, value_name = "FILE", env = "ASHIATO_REPLAY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
     /// Folder of the new run, instead of `runs/<id>`.
     #[arg(long, env = "ASHIATO_REPLAY_OUT")]
     pub out: Option<PathBuf>,
@@ -46,7 +49,8 @@ pub fn run(args: &Args) -> Result<Exit> {
     let keyed = plan.draws == DrawKind::Keyed;
     let world = args.world.map_or_else(|| world(&first.summary.world), Ok)?;
     let datapath = datapath(args, &first)?;
-    let ground = Ground { world, datapath, hosts: args.hosts.as_deref() };
+    let (hosts, manifest) = (args.hosts.as_deref(), args.manifest.as_deref());
+    let ground = Ground { world, datapath, hosts, manifest };
     let scenario = first.scenario()?;
     let (ran, folder) = super::run::one(plan, &scenario, ground, args.out.as_deref(), false)?;
     eprintln!("ran again: {}", folder.display());

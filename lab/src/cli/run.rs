@@ -4,8 +4,8 @@ use super::load::Given;
 use super::progress::Progress;
 use crate::compose::{self, Asked, Compose, engine};
 use crate::exit::Exit;
-use crate::hosts::HostsWorld;
 use crate::hosts::placement::Placement;
+use crate::hosts::{HostsWorld, Papers};
 use crate::interrupt;
 use crate::netns::{NetnsWorld, RunPaths};
 use crate::plan::Plan;
@@ -70,6 +70,9 @@ pub struct Args {
     /// Which host stands for which nodes, in world hosts.
     #[arg(long, value_name = "FILE", env = "ASHIATO_RUN_HOSTS", required_if_eq("world", "hosts"))]
     pub hosts: Option<PathBuf>,
+    /// What was agreed and signed, in world hosts: hosts refuse to send without it.
+    #[arg(long, value_name = "FILE", env = "ASHIATO_RUN_MANIFEST")]
+    pub manifest: Option<PathBuf>,
     /// Runs in all, with seeds that follow each other.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), env = "ASHIATO_RUN_REPEAT")]
     pub repeat: u32,
@@ -109,7 +112,8 @@ pub fn run(args: &Args) -> Result<Exit> {
             }
             continue;
         }
-        let ground = Ground { world: args.world, datapath, hosts: args.hosts.as_deref() };
+        let (hosts, manifest) = (args.hosts.as_deref(), args.manifest.as_deref());
+        let ground = Ground { world: args.world, datapath, hosts, manifest };
         let (ran, folder) = one(plan, &text, ground, out.as_deref(), args.keep)?;
         show(&ran.summary, &folder, args.format)?;
         if !matches!(ran.exit, Exit::Met | Exit::Missed | Exit::Void | Exit::Partial) {
@@ -131,6 +135,8 @@ pub struct Ground<'a> {
     pub datapath: Datapath,
     /// The placement's file, in world hosts.
     pub hosts: Option<&'a Path>,
+    /// The manifest's file, there.
+    pub manifest: Option<&'a Path>,
 }
 
 impl Ground<'_> {
@@ -166,17 +172,28 @@ impl Ground<'_> {
         Ok(())
     }
 
+    /// What hosts look at: the scenario as typed, and the manifest.
+    fn papers(&self, scenario: &str) -> Result<Papers> {
+        let read = |path: &Path| {
+            let why = |e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display()));
+            std::fs::read(path).map_err(why)
+        };
+        let manifest = self.manifest.map(read).transpose()?.unwrap_or_default();
+        Ok(Papers { scenario: scenario.into(), manifest })
+    }
+
     /// The world, standing.
     fn raise(
         &self,
         plan: &Arc<Plan>,
         paths: RunPaths,
-        placement: Option<&Placement>,
+        placement: Option<(&Placement, Papers)>,
         keep: bool,
         say: &dyn Fn(&str),
     ) -> Result<Box<dyn World>> {
-        if let Some(placement) = placement {
-            return Ok(Box::new(HostsWorld::up(plan.as_ref().clone(), paths, placement, say)?));
+        if let Some((placement, papers)) = placement {
+            let plan = plan.as_ref().clone();
+            return Ok(Box::new(HostsWorld::up(plan, paths, placement, papers, say)?));
         }
         if self.world == WorldName::Sim {
             return Ok(Box::new(Sim::new(plan.clone())));
@@ -224,6 +241,7 @@ pub fn one(
     };
     let plan = Arc::new(plan);
     let paths = RunPaths { id, dir: std::path::absolute(&path)?, datapath };
+    let placement = placement.map(|p| anyhow::Ok((p, ground.papers(scenario)?))).transpose()?;
     let mut world = ground.raise(&plan, paths, placement, keep, &say)?;
     let ran = run::run(&plan, world.as_mut(), folder, &options);
     progress.end();

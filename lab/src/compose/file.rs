@@ -105,7 +105,8 @@ fn node(out: &mut String, container: &Container) {
     let anchor = if *forwards { "router" } else { "leaf" };
     let _ = write!(
         out,
-        "\n  {name}:\n    <<: *node\n    command: [host, --once, --config, /keys/{name}/host.toml]\n    \
+        "\n  {name}:\n    <<: *node\n    command: [host, --once, --config, /keys/{name}/host.toml, \
+         --site, /keys/{name}/site.toml]\n    \
          sysctls: *{anchor}\n    networks: {{ underlay: {{ ipv4_address: {address} }} }}\n"
     );
 }

@@ -3,6 +3,8 @@
 use super::{Compose, DIRECTOR, PORT};
 use crate::hosts::Config;
 use crate::hosts::placement::{Host, Placement, VXLAN, Word};
+use crate::safety::site::Need;
+use crate::safety::{Caps, Site};
 use anyhow::{Context, Result};
 use ashiato_collector::authority::{Authority, Tls};
 use ashiato_collector::identity::Identity;
@@ -29,6 +31,13 @@ impl Compose {
         let authority = Authority::new(LIFETIME)?;
         let listen = SocketAddr::new(self.director.into(), PORT);
         let mut hosts = vec![];
+        // Believed by each container only where it is true of its own interfaces and routes.
+        let site = Site {
+            manifest: Need::InternalNetworksNeedNone,
+            caps: Caps::INTERNAL,
+            records: "/tmp/safety".into(),
+            ..Site::default()
+        };
         for container in &self.containers {
             let (name, underlay) = (container.name.clone(), container.address.into());
             let own = dir.join(&name);
@@ -37,6 +46,7 @@ impl Compose {
             let (director, in_place, cut_off) = (listen, true, true);
             let config = Config { director, underlay, tls, in_place, cut_off, folder };
             write(&own.join("host.toml"), &config)?;
+            write(&own.join("site.toml"), &site)?;
             hosts.push(Host { nodes: vec![name.clone()], name, underlay });
         }
         let own = dir.join(DIRECTOR);

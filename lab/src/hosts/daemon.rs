@@ -1,6 +1,6 @@
 //! The daemon of a host that takes part: calls its director, obeys for one run, and calls again.
 
-use super::part::Part;
+use super::part::{Own, Part};
 use super::placement;
 use super::wire::{
     self, FromHost, KEEPALIVE, MAX_MESSAGE, PROTOCOL, director_client::DirectorClient, from_host,
@@ -11,6 +11,7 @@ use crate::journal::{lock, state_dir};
 use crate::netns::Heart;
 use crate::netns::own::cut_off;
 use crate::process::Process;
+use crate::safety::Site as Policy;
 use crate::{interrupt, reap};
 use anyhow::{Context, Result, anyhow};
 use ashiato_collector::authority::Tls;
@@ -107,11 +108,11 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Takes part in runs until interrupted; in `once`, in one.
+/// Takes part in runs that this host's policy lets in, until interrupted; in `once`, in one.
 ///
 /// # Errors
 /// Where keys cannot be read; what goes wrong in a run is said to its director.
-pub fn serve(config: &Config, once: bool) -> Result<()> {
+pub fn serve(config: &Config, policy: &Path, once: bool) -> Result<()> {
     interrupt::watch()?;
     let state = state_dir()?;
     drop(lock(&state)?);
@@ -129,12 +130,15 @@ pub fn serve(config: &Config, once: bool) -> Result<()> {
         cut_off()?;
     }
     let endpoint = endpoint(config)?;
+    Policy::read(policy)?;
     loop {
         let give_up = once.then(|| Instant::now() + JOIN);
         let Some((line, say)) = call(&runtime, &endpoint, config, &state, give_up)? else {
             return Ok(());
         };
-        let took_part = attend(config, &line, say);
+        // As it is now: a policy that was changed counts from the next run on, and so does a new key.
+        let (policy, me) = (Policy::read(policy)?, Own::read(&config.tls)?);
+        let took_part = attend((config, &policy, &me), &line, say);
         note(&state, false)?;
         if interrupt::check().is_err() || (once && took_part) {
             return Ok(());
@@ -250,8 +254,8 @@ async fn hear(mut inbound: Streaming<wire::ToHost>, pass: Sender<to_host::Kind>,
 }
 
 /// Obeys until the run is over or the line is dead; whether there was a run.
-fn attend(config: &Config, line: &Line, say: Say) -> bool {
-    let mut part = Part::new(config, line.heart.clone(), say);
+fn attend(own: (&Config, &Policy, &Own), line: &Line, say: Say) -> bool {
+    let mut part = Part::new(own, line.heart.clone(), say);
     let mut took_part = false;
     loop {
         match line.orders.recv_timeout(LOOK) {

@@ -13,7 +13,7 @@ use ashiato_collector::agents::identity;
 use ashiato_collector::enrol::is_enrolled;
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::server_tls;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,36 +186,40 @@ impl Director {
         Ok(self.peers.iter().map(|p| p.arrived).sum())
     }
 
-    /// Has every host remove everything; what is left or not known, for people.
-    pub(super) fn strike(&mut self, patience: Duration) -> Vec<String> {
+    /// Has every host remove everything; what is left or not known, for people, and where each one's log of
+    /// evidence ends.
+    pub(super) fn strike(&mut self, patience: Duration) -> (Vec<String>, BTreeMap<String, String>) {
         self.tell_all(&to_host::Kind::Strike(wire::Strike {}));
         let end = Instant::now() + patience;
-        let mut left = vec![];
+        let (mut left, mut logs) = (vec![], BTreeMap::new());
         for host in 0..self.peers.len() {
             let known = loop {
                 self.listen_for_events();
                 let peer = &mut self.peers[host];
                 let struck = peer.inbox.drain(..).find_map(|kind| match kind {
-                    from_host::Kind::Struck(struck) => Some(struck.left),
+                    from_host::Kind::Struck(struck) => Some((struck.left, struck.evidence)),
                     _ => None,
                 });
                 if struck.is_some() || peer.gone.is_some() || Instant::now() > end {
                     break struck;
                 }
                 if peer.orders.is_none() {
-                    break Some(vec![]);
+                    break Some((vec![], String::new()));
                 }
                 std::thread::sleep(Duration::from_millis(2));
             };
             let name = &self.peers[host].name;
             match known {
-                Some(objects) => left.extend(objects.iter().map(|o| format!("host {name}: {o}"))),
+                Some((objects, evidence)) => {
+                    left.extend(objects.iter().map(|o| format!("host {name}: {o}")));
+                    logs.insert(name.clone(), evidence);
+                }
                 None => left.push(format!(
                     "host {name} does not say what it removed; run `ashiato gc` there"
                 )),
             }
         }
-        left
+        (left, logs)
     }
 
     /// Hears what came and beats when it is time.

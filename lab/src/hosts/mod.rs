@@ -16,4 +16,4 @@ pub mod wire;
 mod world;
 
 pub use daemon::{Config, check, serve};
-pub use world::HostsWorld;
+pub use world::{HostsWorld, Papers};

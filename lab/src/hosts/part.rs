@@ -4,16 +4,24 @@ use super::daemon::Config;
 use super::wire::{self, Assignment, FromHost, from_host, to_host};
 use crate::exit::Exit;
 use crate::netns::agents::{Seat, Seats};
+use crate::netns::guard::Limits;
 use crate::netns::layout::Layout;
 use crate::netns::site::{Played, Seen, Site};
 use crate::netns::{Heart, NetnsWorld, RunPaths};
 use crate::plan::Plan;
+use crate::safety::clock::Utc;
+use crate::safety::incident::Incident;
+use crate::safety::records::Records;
+use crate::safety::{Asked, Permit, Site as Policy, evidence};
 use crate::world::Arrival;
 use anyhow::{Context, Result, bail, ensure};
 use ashiato_collector::authority::Tls;
+use ashiato_collector::identity::Identity;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +35,16 @@ const CHUNK: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     config: &'a Config,
+    policy: &'a Policy,
+    me: &'a Own,
     heart: Heart,
     say: UnboundedSender<FromHost>,
     raised: Option<Raised>,
+    /// Leave to take part, and whether its manifest is used up.
+    permit: Option<(Permit, bool)>,
+    /// The run's id here, once it is known.
+    run: String,
+    failed: bool,
     start_ns: u64,
     arrived: u64,
     /// What could not be removed, once all was tried.
@@ -44,9 +59,27 @@ struct Raised {
 }
 
 impl<'a> Part<'a> {
-    pub(super) fn new(config: &'a Config, heart: Heart, say: UnboundedSender<FromHost>) -> Self {
+    pub(super) fn new(
+        (config, policy, me): (&'a Config, &'a Policy, &'a Own),
+        heart: Heart,
+        say: UnboundedSender<FromHost>,
+    ) -> Self {
         let (raised, start_ns, arrived, left) = (None, 0, 0, None);
-        Self { config, heart, say, raised, start_ns, arrived, left }
+        let (permit, run, failed) = (None, String::new(), false);
+        Self {
+            config,
+            policy,
+            me,
+            heart,
+            say,
+            raised,
+            permit,
+            run,
+            failed,
+            start_ns,
+            arrived,
+            left,
+        }
     }
 
     /// Does what it is told, and says so. What fails is said, too, after everything is removed. False
@@ -64,7 +97,16 @@ impl<'a> Part<'a> {
     /// Gives the run up: removes everything, then says why.
     pub(super) fn fail(&mut self, error: &anyhow::Error) {
         eprintln!("host: the run ends here: {error:#}");
+        // Traffic first, papers then.
         self.strike();
+        if !self.failed {
+            self.failed = true;
+            let exit = Exit::of(error);
+            self.note("ended", json!({ "code": exit.code(), "why": format!("{error:#}") }));
+            if exit == Exit::Void {
+                self.report(&format!("{error:#}"));
+            }
+        }
         self.tell(from_host::Kind::Failed(wire::Failed::of(error)));
     }
 
@@ -82,6 +124,29 @@ impl<'a> Part<'a> {
         self.raised.as_mut().map_or(Ok(()), |raised| raised.site.tend())
     }
 
+    /// Adds to the log of evidence. What cannot be written is said, and ends nothing by itself.
+    fn note(&self, event: &str, fields: Value) {
+        let mut all = json!({ "run": self.run, "director": self.config.director });
+        if let (Value::Object(all), Value::Object(fields)) = (&mut all, fields) {
+            all.extend(fields);
+        }
+        let records = Records::at(&self.policy.records);
+        if let Err(e) = records.evidence().and_then(|log| log.add(event, all)) {
+            eprintln!("host: evidence is not kept: {e:#}");
+        }
+    }
+
+    /// Drafts the report of an incident.
+    fn report(&self, what: &str) {
+        let manifest = self.permit.as_ref().and_then(|(permit, _)| permit.manifest.as_ref());
+        let incident = Incident { run: &self.run, host: &self.me.name, what, manifest };
+        let records = Records::at(&self.policy.records);
+        match records.incident(&self.run, &incident.draft(self.policy)) {
+            Ok(path) => eprintln!("host: draft of an incident's report: {}", path.display()),
+            Err(e) => eprintln!("host: no draft of an incident's report: {e:#}"),
+        }
+    }
+
     fn tell(&self, kind: from_host::Kind) {
         // A director that is gone hears nothing; the line says so.
         let _ = self.say.send(FromHost::of(kind));
@@ -91,10 +156,12 @@ impl<'a> Part<'a> {
         use to_host::Kind;
         Ok(Some(match order {
             Kind::Raise(raise) => {
-                self.raise(&raise)?;
-                from_host::Kind::Raised(wire::Raised {})
+                let bounds_json = self.raise(&raise)?;
+                from_host::Kind::Raised(wire::Raised { bounds_json })
             }
             Kind::Prepare(prepare) => {
+                self.begin()?;
+                self.note("turn", json!({ "scheme": prepare.scheme }));
                 let Raised { site, seats } = self.raised()?;
                 let posted = site.prepare(prepare.scheme as usize, seats)?;
                 self.arrived = 0;
@@ -121,7 +188,7 @@ impl<'a> Part<'a> {
             Kind::Strike(_) => {
                 let left = self.strike();
                 eprintln!("host: everything is removed; left {}", left.len());
-                from_host::Kind::Struck(wire::Struck { left })
+                from_host::Kind::Struck(wire::Struck { left, evidence: self.conclude() })
             }
             // Heard where it comes in.
             Kind::Beat(_) => return Ok(None),
@@ -132,7 +199,61 @@ impl<'a> Part<'a> {
         self.raised.as_mut().context("nothing stands here")
     }
 
-    fn raise(&mut self, raise: &wire::Raise) -> Result<()> {
+    /// Uses the manifest up, once, before anything is sent.
+    fn begin(&mut self) -> Result<()> {
+        match &mut self.permit {
+            Some((permit, spent @ false)) => {
+                permit.spend()?;
+                *spent = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes the run's end; the hash at which the log of evidence stands.
+    fn conclude(&self) -> String {
+        let records = Records::at(&self.policy.records);
+        if let (Some((_, true)), false) = (&self.permit, self.failed) {
+            self.note("ended", json!({ "code": 0, "why": "the director ended the run" }));
+            if let Err(e) = records.introduce() {
+                eprintln!("host: {e:#}");
+            }
+        }
+        evidence::check(&records.evidence_path()).map(|head| head.hash).unwrap_or_default()
+    }
+
+    /// This host's own look at what it is handed.
+    fn admit(&mut self, raise: &wire::Raise, plan: &Plan, given: &Assignment) -> Result<Permit> {
+        let peers: Vec<IpAddr> = given.share.tunnels.values().map(|t| t.far).collect();
+        let theirs = raise.clock_unix_ns / 1_000_000_000;
+        let asked = Asked {
+            scenario: &raise.scenario,
+            plan,
+            manifest: &raise.manifest,
+            host: &self.me.name,
+            key: &self.me.key,
+            peers: &peers,
+            director: self.config.director.ip(),
+            their_clock: (theirs > 0).then_some(Utc(theirs)),
+            now: Utc::now(),
+        };
+        match self.policy.admit(&asked) {
+            Ok(permit) => {
+                self.note("admitted", permit.facts());
+                Ok(permit)
+            }
+            Err(error) => {
+                self.failed = true;
+                let exit = Exit::of(&error).code();
+                self.note("refused", json!({ "code": exit, "why": format!("{error:#}") }));
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that is to stand here; what is permitted, as JSON.
+    fn raise(&mut self, raise: &wire::Raise) -> Result<Vec<u8>> {
         ensure!(self.raised.is_none() && self.left.is_none(), "one call is one run");
         let digest = hex::encode(Sha256::digest(&raise.plan_json));
         ensure!(digest == raise.plan_sha256, "the plan came broken");
@@ -151,16 +272,28 @@ impl<'a> Part<'a> {
             }
         }
         let (run, datapath) = (raise.run.clone(), given.datapath);
+        self.run.clone_from(&run);
+        let permit = self.admit(raise, &plan, &given)?;
+        let limits = Limits::within(&permit.bounds, permit.manifest.is_some());
+        let bounds = serde_json::to_vec(&permit.bounds)?;
         let layout = Layout::part(&plan, &run, datapath, &given.share, self.config.in_place)?;
         let dir = std::path::absolute(self.config.folder.join(&run))?;
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let names: Vec<&str> = given.share.nodes.iter().map(|n| plan.node_name(*n)).collect();
         eprintln!("host: run {run}: standing for {}", names.join(", "));
         let paths = RunPaths { id: run, dir, datapath };
-        let mut site = Site::up(Arc::new(plan), layout, &paths, self.heart.clone())?;
+        self.watch(&permit);
+        self.permit = Some((permit, false));
+        let mut site = Site::up(Arc::new(plan), layout, &paths, self.heart.clone(), limits)?;
         let keys = site.stage.journal()?.dir().join("keys");
         self.raised = Some(Raised { seats: lay_out(&keys, &given)?, site });
-        Ok(())
+        Ok(bounds)
+    }
+
+    /// Ends the run when it would not be let in any more.
+    fn watch(&self, permit: &Permit) {
+        let permit = permit.clone();
+        self.heart.guard_by(Box::new(move || permit.holds(Utc::now())));
     }
 
     fn hand_over(&self, seen: Seen) -> from_host::Kind {
@@ -192,6 +325,34 @@ impl<'a> Part<'a> {
             self.left = Some(left);
         }
         self.left.clone().unwrap_or_default()
+    }
+}
+
+/// Who this host is, by its certificate.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its public key, in hex.
+    pub key: String,
+}
+
+impl Own {
+    /// Reads the certificate.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where it is no host's.
+    pub(super) fn read(tls: &Tls) -> Result<Self> {
+        let shown = tls.cert.display();
+        let pem = fs::read(&tls.cert)
+            .map_err(|e| Exit::Usage.refuse(format!("cannot read {shown}: {e}")))?;
+        let der = Identity::certificate_in(&pem).unwrap_or_default();
+        match (Identity::of_certificate(&der), Identity::key_of(&der)) {
+            (Some(Identity::Host(name)), Some(key)) => {
+                Ok(Self { name, key: hex::encode(Sha256::digest(key)) })
+            }
+            _ => Err(Exit::Usage.refuse(format!("{shown} is no certificate of a host"))),
+        }
     }
 }
 

@@ -172,7 +172,7 @@ impl Placement {
 ///
 /// # Errors
 /// [`Exit::Usage`] names the file, and the line and key that is wrong.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display())))?;
     toml::from_str(&text).map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use traceback::report::Role;
 
 /// Version of the protocol that this build speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Largest message in bytes, on both sides: a plan is one message.
 pub const MAX_MESSAGE: usize = 64 << 20;
 /// How often a silent connection is probed, and how long it may take to answer.

@@ -11,13 +11,18 @@ use crate::netns::site::{await_quiet, limit};
 use crate::netns::workers::Nursery;
 use crate::netns::{Heart, NetnsWorld, RunPaths, Stage, inquiry};
 use crate::plan::{Plan, RouterPlan};
+use crate::safety::Manifest;
+use crate::safety::evidence::{EVIDENCE, Evidence};
 use crate::scenario::spec::Datapath;
 use crate::world::{Arrival, Outcome, Traffic, World};
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use traceback::Nanos;
 use traceback::case::Case;
 
@@ -30,6 +35,45 @@ const PREPARE: Duration = Duration::from_secs(300);
 /// How long they may take to hand over what they saw, and to end their agents.
 const HAND_OVER: Duration = Duration::from_secs(60);
 
+/// What hosts look at before they take part.
+#[derive(Debug, Clone, Default)]
+pub struct Papers {
+    /// Bytes of the scenario's file.
+    pub scenario: Vec<u8>,
+    /// Bytes of the manifest; empty where there is none.
+    pub manifest: Vec<u8>,
+}
+
+impl Papers {
+    /// For the evidence: what was agreed, and by whom.
+    fn facts(&self, run: &str) -> Value {
+        let manifest = Manifest::parse(&self.manifest).ok();
+        let signed = manifest.iter().flat_map(|m| &m.signatures);
+        let signed: Vec<Value> = signed.map(|s| json!({ "role": s.role, "key": s.key })).collect();
+        let digest = manifest.as_ref().map(|m| m.terms.digest());
+        json!({ "run": run, "manifest": digest, "signed": signed })
+    }
+
+    /// Refuses a manifest that no host can accept, before any host is asked.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        if self.manifest.is_empty() {
+            return Ok(());
+        }
+        let manifest = Manifest::parse(&self.manifest).map_err(|e| Exit::Usage.refuse(e))?;
+        let (terms, mut faults) = (&manifest.terms, manifest.unsigned());
+        if terms.scenario_sha256 != hex::encode(Sha256::digest(&self.scenario)) {
+            faults.push("it is for another scenario file".into());
+        }
+        if terms.plan_sha256 != plan.sha256() {
+            faults.push("it is for another plan: give the same --set, --seed and --scheme".into());
+        }
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(Exit::Policy.refuse(format!("the manifest: {}", faults.join("; ")))),
+        }
+    }
+}
+
 /// A plan standing on other hosts. Dropped without removal, it hangs up, and they remove it.
 #[derive(Debug)]
 pub struct HostsWorld {
@@ -38,6 +82,10 @@ pub struct HostsWorld {
     posted: Option<Posted>,
     headquarters: Headquarters,
     director: Director,
+    papers: Papers,
+    evidence: Evidence,
+    /// What each host permits.
+    bounds: BTreeMap<String, Value>,
     _nursery: Nursery,
     stage: Stage,
 }
@@ -81,10 +129,14 @@ impl HostsWorld {
         plan: Plan,
         run: RunPaths,
         placement: &Placement,
+        papers: Papers,
         progress: &dyn Fn(&str),
     ) -> Result<Self> {
         interrupt::watch()?;
         Self::takes(&plan, run.datapath)?;
+        papers.check(&plan)?;
+        let evidence = Evidence::open(&run.dir.join(EVIDENCE))?;
+        evidence.add("begun", papers.facts(&run.id))?;
         let shares = placement.shares(&plan, &run.id)?;
         NetnsWorld::allows(&plan, run.datapath)?;
         let nursery = Nursery::open()?;
@@ -93,12 +145,34 @@ impl HostsWorld {
         let headquarters = Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen)?;
         let director = Director::listen(placement)?;
         let (plan, posted, _nursery) = (Arc::new(plan), None, nursery);
-        let mut world = Self { plan, run, posted, headquarters, director, _nursery, stage };
+        let bounds = BTreeMap::new();
+        let mut world = Self {
+            plan,
+            run,
+            posted,
+            headquarters,
+            director,
+            papers,
+            evidence,
+            bounds,
+            _nursery,
+            stage,
+        };
         progress(&format!("waiting for {} hosts to call {}", shares.len(), placement.listen));
         world.director.await_all(&world.stage)?;
         progress(&format!("making {} links between hosts", crossing(&shares)));
-        world.raise(placement, shares)?;
+        let raised = world.raise(placement, shares);
+        world.noted(raised)?;
         Ok(world)
+    }
+
+    /// Adds a failure to the evidence.
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            let (code, why) = (Exit::of(error).code(), format!("{error:#}"));
+            self.evidence.add("failed", json!({ "code": code, "why": why }))?;
+        }
+        result
     }
 
     fn raise(&mut self, placement: &Placement, shares: Vec<Share>) -> Result<()> {
@@ -114,12 +188,23 @@ impl HostsWorld {
                     plan_json: plan_json.clone(),
                     plan_sha256: plan_sha256.clone(),
                     assignment_json: serde_json::to_vec(&assignment)?,
+                    scenario: self.papers.scenario.clone(),
+                    manifest: self.papers.manifest.clone(),
+                    clock_unix_ns: unix_ns(),
                 }),
             );
         }
-        let raised = |_, kind| Ok(matches!(kind, from_host::Kind::Raised(_)).then_some(()));
-        self.director.gather(&self.stage, "hosts to make their share", RAISE, raised)?;
-        Ok(())
+        let raised = |_, kind| match kind {
+            from_host::Kind::Raised(raised) => {
+                Ok(Some(serde_json::from_slice(&raised.bounds_json)?))
+            }
+            _ => Ok(None),
+        };
+        let all: Vec<Value> =
+            self.director.gather(&self.stage, "hosts to make their share", RAISE, raised)?;
+        let names = placement.hosts.iter().map(|host| host.name.clone());
+        self.bounds = names.zip(all).collect();
+        self.evidence.add("raised", json!({ "permitted": self.bounds }))
     }
 
     /// Has agents, watchers and senders everywhere get ready.
@@ -201,7 +286,13 @@ impl HostsWorld {
 
 impl World for HostsWorld {
     fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
-        self.send(scheme)
+        self.evidence.add("turn", json!({ "scheme": self.plan.schemes[scheme].id }))?;
+        let sent = self.send(scheme);
+        self.noted(sent)
+    }
+
+    fn permitted(&self) -> BTreeMap<String, Value> {
+        self.bounds.clone()
     }
 
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
@@ -218,7 +309,8 @@ impl World for HostsWorld {
     }
 
     fn remove(&mut self) -> Result<u64> {
-        let left = self.director.strike(RAISE);
+        let (left, logs) = self.director.strike(RAISE);
+        self.evidence.add("ended", json!({ "left": left, "evidence_of_hosts": logs }))?;
         let here = self.stage.strike()?.left;
         let all = left.into_iter().chain(here.iter().map(ToString::to_string));
         let all: Vec<String> = all.inspect(|object| tracing::error!("left: {object}")).collect();
@@ -227,6 +319,11 @@ impl World for HostsWorld {
         }
         Ok(all.len() as u64)
     }
+}
+
+fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What a host is told: its nodes, and the keys of the vantages there and no others.

@@ -51,10 +51,17 @@ pub struct Config {
     /// Whether that is the namespace that the lab itself is in: a container that stands for a host.
     #[serde(default)]
     pub in_place: bool,
+    /// How many packets a second all senders of the plan send together, at most.
+    #[serde(default = "fastest")]
+    pub pace: u64,
     /// The process that holds the lease.
     pub parent: Process,
     /// Where it says when each packet left.
     pub departures: PathBuf,
+}
+
+fn fastest() -> u64 {
+    MAX_PACKETS_PER_SECOND
 }
 
 /// What an actor says.
@@ -100,7 +107,8 @@ pub fn run(config: &Config) -> Result<Exit> {
     })?;
     let imitator = Imitator::new(&plan, run::scheme(&plan, config.scheme)?.as_ref())?;
     let macs = [gateway, config.mac];
-    let mut actor = Actor::new(&plan, config.host, gate, socket, macs, imitator);
+    let gap = shortest_gap(&plan, config.host, config.pace.min(MAX_PACKETS_PER_SECOND));
+    let mut actor = Actor::new((&plan, config.host), gate, socket, macs, gap, imitator);
     let lease = Lease::start()?;
     say(&Said::Ready)?;
     let end = actor.act(&lease);
@@ -127,15 +135,14 @@ struct Actor<'a> {
 
 impl<'a> Actor<'a> {
     fn new(
-        plan: &'a Plan,
-        host: usize,
+        (plan, host): (&'a Plan, usize),
         gate: Gate,
         socket: PacketSocket,
         [to, from]: [[u8; 6]; 2],
+        gap: Duration,
         imitator: Imitator,
     ) -> Self {
         let frame = [to, from].concat();
-        let gap = shortest_gap(plan, host);
         let (sent, left) = (BTreeMap::new(), Departures::default());
         Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0, imitator }
     }
@@ -199,12 +206,12 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// A host's share of the run's limit, by its share of the plan's rate.
-fn shortest_gap(plan: &Plan, host: usize) -> Duration {
+/// A host's share of the run's pace, by its share of the plan's rate.
+fn shortest_gap(plan: &Plan, host: usize, pace: u64) -> Duration {
     let mine = peak_of(plan.flows.iter().filter(|f| f.from == host));
     let others = peak_of(plan.flows.iter().filter(|f| f.from != host));
     let share = mine.max(1) as f64 / (mine + others).max(1) as f64;
-    Duration::from_secs_f64(1.0 / (MAX_PACKETS_PER_SECOND as f64 * share))
+    Duration::from_secs_f64(1.0 / (pace.max(1) as f64 * share))
 }
 
 fn say(said: &Said) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::actor::{Config, Said};
 use super::delays::Left;
-use super::guard::{Guard, Held};
+use super::guard::{Guard, Held, Limits};
 use super::heart::Rhythm;
 use super::lease::{End, TERM};
 use super::space;
@@ -54,7 +54,7 @@ impl Crew {
         stage: &mut Stage,
         nursery: &Nursery,
         folder: &Path,
-        guard: Guard,
+        (guard, limits): (Guard, &Limits),
     ) -> Result<Self> {
         let work = stage.journal()?.dir().to_path_buf();
         fs::write(work.join("plan.json"), plan.to_json()).context("cannot write the plan")?;
@@ -75,6 +75,7 @@ impl Crew {
                 mac: port.mac,
                 namespace: space::inode_at(&space.path()).context("the namespace is gone")?,
                 in_place: space.own,
+                pace: limits.pace(),
                 parent: Process::me(),
                 departures: work.join(format!("departures-{host}")),
             };

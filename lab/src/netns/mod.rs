@@ -22,7 +22,7 @@ pub mod names;
 mod neighbour;
 mod netlink;
 pub mod own;
-mod place;
+pub(crate) mod place;
 mod sinks;
 pub(crate) mod site;
 pub(crate) mod space;
@@ -34,6 +34,7 @@ mod world;
 
 pub(crate) use build::own_settings;
 pub use heart::Heart;
+pub(crate) use neighbour::{links as links_here, networks as addresses_here};
 pub(crate) use space::inode_of_process;
 pub use space::within;
 pub use stage::{Removed, Stage};

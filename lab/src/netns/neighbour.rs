@@ -6,7 +6,9 @@ use super::space;
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
+use ipnet::IpNet;
 use rtnetlink::Handle;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -64,12 +66,31 @@ pub(crate) fn warm(layout: &Layout) -> Result<()> {
 ///
 /// # Errors
 /// When the kernel does not say.
-pub(super) fn links() -> Result<Vec<(String, String)>> {
+pub(crate) fn links() -> Result<Vec<(String, String)>> {
     let runtime = runtime()?;
     let handle = connect(&runtime)?;
     let links: Vec<LinkMessage> = runtime.block_on(handle.link().get().execute().try_collect())?;
     let up = links.into_iter().filter(|l| l.header.flags.contains(LinkFlags::Up));
     Ok(up.map(named).collect())
+}
+
+/// Networks that the calling thread's namespace has addresses in.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(crate) fn networks() -> Result<Vec<IpNet>> {
+    let runtime = runtime()?;
+    let handle = connect(&runtime)?;
+    let all: Vec<AddressMessage> =
+        runtime.block_on(handle.address().get().execute().try_collect())?;
+    let network = |message: &AddressMessage| {
+        let address = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })?;
+        IpNet::new(address, message.header.prefix_len).ok()
+    };
+    Ok(all.iter().filter_map(network).collect())
 }
 
 fn named(link: LinkMessage) -> (String, String) {

@@ -28,7 +28,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
 /// be virtual, so that nothing is ever sent to a wire by this namespace.
 fn only_virtual_links(config: &Config) -> Result<()> {
     for (name, kind) in neighbour::links().context("cannot list interfaces")? {
-        if name != "lo" && !VIRTUAL.contains(&kind.as_str()) {
+        if !is_virtual(&name, &kind) {
             let kind = if kind.is_empty() { "a real one" } else { &kind };
             return Err(Exit::Safety.refuse(format!(
                 "this host is to stand for a node of the plan itself (in_place), and its interface \
@@ -40,6 +40,11 @@ fn only_virtual_links(config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether an interface of this name and kind leads to no wire by itself.
+pub(crate) fn is_virtual(name: &str, kind: &str) -> bool {
+    name == "lo" || VIRTUAL.contains(&kind)
 }
 
 /// Kinds of interfaces that a container may have.
@@ -69,18 +74,20 @@ fn apart_from_others(config: &Config) -> Result<()> {
 
 /// A default route could lead packets out of the testbed.
 fn leads_nowhere_else() -> Result<()> {
-    for table in ["route", "ipv6_route"] {
+    let Some(path) = leads_out() else { return Ok(()) };
+    Err(Exit::Safety.refuse(format!(
+        "this namespace has a default route ({path}), so packets could leave the testbed: remove it"
+    )))
+}
+
+/// The table in which the calling thread's namespace has a default route, if it has one.
+pub(crate) fn leads_out() -> Option<String> {
+    ["route", "ipv6_route"].into_iter().find_map(|table| {
         let path = format!("/proc/thread-self/net/{table}");
         // Missing where the kernel lacks that version of IP.
         let routes = fs::read_to_string(&path).unwrap_or_default();
-        if routes.lines().any(|l| is_default(table, l)) {
-            return Err(Exit::Safety.refuse(format!(
-                "this namespace has a default route ({path}), so packets could leave the testbed: \
-                 remove it"
-            )));
-        }
-    }
-    Ok(())
+        routes.lines().any(|l| is_default(table, l)).then_some(path)
+    })
 }
 
 /// Whether a line of `/proc/net/route` or `/proc/net/ipv6_route` leads anywhere.

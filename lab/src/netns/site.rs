@@ -7,7 +7,7 @@ use super::agents::{Agents, Posted, Seats};
 use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::heart::Heart;
 use super::layout::Layout;
 use super::neighbour;
@@ -45,6 +45,7 @@ pub(crate) struct Site {
     pub(crate) nursery: Nursery,
     wires: Option<Arc<Wires>>,
     changes: Option<Changes>,
+    limits: Limits,
     /// Stands from the first turn on.
     guard: Option<Guard>,
     pub(crate) stage: Stage,
@@ -98,6 +99,7 @@ impl Site {
         layout: Layout,
         run: &RunPaths,
         heart: Heart,
+        limits: Limits,
     ) -> Result<Self> {
         raise_descriptor_limit()?;
         let nursery = Nursery::open()?;
@@ -112,7 +114,7 @@ impl Site {
         };
         let folder = run.dir.clone();
         let (agents, act, guard) = (None, None, None);
-        Ok(Self { plan, folder, agents, act, nursery, wires, changes, guard, stage })
+        Ok(Self { plan, folder, agents, act, nursery, wires, changes, limits, guard, stage })
     }
 
     /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
@@ -132,9 +134,9 @@ impl Site {
         let taps = Taps::open(&plan, stage.layout(), self.wires.as_ref())?;
         let guard = match self.guard.take() {
             Some(guard) => guard,
-            None => Guard::stand(stage.layout())?,
+            None => Guard::stand(stage.layout(), &self.limits)?,
         };
-        let guard = self.guard.insert(guard).clone();
+        let guard = (self.guard.insert(guard).clone(), &self.limits);
         let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
         self.act = Some(Act { zero, crew, sinks, taps });
         Ok(posted)

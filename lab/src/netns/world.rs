@@ -1,7 +1,7 @@
 //! The world itself: a plan on one host, and the turns of its schemes.
 
 use super::agents::{Headquarters, mean};
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::heart::Heart;
 use super::inquiry;
 use super::layout::Layout;
@@ -90,7 +90,7 @@ impl NetnsWorld {
         let (spaces, wires) = (layout.spaces.len(), layout.wires.len());
         progress(&format!("making {spaces} namespaces and {wires} links"));
         let plan = Arc::new(plan);
-        let site = Site::up(plan.clone(), layout, &run, Heart::default())?;
+        let site = Site::up(plan.clone(), layout, &run, Heart::default(), Limits::default())?;
         Ok(Self { plan, run, headquarters: None, site })
     }
 

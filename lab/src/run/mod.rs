@@ -23,6 +23,7 @@ use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 use traceback::schemes;
@@ -83,7 +84,8 @@ pub fn run(
     for turn in &turns {
         turn::keep(plan, &folder, turn, options)?;
     }
-    let summary = summarise(plan, &truth, &turns, (left, halt.as_ref()), started, options)?;
+    let mut summary = summarise(plan, &truth, &turns, (left, halt.as_ref()), started, options)?;
+    summary.permitted = world.permitted();
     folder.write_json("provenance.json", &provenance::gather(plan, options))?;
     folder.event("scored", json!({ "outcome": summary.outcome, "reasons": summary.reasons }))?;
     folder.write("summary.json", summary.to_json())?;
@@ -177,6 +179,7 @@ fn summarise(
         domains: rows::domains(plan, turns),
         schemes: rows,
         effects,
+        permitted: BTreeMap::new(),
         left_behind: left,
     })
 }
@@ -207,7 +210,7 @@ fn exit(summary: &Summary, halt: Option<&Halt>) -> Exit {
 }
 
 /// 32 bytes of the system's randomness.
-fn salt() -> Result<[u8; 32]> {
+pub(crate) fn salt() -> Result<[u8; 32]> {
     use std::io::Read;
     let mut salt = [0; 32];
     std::fs::File::open("/dev/urandom")

@@ -53,7 +53,7 @@ pub(super) struct Turn {
 
 /// Why a run ends before all its turns are through.
 pub(super) struct Halt {
-    /// [`Ending::Stopped`] where somebody wanted it so, else [`Ending::Partial`].
+    /// [`Ending::Stopped`] where somebody wanted it so, [`Ending::Void`] after a leak, else [`Ending::Partial`].
     pub ending: Ending,
     /// The exit code, as long as everything is removed.
     pub exit: Exit,
@@ -66,6 +66,8 @@ impl Halt {
     fn new(plan: &Plan, scheme: usize, error: &anyhow::Error) -> Self {
         let (ending, exit) = match Exit::of(error) {
             exit @ (Exit::Interrupted | Exit::Stopped) => (Ending::Stopped, exit),
+            // A packet was seen where none may be.
+            Exit::Void => (Ending::Void, Exit::Void),
             Exit::Internal => (Ending::Partial, Exit::Partial),
             exit => (Ending::Partial, exit),
         };
