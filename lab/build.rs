@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .emit_rerun_if_changed(false)
         .compile_fds(files)?;
-    for program in ["wire", "guard"] {
+    for program in ["wire", "guard", "sentinel"] {
         let object = Path::new(&env::var("OUT_DIR")?).join(program).with_extension("o");
         clang::compile(&Path::new("bpf").join(program).with_extension("bpf.c"), &object, &[])?;
     }

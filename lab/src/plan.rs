@@ -3,11 +3,13 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
+mod caution;
 mod flow;
 mod place;
 mod trouble;
 mod turn;
 
+pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
@@ -68,6 +70,9 @@ pub struct Plan {
     /// Routes that replace those of all routers, each from its time on.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub epochs: Vec<Epoch>,
+    /// How carefully a run between hosts begins, and what ends it early.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub caution: Caution,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.

@@ -8,16 +8,22 @@
 mod support;
 
 use ashiato::exit::Exit;
-use ashiato::netns::guard::Held;
+use ashiato::netns::guard::{Guard, Held, Limits};
 use ashiato::netns::{NetnsWorld, RunPaths, within};
 use ashiato::plan::Plan;
+use ashiato::safety::Caps;
 use ashiato::scenario::spec::Datapath;
 use ashiato::traffic;
 use ashiato::world::World;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::{line, root, run_id, snapshot, state, unchanged};
+
+/// Tests of this file look at the whole host, so they take turns.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Somebody in the sender's namespace who sends what he likes.
 struct Rogue {
@@ -68,6 +74,7 @@ fn nothing_leaves_without_a_lease_out_of_scope_or_too_fast() {
     if !root() {
         return;
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = snapshot();
     for v6 in [false, true] {
         let (mut world, dir) = world(v6);
@@ -113,4 +120,73 @@ fn nothing_leaves_without_a_lease_out_of_scope_or_too_fast() {
         std::fs::remove_dir_all(dir).unwrap();
         unchanged(&before);
     }
+}
+
+/// What a gate of these limits did with so many packets of the plan's flow.
+fn through(limits: &Limits, packets: u64) -> Held {
+    let (world, dir) = world(false);
+    let guard = Guard::stand(world.layout(), limits).unwrap();
+    guard.renew().unwrap();
+    let rogue = Rogue::of(&world);
+    (0..packets).for_each(|_| rogue.send(|_| {}));
+    let held = guard.held().unwrap();
+    assert!(world.down().unwrap().left.is_empty());
+    std::fs::remove_dir_all(dir).unwrap();
+    held
+}
+
+#[test]
+fn a_gate_between_hosts_has_networks_a_budget_and_an_end() {
+    if !root() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = snapshot();
+    let narrow = |caps: Caps, networks: &[(&str, bool)]| {
+        let networks = networks.iter().map(|(net, pass)| (net.parse().unwrap(), *pass)).collect();
+        Limits { caps, networks: Some(networks), strict: true }
+    };
+    let all = [("198.18.0.0/15", true)];
+    // The source of the flow is 198.19.200.7, and a longer match counts.
+    let denied = narrow(Caps::CEILING, &[all[0], ("198.19.200.0/24", false)]);
+    let held = through(&denied, 10);
+    assert_eq!(held, Held { passed: held.passed, out_of_scope: 10, ..Held::default() });
+    assert_eq!(Exit::of(&held.judge().unwrap_err()), Exit::Safety);
+    // The destination is on no network that is allowed.
+    let elsewhere = narrow(Caps::CEILING, &[("198.19.200.0/24", true)]);
+    assert!(through(&elsewhere, 10).out_of_scope >= 10);
+    // So many packets in all, and no more.
+    let held = through(&narrow(Caps { packets: 20, ..Caps::CEILING }, &all), 50);
+    assert!(held.passed <= 20 && held.spent >= 30, "{held:?}");
+    assert_eq!(Exit::of(&held.judge().unwrap_err()), Exit::Safety);
+    // So many bits in a second: ten packets of 114 bytes in each tenth.
+    let bits = Caps { bits_per_second: 8 * 114 * 100, ..Caps::CEILING };
+    let held = through(&narrow(bits, &all), 200);
+    assert!(held.too_fast > 0 && held.passed > 0, "{held:?}");
+    // No time left to send in.
+    let held = through(&narrow(Caps { attack_seconds: 0, ..Caps::CEILING }, &all), 5);
+    assert_eq!(held, Held { spent: held.spent, ..Held::default() });
+    assert!(held.spent >= 5);
+    unchanged(&before);
+}
+
+#[test]
+fn a_gate_that_was_taken_away_does_not_open() {
+    if !root() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (world, dir) = world(false);
+    let limits = Limits { strict: true, ..Limits::default() };
+    let guard = Guard::stand(world.layout(), &limits).unwrap();
+    guard.renew().unwrap();
+    let name = world.layout().host(0).name.clone();
+    let mut tc = Command::new("ip");
+    tc.args(["netns", "exec", &name, "tc", "filter", "del", "dev", "p0", "egress"]);
+    assert!(tc.status().unwrap().success());
+    let error = guard.renew().unwrap_err();
+    assert_eq!(Exit::of(&error), Exit::Safety);
+    assert!(error.to_string().contains("the gate at p0"), "{error}");
+    assert!(world.down().unwrap().left.is_empty());
+    std::fs::remove_dir_all(dir).unwrap();
 }

@@ -84,6 +84,7 @@ fn actors_refuse_wrong_places_and_plans() {
         namespace: inode(&space.path()),
         in_place: false,
         pace: 50_000,
+        ramps: false,
         parent: Process::me(),
         departures: dir.join("departures"),
     };

@@ -220,8 +220,10 @@ fn text(manifest: &Manifest) -> Result<String> {
     let list: Vec<String> = terms.prefixes.iter().map(ToString::to_string).collect();
     writeln!(out, "addresses  {}", list.join(" "))?;
     writeln!(out, "at most    {}", terms.caps)?;
-    for (host, key) in &terms.hosts {
-        writeln!(out, "host       {host}  key {key}")?;
+    for (host, party) in &terms.hosts {
+        let nodes: Vec<&str> = party.nodes.iter().map(String::as_str).collect();
+        writeln!(out, "host       {host} at {}: {}", party.underlay, nodes.join(" "))?;
+        writeln!(out, "           key {}", party.key)?;
     }
     for role in &terms.roles {
         let signed = match manifest.signature(role) {

@@ -1,6 +1,7 @@
 //! The daemon of a host that takes part: calls its director, obeys for one run, and calls again.
 
-use super::part::{Own, Part};
+use super::keys::Own;
+use super::part::Part;
 use super::placement;
 use super::wire::{
     self, FromHost, KEEPALIVE, MAX_MESSAGE, PROTOCOL, director_client::DirectorClient, from_host,

@@ -49,12 +49,13 @@ pub(super) struct Director {
     _runtime: Runtime,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Peer {
     name: String,
     orders: Option<UnboundedSender<Result<ToHost, Status>>>,
     inbox: VecDeque<from_host::Kind>,
     arrived: u64,
+    failed: Option<wire::Failed>,
     gone: Option<String>,
 }
 
@@ -95,9 +96,7 @@ impl Director {
                 tracing::error!("the server for hosts broke off: {e}");
             }
         });
-        let peer =
-            |name| Peer { name, orders: None, inbox: VecDeque::new(), arrived: 0, gone: None };
-        let peers = names.into_iter().map(peer).collect();
+        let peers = names.into_iter().map(|name| Peer { name, ..Peer::default() }).collect();
         Ok(Self { peers, events, beat: Instant::now(), _runtime: runtime })
     }
 
@@ -156,10 +155,6 @@ impl Director {
             for (host, slot) in taken.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
                 while let (None, Some(kind)) = (&slot, self.peers[host].inbox.pop_front()) {
                     let name = &self.peers[host].name;
-                    if let from_host::Kind::Failed(failed) = &kind {
-                        let why = format!("host {name}: {}", failed.why);
-                        return Err(failed.exit().refuse(why));
-                    }
                     *slot = take(host, kind).with_context(|| format!("host {name}"))?;
                 }
             }
@@ -167,9 +162,6 @@ impl Director {
                 return Ok(taken.into_iter().flatten().collect());
             };
             let late = &self.peers[late];
-            if let Some(why) = &late.gone {
-                return Err(anyhow!("host {} is gone: {why}", late.name));
-            }
             if Instant::now() > end {
                 return Err(anyhow!("waited {patience:?} for {what}; host {} is late", late.name));
             }
@@ -222,10 +214,19 @@ impl Director {
         (left, logs)
     }
 
-    /// Hears what came and beats when it is time.
+    /// Hears what came and beats when it is time. A host that failed or is gone ends the run, whether or not
+    /// anything is expected of it.
     fn tick(&mut self, stage: &Stage) -> Result<()> {
         self.listen_for_events();
         stage.pulse()?;
+        for peer in &self.peers {
+            if let Some(failed) = &peer.failed {
+                return Err(failed.exit().refuse(format!("host {}: {}", peer.name, failed.why)));
+            }
+            if let Some(why) = &peer.gone {
+                return Err(anyhow!("host {} is gone: {why}", peer.name));
+            }
+        }
         if self.beat.elapsed() >= BEAT {
             self.beat = Instant::now();
             self.tell_all(&to_host::Kind::Beat(wire::Beat {}));
@@ -242,6 +243,9 @@ impl Director {
                     peer.orders = Some(orders);
                 }
                 Event::Said(from_host::Kind::Arrived(arrived)) => peer.arrived = arrived.packets,
+                Event::Said(from_host::Kind::Failed(failed)) => {
+                    peer.failed.get_or_insert(failed);
+                }
                 Event::Said(kind) => peer.inbox.push_back(kind),
                 Event::Gone(why) => {
                     // Hangs up on this side, too.

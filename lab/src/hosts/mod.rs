@@ -10,6 +10,7 @@
 
 mod daemon;
 mod director;
+mod keys;
 mod part;
 pub mod placement;
 pub mod wire;

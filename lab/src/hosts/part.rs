@@ -1,33 +1,35 @@
 //! What a host does with its director's orders: its share of a plan, from raising to striking.
 
 use super::daemon::Config;
+use super::keys::{Own, lay_out};
 use super::wire::{self, Assignment, FromHost, from_host, to_host};
 use crate::exit::Exit;
-use crate::netns::agents::{Seat, Seats};
+use crate::netns::agents::Seats;
 use crate::netns::guard::Limits;
 use crate::netns::layout::Layout;
 use crate::netns::site::{Played, Seen, Site};
 use crate::netns::{Heart, NetnsWorld, RunPaths};
-use crate::plan::Plan;
+use crate::plan::{Measure, Plan};
+use crate::safety::beacon::{Ears, Willing};
 use crate::safety::clock::Utc;
 use crate::safety::incident::Incident;
 use crate::safety::records::Records;
+use crate::safety::sentinel::Sentinels;
 use crate::safety::{Asked, Permit, Site as Policy, evidence};
 use crate::world::Arrival;
-use anyhow::{Context, Result, bail, ensure};
-use ashiato_collector::authority::Tls;
-use ashiato_collector::identity::Identity;
+use anyhow::{Context, Result, ensure};
+use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// Bytes that must be free where logs go.
+const LEAST_FREE: u64 = 16 << 20;
 /// Packets of the victim's in one message.
 const CHUNK: usize = 1024;
 
@@ -42,13 +44,27 @@ pub(super) struct Part<'a> {
     raised: Option<Raised>,
     /// Leave to take part, and whether its manifest is used up.
     permit: Option<(Permit, bool)>,
+    /// The victim's voice, where it stands here, while packets fly.
+    voice: Option<Willing>,
+    /// What senders here hear of it, while they send.
+    ears: Arc<Mutex<Option<Ears>>>,
     /// The run's id here, once it is known.
     run: String,
     failed: bool,
+    slow: Slow,
     start_ns: u64,
     arrived: u64,
     /// What could not be removed, once all was tried.
     left: Option<Vec<String>>,
+}
+
+/// Whether the run is to begin slowly here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slow {
+    /// Inside one internal network.
+    Never,
+    Due,
+    Done,
 }
 
 #[derive(Debug)]
@@ -66,6 +82,7 @@ impl<'a> Part<'a> {
     ) -> Self {
         let (raised, start_ns, arrived, left) = (None, 0, 0, None);
         let (permit, run, failed) = (None, String::new(), false);
+        let (voice, ears) = (None, Arc::default());
         Self {
             config,
             policy,
@@ -74,8 +91,11 @@ impl<'a> Part<'a> {
             say,
             raised,
             permit,
+            voice,
+            ears,
             run,
             failed,
+            slow: Slow::Never,
             start_ns,
             arrived,
             left,
@@ -159,25 +179,11 @@ impl<'a> Part<'a> {
                 let bounds_json = self.raise(&raise)?;
                 from_host::Kind::Raised(wire::Raised { bounds_json })
             }
-            Kind::Prepare(prepare) => {
-                self.begin()?;
-                self.note("turn", json!({ "scheme": prepare.scheme }));
-                let Raised { site, seats } = self.raised()?;
-                let posted = site.prepare(prepare.scheme as usize, seats)?;
-                self.arrived = 0;
-                from_host::Kind::Ready(wire::Ready {
-                    vantages: posted.vantages as u64,
-                    clock_cost_ns: posted.clock_cost_ns,
-                    sampled_1_in: posted.sampled_1_in,
-                })
-            }
-            Kind::Play(play) => {
-                let site = &mut self.raised()?.site;
-                let Played { sent, start, .. } = site.play(Duration::from_nanos(play.lead_ns))?;
-                self.start_ns = start.0;
-                from_host::Kind::Sent(wire::Sent { packets: sent })
-            }
+            Kind::Prepare(prepare) => self.prepare(prepare.scheme)?,
+            Kind::Ramp(ramp) => self.ramp(Duration::from_nanos(ramp.lead_ns))?,
+            Kind::Play(play) => self.play(Duration::from_nanos(play.lead_ns))?,
             Kind::Drain(_) => {
+                self.voice = None;
                 let seen = self.raised()?.site.close()?;
                 self.hand_over(seen)
             }
@@ -193,6 +199,44 @@ impl<'a> Part<'a> {
             // Heard where it comes in.
             Kind::Beat(_) => return Ok(None),
         }))
+    }
+
+    /// Agents, watchers and senders of a scheme's turn.
+    fn prepare(&mut self, scheme: u32) -> Result<from_host::Kind> {
+        self.begin()?;
+        self.note("turn", json!({ "scheme": scheme }));
+        let ramps = self.slow == Slow::Due;
+        let Raised { site, seats } = self.raised()?;
+        let posted = site.prepare(scheme as usize, seats, ramps)?;
+        self.arrived = 0;
+        Ok(from_host::Kind::Ready(wire::Ready {
+            vantages: posted.vantages as u64,
+            clock_cost_ns: posted.clock_cost_ns,
+            sampled_1_in: posted.sampled_1_in,
+        }))
+    }
+
+    /// The first packets, slowly.
+    fn ramp(&mut self, lead: Duration) -> Result<from_host::Kind> {
+        self.open_ears()?;
+        let packets = self.raised()?.site.ramp(lead)?;
+        self.slow = Slow::Done;
+        Ok(from_host::Kind::Ramped(wire::Ramped { packets }))
+    }
+
+    /// All packets of a turn, or those that are left of it.
+    fn play(&mut self, lead: Duration) -> Result<from_host::Kind> {
+        if self.slow == Slow::Due {
+            let why = "the director leaves out the slow beginning that runs between hosts have";
+            return Err(Exit::Safety.refuse(why));
+        }
+        self.open_ears()?;
+        let played = self.raised()?.site.play(lead);
+        // What was sent needs no consent any more.
+        *self.ears.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let Played { sent, start, .. } = played?;
+        self.start_ns = start.0;
+        Ok(from_host::Kind::Sent(wire::Sent { packets: sent }))
     }
 
     fn raised(&mut self) -> Result<&mut Raised> {
@@ -233,12 +277,16 @@ impl<'a> Part<'a> {
             manifest: &raise.manifest,
             host: &self.me.name,
             key: &self.me.key,
+            nodes: given.share.nodes.iter().map(|n| plan.node_name(*n).to_owned()).collect(),
             peers: &peers,
             director: self.config.director.ip(),
             their_clock: (theirs > 0).then_some(Utc(theirs)),
             now: Utc::now(),
         };
-        match self.policy.admit(&asked) {
+        let offset = theirs.abs_diff(asked.now.0) as f64;
+        let stops = plan.caution.stops_at(Measure::ClockOffset, offset);
+        let stops = stops.map_or(Ok(()), |why| Err(Exit::Stopped.refuse(why)));
+        match stops.and_then(|()| self.policy.admit(&asked)) {
             Ok(permit) => {
                 self.note("admitted", permit.facts());
                 Ok(permit)
@@ -282,18 +330,52 @@ impl<'a> Part<'a> {
         let names: Vec<&str> = given.share.nodes.iter().map(|n| plan.node_name(*n)).collect();
         eprintln!("host: run {run}: standing for {}", names.join(", "));
         let paths = RunPaths { id: run, dir, datapath };
-        self.watch(&permit);
+        let plan = Arc::new(plan);
+        self.watch(&permit, &layout, &plan)?;
+        if permit.manifest.is_some() {
+            self.slow = Slow::Due;
+        }
         self.permit = Some((permit, false));
-        let mut site = Site::up(Arc::new(plan), layout, &paths, self.heart.clone(), limits)?;
+        let mut site = Site::up(plan, layout, &paths, self.heart.clone(), limits)?;
         let keys = site.stage.journal()?.dir().join("keys");
         self.raised = Some(Raised { seats: lay_out(&keys, &given)?, site });
         Ok(bounds)
     }
 
-    /// Ends the run when it would not be let in any more.
-    fn watch(&self, permit: &Permit) {
+    /// Ends the run when it would not be let in any more, when a packet leaks, when the victim falls silent,
+    /// or when the disk is nearly full. Between hosts of one internal network nothing can leak.
+    fn watch(&self, permit: &Permit, layout: &Layout, plan: &Arc<Plan>) -> Result<()> {
+        let plan = plan.clone();
         let permit = permit.clone();
-        self.heart.guard_by(Box::new(move || permit.holds(Utc::now())));
+        let ports = layout.spaces.iter().filter(|s| s.own).flat_map(|s| &s.ports);
+        let ours = ports.map(|port| port.name.clone()).collect();
+        let sentinels = permit.manifest.is_some().then(|| Sentinels::post(ours));
+        let (mut sentinels, ears) = (sentinels.transpose()?, self.ears.clone());
+        let folder = self.config.folder.clone();
+        self.heart.guard_by(Box::new(move || {
+            sentinels.as_mut().map_or(Ok(()), Sentinels::check)?;
+            permit.holds(Utc::now())?;
+            let ears = ears.lock().unwrap_or_else(PoisonError::into_inner);
+            ears.as_ref().map_or(Ok(()), Ears::check)?;
+            has_room(&folder, &plan)
+        }));
+        Ok(())
+    }
+
+    /// Lets the victim speak and senders listen, in runs that need consent.
+    fn open_ears(&mut self) -> Result<()> {
+        let manifest = self.permit.as_ref().and_then(|(permit, _)| permit.manifest.as_ref());
+        let (Some(manifest), Some(raised)) = (manifest, &self.raised) else { return Ok(()) };
+        let (plan, terms) = (raised.site.plan(), &manifest.terms);
+        let layout = raised.site.stage.layout();
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        if ears.is_none() {
+            *ears = Some(Ears::open(plan, layout, terms)?);
+        }
+        if self.voice.is_none() {
+            self.voice = Willing::begin(plan, layout, terms, &self.config.tls.key)?;
+        }
+        Ok(())
     }
 
     fn hand_over(&self, seen: Seen) -> from_host::Kind {
@@ -317,6 +399,7 @@ impl<'a> Part<'a> {
 
     /// Removes everything; what is left, for people.
     pub(super) fn strike(&mut self) -> Vec<String> {
+        self.voice = None;
         if let Some(mut raised) = self.raised.take() {
             let left = match raised.site.strike() {
                 Ok(removed) => removed.left.iter().map(ToString::to_string).collect(),
@@ -328,53 +411,17 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Who this host is, by its certificate.
-#[derive(Debug)]
-pub(super) struct Own {
-    /// Its name.
-    pub name: String,
-    /// SHA-256 of its public key, in hex.
-    pub key: String,
-}
-
-impl Own {
-    /// Reads the certificate.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] where it is no host's.
-    pub(super) fn read(tls: &Tls) -> Result<Self> {
-        let shown = tls.cert.display();
-        let pem = fs::read(&tls.cert)
-            .map_err(|e| Exit::Usage.refuse(format!("cannot read {shown}: {e}")))?;
-        let der = Identity::certificate_in(&pem).unwrap_or_default();
-        match (Identity::of_certificate(&der), Identity::key_of(&der)) {
-            (Some(Identity::Host(name)), Some(key)) => {
-                Ok(Self { name, key: hex::encode(Sha256::digest(key)) })
-            }
-            _ => Err(Exit::Usage.refuse(format!("{shown} is no certificate of a host"))),
-        }
+/// Fails where the disk under a folder is nearly full: evidence would be lost.
+fn has_room(folder: &Path, plan: &Plan) -> Result<()> {
+    let disk = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let free = disk.blocks_available() * disk.fragment_size();
+    let shown = folder.display();
+    if free < LEAST_FREE {
+        let why = format!("{shown} has only {free} bytes left: make room");
+        return Err(Exit::Stopped.refuse(why));
     }
-}
-
-/// Lays the run's keys out where agents find them.
-fn lay_out(dir: &Path, given: &Assignment) -> Result<Seats> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).context("a folder for keys")?;
-    let write = |name: String, text: &str| {
-        let path = dir.join(name);
-        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        open.and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        anyhow::Ok(path)
-    };
-    let ca = write("ca.pem".into(), &given.ca)?;
-    let mut seats = vec![];
-    for (at, keys) in given.keys.iter().enumerate() {
-        let cert = write(format!("{at}.pem"), &keys.cert)?;
-        let tls = Tls { ca: ca.clone(), cert, key: write(format!("{at}.key"), &keys.key)? };
-        seats.push(Seat { role: keys.role, router: keys.router, tls });
+    match plan.caution.stops_at(Measure::DiskFree, free as f64) {
+        Some(why) => Err(Exit::Stopped.refuse(format!("{shown}: {why}"))),
+        None => Ok(()),
     }
-    if seats.is_empty() && !given.keys.is_empty() {
-        bail!("no keys came");
-    }
-    Ok(Seats { collector: given.collector, ca, seats })
 }

@@ -7,10 +7,10 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::netns::agents::{Headquarters, Posted, Seats, mean};
 use crate::netns::layout::{Layout, Share};
-use crate::netns::site::{await_quiet, limit};
+use crate::netns::site::{RAMP, await_quiet, limit};
 use crate::netns::workers::Nursery;
 use crate::netns::{Heart, NetnsWorld, RunPaths, Stage, inquiry};
-use crate::plan::{Plan, RouterPlan};
+use crate::plan::{Class, Measure, Plan, RouterPlan};
 use crate::safety::Manifest;
 use crate::safety::evidence::{EVIDENCE, Evidence};
 use crate::scenario::spec::Datapath;
@@ -83,6 +83,8 @@ pub struct HostsWorld {
     headquarters: Headquarters,
     director: Director,
     papers: Papers,
+    /// Whether the run began slowly already.
+    ramped: bool,
     evidence: Evidence,
     /// What each host permits.
     bounds: BTreeMap<String, Value>,
@@ -153,6 +155,7 @@ impl HostsWorld {
             headquarters,
             director,
             papers,
+            ramped: false,
             evidence,
             bounds,
             _nursery,
@@ -229,6 +232,9 @@ impl HostsWorld {
     fn send(&mut self, scheme: usize) -> Result<Traffic> {
         self.prepare(scheme)?;
         let lead_ns = u64::try_from(LEAD_IN.as_nanos())?;
+        if !(self.papers.manifest.is_empty() || self.ramped) {
+            self.ramp(lead_ns)?;
+        }
         self.director.tell_all(&to_host::Kind::Play(wire::Play { lead_ns }));
         let mut traffic = Traffic::default();
         let sent = |_, kind| match kind {
@@ -244,7 +250,46 @@ impl HostsWorld {
         let (director, stage) = (&mut self.director, &self.stage);
         await_quiet(traffic.sent.values().sum(), || director.arrived(stage))?;
         self.drain(&mut traffic)?;
+        self.judge(&traffic)?;
         Ok(traffic)
+    }
+
+    /// Has everybody send a little, slowly, and goes on only when all of it arrived where it should.
+    fn ramp(&mut self, lead_ns: u64) -> Result<()> {
+        self.director.tell_all(&to_host::Kind::Ramp(wire::Ramp { lead_ns }));
+        let ramped = |_, kind| match kind {
+            from_host::Kind::Ramped(ramped) => Ok(Some(ramped.packets.values().sum::<u64>())),
+            _ => Ok(None),
+        };
+        let sent = self.director.gather(&self.stage, "a slow beginning", RAMP, ramped)?;
+        let sent: u64 = sent.iter().sum();
+        let (director, stage) = (&mut self.director, &self.stage);
+        await_quiet(sent, || director.arrived(stage))?;
+        let arrived = director.arrived(stage)?;
+        self.evidence.add("ramped", json!({ "sent": sent, "arrived": arrived }))?;
+        if arrived != sent {
+            return Err(Exit::Safety.refuse(format!(
+                "of {sent} packets that were sent slowly {arrived} arrived where they should: look for \
+                 the others before more are sent"
+            )));
+        }
+        self.ramped = true;
+        Ok(())
+    }
+
+    /// Ends the run where honest packets fare worse than its authors want.
+    fn judge(&self, traffic: &Traffic) -> Result<()> {
+        let legit = self.plan.flows.iter().filter(|f| f.class == Class::Legit).map(|f| f.id);
+        let (mut sent, mut arrived) = (0, 0);
+        for flow in legit {
+            sent += traffic.sent.get(&flow).copied().unwrap_or(0);
+            arrived += traffic.arrived.get(&flow).copied().unwrap_or(0);
+        }
+        let share = if sent == 0 { 1.0 } else { arrived as f64 / sent as f64 };
+        match self.plan.caution.stops_at(Measure::Goodput, share) {
+            Some(why) => Err(Exit::Stopped.refuse(why)),
+            None => Ok(()),
+        }
     }
 
     /// Takes in what all hosts saw.

@@ -3,19 +3,21 @@
 //! It is a process of its own inside the host's namespace, so that the kernel ends it with its parent.
 //! It sends only under a lease that the lab renews on its standard input:
 //! ```text
+//! ramp 1700000000000000000    slow packets begin, where the run begins slowly
 //! go 1700000000000000000      the plan's time 0, in nanoseconds since the Unix epoch
 //! beat                        renews the lease by two seconds
 //! ```
-//! It answers on standard output with one JSON object a line: `ready`, then `ledger`.
+//! It answers on standard output with one JSON object a line: `ready`, `ramped` where it began slowly, then `ledger`.
 
 use super::delays::Departures;
 use super::lease::{End, Lease};
 use super::{neighbour, place};
 use crate::exit::Exit;
 use crate::imitate::Imitator;
-use crate::plan::Plan;
+use crate::plan::{Plan, slow_departure};
 use crate::process::Process;
 use crate::scope::{Gate, MAX_PACKETS_PER_SECOND, peak_of};
+use crate::traffic::Tag;
 use crate::{run, sim, traffic};
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
@@ -54,6 +56,9 @@ pub struct Config {
     /// How many packets a second all senders of the plan send together, at most.
     #[serde(default = "fastest")]
     pub pace: u64,
+    /// Whether the first packets of each flow go slowly, and the others when told.
+    #[serde(default)]
+    pub ramps: bool,
     /// The process that holds the lease.
     pub parent: Process,
     /// Where it says when each packet left.
@@ -70,6 +75,11 @@ fn fastest() -> u64 {
 pub enum Said {
     /// The gateway is known; the actor waits for `go`.
     Ready,
+    /// What went slowly has left; the actor waits for `go`.
+    Ramped {
+        /// Flows with how many packets of each.
+        sent: Vec<(u32, u64)>,
+    },
     /// All that left, and why it ended.
     Ledger {
         /// Flows with how many packets of each.
@@ -111,7 +121,13 @@ pub fn run(config: &Config) -> Result<Exit> {
     let mut actor = Actor::new((&plan, config.host), gate, socket, macs, gap, imitator);
     let lease = Lease::start()?;
     say(&Said::Ready)?;
-    let end = actor.act(&lease);
+    let end = match config.ramps {
+        true => actor.ramp(&lease).and_then(|ramped| match ramped {
+            Ok(()) => actor.act(&lease),
+            Err(end) => Ok(end),
+        }),
+        false => actor.act(&lease),
+    };
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     actor.left.keep(&config.departures)?;
     let sent = actor.sent.into_iter().collect();
@@ -125,12 +141,17 @@ struct Actor<'a> {
     gate: Gate,
     socket: PacketSocket,
     frame: Vec<u8>,
+    ip: Vec<u8>,
     /// Shortest time between two packets, so that lateness is never made up for by a burst.
     gap: Duration,
     sent: BTreeMap<u32, u64>,
     left: Departures,
     latest_ns: u64,
     imitator: Imitator,
+    /// Whether the first packets of each flow have left already.
+    ramped: bool,
+    /// When the next packet may leave.
+    next: Option<Instant>,
 }
 
 impl<'a> Actor<'a> {
@@ -144,7 +165,44 @@ impl<'a> Actor<'a> {
     ) -> Self {
         let frame = [to, from].concat();
         let (sent, left) = (BTreeMap::new(), Departures::default());
-        Self { plan, host, gate, socket, frame, gap, sent, left, latest_ns: 0, imitator }
+        Self {
+            plan,
+            host,
+            gate,
+            socket,
+            frame,
+            ip: vec![],
+            gap,
+            sent,
+            left,
+            latest_ns: 0,
+            imitator,
+            ramped: false,
+            next: None,
+        }
+    }
+
+    /// Sends the first packets of each flow slowly, and says so.
+    fn ramp(&mut self, lease: &Lease) -> Result<Result<(), End>> {
+        let zero = match lease.wait_for_ramp() {
+            Ok(zero) => zero,
+            Err(end) => return Ok(Err(end)),
+        };
+        let plan = self.plan;
+        let mine = plan.flows.iter().filter(|f| f.from == self.host);
+        let slow =
+            |flow| (0..plan.caution.slow(flow)).map(move |seq| (slow_departure(flow, seq), seq));
+        let mut all: Vec<(Nanos, Tag)> =
+            mine.flat_map(|f| slow(f).map(|(at, seq)| (at, Tag { flow: f.id, seq }))).collect();
+        all.sort_unstable();
+        for (at, tag) in all {
+            if let Err(end) = self.send_one(lease, zero, at, tag)? {
+                return Ok(Err(end));
+            }
+        }
+        self.ramped = true;
+        say(&Said::Ramped { sent: self.sent.clone().into_iter().collect() })?;
+        Ok(Ok(()))
     }
 
     /// Sends everything in time.
@@ -153,36 +211,53 @@ impl<'a> Actor<'a> {
             Ok(zero) => zero,
             Err(end) => return Ok(end),
         };
-        let mut ip = vec![];
-        let mut next = zero;
-        for (at, tag) in sim::schedule(self.plan) {
-            let flow = &self.plan.flows[tag.flow as usize];
-            if flow.from != self.host {
+        let plan = self.plan;
+        for (at, tag) in sim::schedule(plan) {
+            let flow = &plan.flows[tag.flow as usize];
+            let gone = self.ramped && tag.seq < plan.caution.slow(flow);
+            if flow.from != self.host || gone {
                 continue;
             }
-            let due = zero + Duration::from_nanos(at.0);
-            if let Err(end) = lease.sleep_until(due.max(next)) {
+            if let Err(end) = self.send_one(lease, zero, at, tag)? {
                 return Ok(end);
             }
-            traffic::build(&mut ip, self.plan, flow, tag.seq);
-            self.imitator.forge(flow, at, &mut ip);
-            self.gate.check(&ip).map_err(|e| Exit::Safety.refuse(e))?;
-            self.frame.truncate(12);
-            self.frame.extend(ethertype(&ip));
-            self.frame.extend_from_slice(&ip);
-            let leaves = Instant::now();
-            if let Err(end) = self.send(lease)? {
-                return Ok(end);
-            }
-            *self.sent.entry(flow.id).or_default() += 1;
-            let since = leaves.saturating_duration_since(zero).as_nanos();
-            self.left.add(tag, Nanos(u64::try_from(since).unwrap_or(u64::MAX)));
-            let now = Instant::now();
-            next = now + self.gap;
-            let late = u64::try_from(now.saturating_duration_since(due).as_nanos());
-            self.latest_ns = self.latest_ns.max(late.unwrap_or(u64::MAX));
         }
         Ok(End::Done)
+    }
+
+    /// Sends one packet when it is due, `at` after `zero`.
+    fn send_one(
+        &mut self,
+        lease: &Lease,
+        zero: Instant,
+        at: Nanos,
+        tag: Tag,
+    ) -> Result<Result<(), End>> {
+        let flow = &self.plan.flows[tag.flow as usize];
+        let due = zero + Duration::from_nanos(at.0);
+        if let Err(end) = lease.sleep_until(self.next.map_or(due, |next| due.max(next))) {
+            return Ok(Err(end));
+        }
+        let mut ip = std::mem::take(&mut self.ip);
+        traffic::build(&mut ip, self.plan, flow, tag.seq);
+        self.imitator.forge(flow, at, &mut ip);
+        self.gate.check(&ip).map_err(|e| Exit::Safety.refuse(e))?;
+        self.frame.truncate(12);
+        self.frame.extend(ethertype(&ip));
+        self.frame.extend_from_slice(&ip);
+        self.ip = ip;
+        let leaves = Instant::now();
+        if let Err(end) = self.send(lease)? {
+            return Ok(Err(end));
+        }
+        *self.sent.entry(flow.id).or_default() += 1;
+        let since = leaves.saturating_duration_since(zero).as_nanos();
+        self.left.add(tag, Nanos(u64::try_from(since).unwrap_or(u64::MAX)));
+        let now = Instant::now();
+        self.next = Some(now + self.gap);
+        let late = u64::try_from(now.saturating_duration_since(due).as_nanos());
+        self.latest_ns = self.latest_ns.max(late.unwrap_or(u64::MAX));
+        Ok(Ok(()))
     }
 
     /// Sends the frame, waiting while the interface's queue is full.

@@ -4,6 +4,7 @@ use super::actor::{Config, Said};
 use super::delays::Left;
 use super::guard::{Guard, Held, Limits};
 use super::heart::Rhythm;
+use super::layout::{Port, Space};
 use super::lease::{End, TERM};
 use super::space;
 use super::stage::Stage;
@@ -40,6 +41,7 @@ struct Actor {
     worker: Worker,
     departures: PathBuf,
     ready: bool,
+    ramped: Option<Vec<(u32, u64)>>,
     ledger: Option<Vec<(u32, u64)>>,
 }
 
@@ -55,6 +57,7 @@ impl Crew {
         nursery: &Nursery,
         folder: &Path,
         (guard, limits): (Guard, &Limits),
+        ramps: bool,
     ) -> Result<Self> {
         let work = stage.journal()?.dir().to_path_buf();
         fs::write(work.join("plan.json"), plan.to_json()).context("cannot write the plan")?;
@@ -66,19 +69,8 @@ impl Crew {
         for host in hosts {
             let space = stage.layout().host(host).clone();
             let port = space.ports.first().context("a sending host is on no link")?;
-            let config = Config {
-                plan: work.join("plan.json"),
-                host,
-                scheme,
-                interface: port.name.clone(),
-                index: port.index,
-                mac: port.mac,
-                namespace: space::inode_at(&space.path()).context("the namespace is gone")?,
-                in_place: space.own,
-                pace: limits.pace(),
-                parent: Process::me(),
-                departures: work.join(format!("departures-{host}")),
-            };
+            let config =
+                Config { scheme, pace: limits.pace(), ramps, ..config(&work, host, &space, port)? };
             let path = work.join(format!("actor-{host}.json"));
             fs::write(&path, serde_json::to_vec(&config)?).context("cannot write for an actor")?;
             let mut command = Command::new(programs::find("ashiato")?);
@@ -86,11 +78,36 @@ impl Crew {
             let role = format!("{}-{}", reap::ACTOR, plan.hosts[host].name);
             let worker = nursery.start(stage, space.path(), folder, &role, command)?;
             let departures = config.departures;
-            crew.actors.push(Actor { worker, departures, ready: false, ledger: None });
+            crew.actors.push(Actor {
+                worker,
+                departures,
+                ready: false,
+                ramped: None,
+                ledger: None,
+            });
             crew.tend()?;
         }
         crew.until(stage, PATIENCE, "to find their gateways", |a| a.ready)?;
         Ok(crew)
+    }
+
+    /// Lets all actors begin slowly, and returns how much they sent so, by flow.
+    ///
+    /// # Errors
+    /// When an actor ended early, the run was stopped, or time is over.
+    pub(crate) fn ramp(
+        &mut self,
+        stage: &Stage,
+        start_unix_ns: u64,
+        limit: Duration,
+    ) -> Result<Sent> {
+        self.guard.renew()?;
+        for actor in &mut self.actors {
+            actor.worker.say(&format!("ramp {start_unix_ns}\n"));
+        }
+        self.until(stage, limit, "to begin slowly", |a| a.ramped.is_some())?;
+        let sent = self.actors.iter_mut().filter_map(|a| a.ramped.take());
+        Ok(sent.flatten().collect())
     }
 
     /// Lets all actors begin: the plan's time 0 is this many nanoseconds after the Unix epoch.
@@ -163,6 +180,7 @@ impl Crew {
                     .with_context(|| format!("{} says {line:?}", actor.worker.role))?;
                 match said {
                     Said::Ready => actor.ready = true,
+                    Said::Ramped { sent } => actor.ramped = Some(sent),
                     Said::Ledger { sent, end: End::Done, latest_ns } => {
                         let ms = latest_ns / 1_000_000;
                         tracing::info!("{} was {ms} ms late at worst", actor.worker.role);
@@ -175,6 +193,24 @@ impl Crew {
         }
         Ok(())
     }
+}
+
+/// What the actor of a host is told of where it is.
+fn config(work: &Path, host: usize, space: &Space, port: &Port) -> Result<Config> {
+    Ok(Config {
+        plan: work.join("plan.json"),
+        host,
+        scheme: 0,
+        interface: port.name.clone(),
+        index: port.index,
+        mac: port.mac,
+        namespace: space::inode_at(&space.path()).context("the namespace is gone")?,
+        in_place: space.own,
+        pace: 0,
+        ramps: false,
+        parent: Process::me(),
+        departures: work.join(format!("departures-{host}")),
+    })
 }
 
 fn early(worker: &mut Worker, end: End) -> anyhow::Error {

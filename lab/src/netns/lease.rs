@@ -41,6 +41,8 @@ struct Shared {
     started: Instant,
     /// When the last line came, in milliseconds since `started`.
     beat: AtomicU64,
+    /// When slow packets begin, in nanoseconds since the Unix epoch; 0 until `ramp`.
+    ramp: AtomicU64,
     /// The plan's time 0, in nanoseconds since the Unix epoch; 0 until `go`.
     zero: AtomicU64,
     closed: AtomicBool,
@@ -56,6 +58,7 @@ impl Lease {
         let shared = Arc::new(Shared {
             started: Instant::now(),
             beat: AtomicU64::new(0),
+            ramp: AtomicU64::new(0),
             zero: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
@@ -73,9 +76,21 @@ impl Lease {
     /// # Errors
     /// Why it will not come.
     pub fn wait_for_go(&self) -> Result<Instant, End> {
+        self.wait_for(&self.shared.zero)
+    }
+
+    /// Waits for `ramp`, and returns when slow packets begin on this process's clock.
+    ///
+    /// # Errors
+    /// Why it will not come.
+    pub fn wait_for_ramp(&self) -> Result<Instant, End> {
+        self.wait_for(&self.shared.ramp)
+    }
+
+    fn wait_for(&self, zero: &AtomicU64) -> Result<Instant, End> {
         loop {
             self.check()?;
-            let zero = self.shared.zero.load(Ordering::Acquire);
+            let zero = zero.load(Ordering::Acquire);
             if zero > 0 {
                 let zero = SystemTime::UNIX_EPOCH + Duration::from_nanos(zero);
                 let now = Instant::now();
@@ -128,6 +143,9 @@ impl Shared {
             match line.trim_end().split_once(' ') {
                 Some(("go", zero)) => {
                     self.zero.store(zero.parse().unwrap_or(0), Ordering::Release);
+                }
+                Some(("ramp", start)) => {
+                    self.ramp.store(start.parse().unwrap_or(0), Ordering::Release);
                 }
                 None if line.trim_end() == "beat" => {}
                 _ => break,

@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
 use super::guard::{Guard, Limits};
-use super::heart::Heart;
+use super::heart::{Heart, Rhythm};
 use super::layout::Layout;
 use super::neighbour;
 use super::sinks::{Drained, Sinks};
@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use traceback::Nanos;
 
+/// How long a slow beginning may take: a minute, and some time to spare.
+pub(crate) const RAMP: Duration = Duration::from_secs(90);
 /// How long nothing may arrive before what is missing counts as lost.
 const QUIET: Duration = Duration::from_millis(1500);
 /// How long to wait for quiet at most.
@@ -57,6 +59,8 @@ struct Act {
     /// The run's zero on this host, in nanoseconds since the Unix epoch.
     zero: u64,
     crew: Option<Crew>,
+    /// When the gate is to be opened again once the crew is through.
+    rhythm: Rhythm,
     sinks: Sinks,
     taps: Taps,
 }
@@ -121,7 +125,7 @@ impl Site {
     ///
     /// # Errors
     /// Names who is not ready in time.
-    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats) -> Result<Posted> {
+    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats, ramps: bool) -> Result<Posted> {
         let (plan, folder) = (self.plan.clone(), self.folder.clone());
         self.stage.pulse()?;
         neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
@@ -137,8 +141,10 @@ impl Site {
             None => Guard::stand(stage.layout(), &self.limits)?,
         };
         let guard = (self.guard.insert(guard).clone(), &self.limits);
-        let crew = Some(Crew::start(&plan, scheme, stage, nursery, &folder, guard)?);
-        self.act = Some(Act { zero, crew, sinks, taps });
+        let crew = Crew::start(&plan, scheme, stage, nursery, &folder, guard, ramps)?;
+        let rhythm = Rhythm::of(self.stage.heart());
+        let crew = Some(crew);
+        self.act = Some(Act { zero, crew, rhythm, sinks, taps });
         Ok(posted)
     }
 
@@ -148,8 +154,23 @@ impl Site {
     /// When a sender ended early, or with the reason why all is to end.
     pub(crate) fn tend(&mut self) -> Result<()> {
         self.stage.pulse()?;
-        let crew = self.act.as_mut().and_then(|act| act.crew.as_mut());
-        crew.map_or(Ok(()), Crew::tend)
+        let Some(act) = &mut self.act else { return Ok(()) };
+        match (&mut act.crew, &self.guard) {
+            (Some(crew), _) => crew.tend(),
+            // Its senders are through, but the victim here still says that it is willing.
+            (None, Some(guard)) if self.limits.strict && act.rhythm.is_due() => guard.renew(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the first of this host's packets slowly, after `lead`, and returns how many, by flow.
+    ///
+    /// # Errors
+    /// As [`Self::play`].
+    pub(crate) fn ramp(&mut self, lead: Duration) -> Result<Sent> {
+        let act = self.act.as_mut().context("nothing is prepared")?;
+        let crew = act.crew.as_mut().context("everything was sent already")?;
+        crew.ramp(&self.stage, unix_ns() + nanos(lead), RAMP)
     }
 
     /// Sends this host's packets, the plan's first one after `lead`, and returns when all have left.
@@ -164,6 +185,11 @@ impl Site {
         self.changes.iter().for_each(|c| c.go(start));
         let (sent, left) = crew.finish(&self.stage, limit(&self.plan))?;
         Ok(Played { sent, left, start: Nanos(start.saturating_sub(act.zero)) })
+    }
+
+    /// What stands here, or a share of it.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The gate at senders' links, once a turn has been prepared.

@@ -144,7 +144,7 @@ impl NetnsWorld {
         };
         let headquarters = &*self.headquarters.insert(headquarters);
         let site = &mut self.site;
-        site.prepare(scheme, &headquarters.seats)?;
+        site.prepare(scheme, &headquarters.seats, false)?;
         let Played { sent, left, start } = site.play(LEAD_IN)?;
         await_quiet(sent.values().sum(), || {
             site.stage.pulse()?;

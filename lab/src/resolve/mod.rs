@@ -12,13 +12,17 @@ pub mod pages;
 mod routes;
 pub mod ways;
 
-use crate::plan::{CasePlan, Domain, Effect, Epoch, Plan, Room, RoomKind, RouterPlan, SCHEMA};
-use crate::scenario::spec::{Ip, Multipath, Protocol, World};
+use crate::plan::{
+    CasePlan, Caution, Domain, Effect, Epoch, Plan, Room, RoomKind, RouterPlan, SCHEMA,
+};
+use crate::scenario::spec::{Ip, Multipath, Protocol, Safety, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
+use crate::units::Quantity;
 use addresses::Addresses;
 use flows::Flows;
 use routes::Routes;
 use std::collections::BTreeSet;
+use traceback::Nanos;
 use traceback::case::Filter;
 use traceback::invariant::{Key, mix2};
 use traceback::ioam::MAX_NODES;
@@ -70,10 +74,16 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         process_per_router: spec.agents.process_per_router,
         spread: spread(spec),
         epochs,
+        caution: caution(spec),
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     plan.schemes = chosen::schemes(spec, &plan)?;
     Ok(plan)
+}
+
+fn caution(spec: &Spec) -> Caution {
+    let Safety { ramp, stop_if } = &spec.safety;
+    Caution { ramp: ramp.map(|span| Nanos(span.amount())), stop_if: stop_if.clone() }
 }
 
 fn refused(problems: Problems<'_>) -> Report {

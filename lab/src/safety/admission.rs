@@ -29,6 +29,8 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// SHA-256 of its public key, in hex.
     pub key: &'a str,
+    /// Nodes that it would stand for.
+    pub nodes: BTreeSet<String>,
     /// Where its tunnels would lead.
     pub peers: &'a [IpAddr],
     /// Where its director is.
@@ -129,16 +131,7 @@ impl Site {
         if !is_hash(&terms.nonce) {
             return no("the manifest's nonce is none: 32 bytes in hex; draft anew".into());
         }
-        match terms.hosts.get(asked.host) {
-            None => return no(format!("the manifest does not name host {}", asked.host)),
-            Some(key) if key != asked.key => {
-                return no(format!(
-                    "the manifest names another key for host {}: it enrolled anew since; draft anew",
-                    asked.host
-                ));
-            }
-            Some(_) => {}
-        }
+        names(terms, asked)?;
         self.check_signatures(manifest, asked.plan)?;
         in_window(terms, asked)?;
         if records.is_used(&terms.nonce) {
@@ -198,10 +191,27 @@ impl Site {
         }
         match asked.peers.iter().find(|peer| !bounds.permits_peer(**peer)) {
             Some(peer) => Err(Exit::Policy.refuse(format!(
-                "a tunnel would lead to {peer}, which is not among this site's peers"
+                "a tunnel would lead to {peer}, which is not among the peers of site and manifest"
             ))),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether the terms name this host, by its key, and the nodes that it is to stand for.
+fn names(terms: &Terms, asked: &Asked<'_>) -> Result<()> {
+    let no = |why: String| Err(Exit::Policy.refuse(why));
+    match terms.hosts.get(asked.host) {
+        None => no(format!("the manifest does not name host {}", asked.host)),
+        Some(party) if party.key != asked.key => no(format!(
+            "the manifest names another key for host {}: it enrolled anew since; draft anew",
+            asked.host
+        )),
+        Some(party) if party.nodes != asked.nodes => no(format!(
+            "the placement gives host {} other nodes than the manifest: draft anew",
+            asked.host
+        )),
+        Some(_) => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Version of the file, and first line of what is signed.
@@ -45,8 +46,8 @@ pub struct Terms {
     pub prefixes: BTreeSet<IpNet>,
     /// How much is sent.
     pub caps: Caps,
-    /// Hosts that take part, each with the SHA-256 of the public key that it is enrolled with.
-    pub hosts: BTreeMap<String, String>,
+    /// Hosts that take part, by name.
+    pub hosts: BTreeMap<String, Party>,
     /// From when on.
     pub not_before: Utc,
     /// Until when.
@@ -57,7 +58,24 @@ pub struct Terms {
     pub roles: BTreeSet<Role>,
 }
 
+/// A host that takes part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Party {
+    /// SHA-256 of the public key that it is enrolled with, in hex.
+    pub key: String,
+    /// Its address for tunnels.
+    pub underlay: IpAddr,
+    /// The nodes that it stands for.
+    pub nodes: BTreeSet<String>,
+}
+
 impl Terms {
+    /// The host that stands for a node.
+    pub fn host_of(&self, node: &str) -> Option<&Party> {
+        self.hosts.values().find(|party| party.nodes.contains(node))
+    }
+
     /// The bytes that somebody signs as this role.
     pub fn signed_as(&self, role: &Role) -> Vec<u8> {
         let mut bytes = format!("{SCHEMA}\n{role}\n").into_bytes();
@@ -72,7 +90,10 @@ impl Terms {
 
     /// What the terms leave of what is allowed.
     pub fn bounds(&self) -> Bounds {
-        Bounds::of_prefixes(self.prefixes.clone()).meet(&Bounds::of_caps(self.caps))
+        let peers = self.hosts.values().map(|party| party.underlay).collect();
+        let addresses = Bounds::of_prefixes(self.prefixes.clone());
+        let all = addresses.meet(&Bounds::of_caps(self.caps));
+        Bounds { peers: Some(peers), ..all }
     }
 
     fn to_json(&self) -> Vec<u8> {
@@ -210,7 +231,9 @@ pub fn draft(
         let who = Identity::Host(host.name.clone());
         let absent =
             || Exit::Usage.refuse(format!("{who} is not enrolled in {}", folder.display()));
-        anyhow::Ok((host.name.clone(), enrolled_key(folder, &who).ok_or_else(absent)?))
+        let key = enrolled_key(folder, &who).ok_or_else(absent)?;
+        let nodes = host.nodes.iter().cloned().collect();
+        anyhow::Ok((host.name.clone(), Party { key, underlay: host.underlay, nodes }))
     };
     let hosts = placement.hosts.iter().map(key).collect::<Result<_>>()?;
     let Window { from, seconds } = window;

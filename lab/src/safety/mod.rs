@@ -11,6 +11,7 @@
 //! it: [`bounds`] holds the one function that puts them together.
 
 pub mod admission;
+pub mod beacon;
 pub mod bounds;
 pub mod clock;
 pub mod evidence;
@@ -18,10 +19,11 @@ pub mod incident;
 mod internal;
 pub mod manifest;
 pub mod records;
+pub mod sentinel;
 pub mod signature;
 pub mod site;
 
 pub use admission::{Asked, Permit};
 pub use bounds::{Bounds, Caps};
-pub use manifest::{Manifest, Terms};
+pub use manifest::{Manifest, Party, Terms};
 pub use site::Site;

@@ -6,6 +6,7 @@ use super::report::Report;
 use super::spec::{SCHEMA, Spec};
 use super::words::{LONGEST, listed, nearest, suits};
 use super::{adversary, networks, outcomes, streams};
+use crate::units::Quantity;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use traceback::schemes::{self, BadChoice, Entry};
@@ -26,7 +27,26 @@ pub(super) fn check(spec: &Spec, document: &Document) -> Result<(), Report> {
     streams::check(spec, &mut problems);
     adversary::check(spec, &mut problems);
     outcomes::check(spec, &mut problems);
+    caution(spec, &mut problems);
     problems.end()
+}
+
+/// How a run begins and what ends it early.
+fn caution(spec: &Spec, problems: &mut Problems<'_>) {
+    if spec.safety.ramp.is_some_and(|ramp| ramp.amount() > 60_000_000_000) {
+        problems.add(
+            "safety.ramp",
+            "a ramp is too long",
+            "write a minute at most: ramp = \"10 s\"",
+        );
+    }
+    for (i, stop) in spec.safety.stop_if.iter().enumerate() {
+        if stop.above.is_some() == stop.below.is_some() {
+            let what = format!("{} needs one side", stop.measure.word());
+            let mend = "give either above or below";
+            problems.add(format!("safety.stop_if.{i}"), what, mend);
+        }
+    }
 }
 
 fn suit(word: &str, path: &str, problems: &mut Problems<'_>) {

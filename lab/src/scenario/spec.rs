@@ -5,7 +5,7 @@
 
 mod conditions;
 
-pub use conditions::{Change, Deployment, Multipath, Order, Routing};
+pub use conditions::{Change, Deployment, Multipath, Order, Routing, Safety};
 
 use crate::plan::{Class, Conduct, DrawKind, HostKind, StartMark};
 use crate::units::{Quantity, Rate, Share, Size, Span};
@@ -62,6 +62,9 @@ pub struct Spec {
     /// Links that fail or come back while packets flow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub change: Vec<Change>,
+    /// How carefully a run between hosts begins, and what ends it early.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub safety: Safety,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -422,6 +425,10 @@ fn yes() -> bool {
 fn ethernet() -> Size {
     Quantity::of(1500)
 }
+fn is_plain<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn nothing() -> Share {
     Quantity::of(0)
 }

@@ -28,8 +28,7 @@ mount -t tmpfs tmpfs tmp
 rm -rf etc/ashiato var/lib/ashiato
 mkdir -p srv/field
 hostname "$2"
-cd "$1/root/srv/field"
-exec chroot "$1/root" /usr/bin/env -i HOME=/srv/field TERM=dumb LC_ALL=C.UTF-8 \
+exec chroot "$1/root" /usr/bin/env -i -C /srv/field HOME=/srv/field TERM=dumb LC_ALL=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin bash --norc 2>&1
 "#;
 

@@ -3,8 +3,8 @@
 
 use ashiato::cli;
 use ashiato::plan::{
-    CasePlan, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node, Plan,
-    RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+    CasePlan, Caution, Class, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node,
+    Plan, RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
 use ashiato::run::{self, Options};
@@ -89,6 +89,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         process_per_router: false,
         spread: None,
         epochs: vec![],
+        caution: Caution::default(),
     }
 }
 

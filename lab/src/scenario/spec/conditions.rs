@@ -1,7 +1,7 @@
 //! Conditions of an experiment: who takes part, how packets find their way, what changes meanwhile.
 
 use super::{Spec, Traffic, clean, nothing};
-use crate::plan::{Class, Conduct};
+use crate::plan::{Class, Conduct, StopIf};
 use crate::units::{Quantity, Share, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,18 @@ pub enum Order {
     Random,
     /// As the file lists them.
     Listed,
+}
+
+/// How carefully a run between hosts begins, and what ends it early. Sites and manifests narrow further.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Safety {
+    /// How long the run goes at a hundredth of its rates first: 2 s where left out, at most a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Span>,
+    /// What ends the run: goodput, clock.offset or disk.free, above or below a number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_if: Vec<StopIf>,
 }
 
 /// How routers choose between ways.

@@ -1,0 +1,67 @@
+//! A host's own keys, and those that it is handed for one run.
+
+use super::wire::Assignment;
+use crate::exit::Exit;
+use crate::netns::agents::{Seat, Seats};
+use anyhow::{Context, Result, bail};
+use ashiato_collector::authority::Tls;
+use ashiato_collector::identity::Identity;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Who this host is, by its certificate.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its public key, in hex.
+    pub key: String,
+}
+
+impl Own {
+    /// Reads the certificate.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where it is no host's.
+    pub(super) fn read(tls: &Tls) -> Result<Self> {
+        let shown = tls.cert.display();
+        let pem = fs::read(&tls.cert)
+            .map_err(|e| Exit::Usage.refuse(format!("cannot read {shown}: {e}")))?;
+        let der = Identity::certificate_in(&pem).unwrap_or_default();
+        match (Identity::of_certificate(&der), Identity::key_of(&der)) {
+            (Some(Identity::Host(name)), Some(key)) => {
+                Ok(Self { name, key: hex::encode(Sha256::digest(key)) })
+            }
+            _ => Err(Exit::Usage.refuse(format!("{shown} is no certificate of a host"))),
+        }
+    }
+}
+
+/// Lays the run's keys out where agents find them.
+///
+/// # Errors
+/// When they cannot be written.
+pub(super) fn lay_out(dir: &Path, given: &Assignment) -> Result<Seats> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).context("a folder for keys")?;
+    let write = |name: String, text: &str| {
+        let path = dir.join(name);
+        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        open.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::Ok(path)
+    };
+    let ca = write("ca.pem".into(), &given.ca)?;
+    let mut seats = vec![];
+    for (at, keys) in given.keys.iter().enumerate() {
+        let cert = write(format!("{at}.pem"), &keys.cert)?;
+        let tls = Tls { ca: ca.clone(), cert, key: write(format!("{at}.key"), &keys.key)? };
+        seats.push(Seat { role: keys.role, router: keys.router, tls });
+    }
+    if seats.is_empty() && !given.keys.is_empty() {
+        bail!("no keys came");
+    }
+    Ok(Seats { collector: given.collector, ca, seats })
+}
