@@ -29,7 +29,8 @@ fn verbs(name: &str, words: &[&str], found: &mut BTreeSet<String>) {
     let help = said(name, &[words, &["--help"]].concat());
     let Some((_, list)) = help.split_once("Commands:\n") else { return };
     let list = list.lines().take_while(|l| !l.is_empty());
-    let names = list.filter_map(|l| l.strip_prefix("  ")?.split(' ').next().filter(|w| !w.is_empty()));
+    let names =
+        list.filter_map(|l| l.strip_prefix("  ")?.split(' ').next().filter(|w| !w.is_empty()));
     for verb in names.filter(|verb| *verb != "help") {
         let below = [words, &[verb]].concat();
         found.insert(below.join("-"));
@@ -48,7 +49,8 @@ fn every_verb_has_a_manual_page_and_completes() {
         let bash = said(name, &["completion", "bash"]);
         for verb in &all {
             let page = dir.join(format!("{name}-{verb}.1"));
-            let text = fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+            let text =
+                fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
             assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{name} {verb}");
             let last = verb.rsplit('-').next().unwrap();
             assert!(bash.contains(last), "{name} {verb}");
