@@ -59,7 +59,6 @@ static: tools
 	@ls $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector}
 
 deb: static
-	@.ci/need strip:binutils dpkg-shlibdeps:dpkg-dev xz:xz-utils
 	@packaging/build $(TARGET_DIR)/debian $(HOST)
 
 image: static
