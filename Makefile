@@ -8,13 +8,14 @@
 #   make golden   writes golden tables and generated documents anew: review the diff
 #   make doc      the library's documentation as HTML
 #   make static   programs that need no C library on the machine they run on
+#   make deb      Debian packages of those, in target/debian; .ci/deb tries them in a system that boots
 #   make image    the container image of docker-compose.yml, from those; needs a running engine
 #   make clean    removes what was built
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench fuzz nightly golden doc static image clean tools
+.PHONY: build demo test bench fuzz nightly golden doc static deb image clean tools
 
 CARGO ?= cargo
 CLANG ?= clang
@@ -56,6 +57,9 @@ doc: tools
 static: tools
 	@RUSTFLAGS=-Ctarget-feature=+crt-static $(CARGO) build --release --quiet --target $(HOST)
 	@ls $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector}
+
+deb: static
+	@packaging/build $(TARGET_DIR)/debian $(HOST)
 
 image: static
 	@.ci/need docker:docker.io

@@ -1,4 +1,5 @@
-//! The agent's configuration: which vantages it serves, as TOML. Unknown keys are refused.
+//! The agent's configuration: which vantages it serves, as TOML. Unknown keys are refused, and paths of
+//! keys start at the file's folder.
 //!
 //! The lab writes these files from a plan with [`Config::to_toml`]; people write them by hand.
 
@@ -148,6 +149,8 @@ pub enum Datapath {
     Xdp,
     /// An eBPF program at XDP marks, and the kernel routes.
     XdpPass,
+    /// `tc` where this process and host can, else `afpacket`.
+    Auto,
 }
 
 impl Config {
@@ -158,12 +161,19 @@ impl Config {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let config: Self =
+        let mut config: Self =
             toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        config.rebase(path.parent().unwrap_or(Path::new("")));
         for vantage in &config.vantages {
             vantage.check().with_context(|| format!("{} in {}", vantage.name(), path.display()))?;
         }
         Ok(config)
+    }
+
+    /// Lets the keys' paths that are not absolute start at a folder.
+    fn rebase(&mut self, folder: &Path) {
+        let own = self.vantages.iter_mut().flat_map(|v| [&mut v.cert, &mut v.key_file]);
+        own.chain([&mut self.collector.ca]).for_each(|path| *path = folder.join(&path));
     }
 
     /// The file's text.

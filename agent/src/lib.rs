@@ -17,6 +17,7 @@ pub mod datapath;
 pub mod enrol;
 pub mod journal;
 pub mod latency;
+pub mod privilege;
 pub mod reporter;
 pub mod run;
 pub mod selftest;

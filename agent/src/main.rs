@@ -5,7 +5,7 @@ use ashiato_agent::capture::{self, Counts, file::Broken};
 use ashiato_agent::config::Config;
 use ashiato_agent::selftest::{self, Kind};
 use ashiato_agent::{enrol, journal, run};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::Value;
 use std::fs::File;
 use std::io::BufWriter;
@@ -40,6 +40,18 @@ enum Verb {
     Mark(Mark),
     /// Make an observer's report from a capture.
     Observe(Observe),
+    /// Print what makes a shell complete verbs and flags.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder; for packages.
+    #[command(hide = true)]
+    Manual {
+        /// An existing folder.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +172,8 @@ fn main() -> ExitCode {
         Verb::Gc => gc().map_err(|e| (INTERNAL, e)),
         Verb::Mark(mark) => mark.run().map_err(|e| (USAGE, e)),
         Verb::Observe(observe) => observe.run().map_err(|e| (USAGE, e)),
+        Verb::Completion { shell } => Ok(completion(shell)),
+        Verb::Manual { dir } => manual(&dir).map_err(|e| (INTERNAL, e)),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -209,6 +223,19 @@ fn gc() -> anyhow::Result<u8> {
     for line in journal::recover()? {
         println!("{line}");
     }
+    Ok(0)
+}
+
+/// Prints a shell's completions.
+fn completion(shell: clap_complete::Shell) -> u8 {
+    clap_complete::generate(shell, &mut Cli::command(), "ashiato-agent", &mut std::io::stdout());
+    0
+}
+
+/// Writes the manual pages.
+fn manual(dir: &Path) -> anyhow::Result<u8> {
+    clap_mangen::generate_to(Cli::command(), dir)
+        .with_context(|| format!("write into {}", dir.display()))?;
     Ok(0)
 }
 

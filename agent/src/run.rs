@@ -6,6 +6,7 @@
 use crate::config::{Collector, Config, Vantage};
 use crate::datapath::serve::step_clock;
 use crate::journal;
+use crate::privilege::Held;
 use crate::reporter;
 use crate::station::{self, Posting, Station};
 use crate::uplink::{Uplink, UplinkConfig};
@@ -87,6 +88,7 @@ fn serve(
         say(&json!({
             "event": "ready", "vantage": vantage.name(), "scheme": vantage.scheme,
             "clock_cost_ns": station.costs.clock, "sampled_1_in": vantage.sample_1_in,
+            "datapath": station.datapath, "why": station.why, "privilege": Held::look().says(),
         }));
         let program = station.costs.program.clone();
         reporter::report(vantage, station, handle, commands, stopped).await?;

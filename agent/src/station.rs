@@ -14,6 +14,7 @@ use crate::datapath::port::{Channel, Port};
 use crate::datapath::serve::{Clock, serve};
 use crate::datapath::watch::Watcher;
 use crate::latency;
+use crate::privilege::Held;
 use anyhow::Context;
 use std::fs::File;
 use std::io::Read;
@@ -36,6 +37,10 @@ pub struct Station {
     pub events: mpsc::Receiver<Event>,
     /// What its work costs.
     pub costs: Costs,
+    /// How it moves packets; where that was to be chosen, what was.
+    pub datapath: Datapath,
+    /// Why that was chosen; `None` where the configuration says so.
+    pub why: Option<String>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -80,10 +85,42 @@ impl Station {
     /// # Errors
     /// As above, and what `posting` says.
     pub async fn start_with(config: &Vantage, posting: Posting<'_>) -> anyhow::Result<Self> {
+        if (config.role, config.datapath) == (Role::Router, Datapath::Auto) {
+            return Self::choose(config, posting).await;
+        }
+        Self::start_by(config, config.datapath, posting).await
+    }
+
+    /// The kernel's datapath if it can be had, else the one in user space.
+    async fn choose(config: &Vantage, posting: Posting<'_>) -> anyhow::Result<Self> {
+        let held = Held::look();
+        let lacks = held.lacks_for_programs();
+        let why = if lacks.is_empty() {
+            match Self::start_by(config, Datapath::Tc, posting).await {
+                Ok(mut station) => {
+                    station.why = Some(held.says());
+                    return Ok(station);
+                }
+                Err(e) => format!("tc cannot be had: {e:#}"),
+            }
+        } else {
+            format!("tc needs {}, which this process lacks", lacks.join(" and "))
+        };
+        let station = Self::start_by(config, Datapath::Afpacket, posting).await;
+        let mut station = station.with_context(|| why.clone())?;
+        station.why = Some(why);
+        Ok(station)
+    }
+
+    async fn start_by(
+        config: &Vantage,
+        datapath: Datapath,
+        posting: Posting<'_>,
+    ) -> anyhow::Result<Self> {
         let post = posting(config)?;
         let (desk, counter) = desk::pair().context("make a pipe")?;
         let (opened, opens) = oneshot::channel();
-        let (config, runtime) = (config.clone(), Handle::current());
+        let (config, runtime) = (Vantage { datapath, ..config.clone() }, Handle::current());
         let thread = std::thread::Builder::new()
             .name(config.name())
             .spawn(move || work(&config, post, counter, &runtime, opened))
@@ -94,7 +131,8 @@ impl Station {
             desk.bell.ask(Request::Tables(Box::new(tables.clone())));
             tokio::spawn(watcher.follow(tables, desk.bell.try_clone()?, desk.wanted));
         }
-        Ok(Self { bell: desk.bell, events: desk.events, costs, thread: Some(thread) })
+        let (bell, events) = (desk.bell, desk.events);
+        Ok(Self { bell, events, costs, datapath, why: None, thread: Some(thread) })
     }
 }
 

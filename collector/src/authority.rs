@@ -62,6 +62,20 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+impl Tls {
+    /// Lets paths that are not absolute start at the folder of the file that names them.
+    pub fn rebase(&mut self, file: &Path) {
+        for path in [&mut self.ca, &mut self.cert, &mut self.key] {
+            *path = beside(file, path);
+        }
+    }
+}
+
+/// A path that a file names: where it is not absolute, it starts at the file's folder.
+pub fn beside(file: &Path, path: &Path) -> PathBuf {
+    file.parent().map_or_else(|| path.into(), |folder| folder.join(path))
+}
+
 /// A certificate with its key, both as PEM.
 #[derive(Clone)]
 pub struct Pair {

@@ -1,7 +1,7 @@
 //! The collector as a running program: configuration, start, end.
 
 use crate::agents::Agents;
-use crate::authority::Tls;
+use crate::authority::{Tls, beside};
 use crate::commit::Committer;
 use crate::hub::Hub;
 use crate::operator::Operator;
@@ -108,11 +108,15 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ServeError> {
         let text = read(path)?;
         let bad = |what: String| ServeError::File { path: path.into(), what };
-        if path.extension().is_some_and(|e| e == "json") {
-            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))
+        let mut config: Self = if path.extension().is_some_and(|e| e == "json") {
+            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?
         } else {
-            toml::from_str(&text).map_err(|e| bad(e.to_string()))
-        }
+            toml::from_str(&text).map_err(|e| bad(e.to_string()))?
+        };
+        config.tls.rebase(path);
+        config.store = beside(path, &config.store);
+        config.map = config.map.map(|map| beside(path, &map));
+        Ok(config)
     }
 }
 

@@ -154,7 +154,8 @@ fn line(entry: &Entry) -> Result<Vec<u8>> {
 /// When neither `$ASHIATO_STATE` nor `$HOME` says where.
 pub fn state_dir() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("ASHIATO_STATE").filter(|d| !d.is_empty()) {
-        return Ok(dir.into());
+        // What is written there names other files of it, and those who read it may be elsewhere.
+        return std::path::absolute(dir).context("ASHIATO_STATE");
     }
     if nix::unistd::geteuid().is_root() {
         return Ok("/run/ashiato".into());

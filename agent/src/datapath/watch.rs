@@ -12,7 +12,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 const REST: Duration = Duration::from_millis(2);
 /// How often neighbours that the kernel holds for stale are asked again.
 const REFRESH: Duration = Duration::from_secs(10);
+/// Port that nobody listens at ("discard").
+const NOBODY: u16 = 9;
 
 /// A connection to the kernel's tables of one namespace.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Watcher {
     handle: Handle,
     changes: mpsc::Receiver<()>,
     ports: Vec<u32>,
+    /// Of both versions of IP.
+    callers: Vec<UdpSocket>,
 }
 
 impl Watcher {
@@ -56,7 +60,9 @@ impl Watcher {
                 }
             }
         });
-        Ok(Self { handle, changes, ports })
+        let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        let callers = any.iter().filter_map(|any| UdpSocket::bind((*any, 0)).ok()).collect();
+        Ok(Self { handle, changes, ports, callers })
     }
 
     /// The tables now.
@@ -126,8 +132,20 @@ impl Watcher {
         let Some(index) = self.ports.get(usize::from(port)) else { return };
         let request = self.handle.neighbours().add(*index, address).replace();
         let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use);
-        if let Err(e) = request.execute().await {
+        // Without CAP_NET_ADMIN the kernel refuses; it has to look when it is given something to send.
+        if let Err(e) = request.execute().await
+            && !self.callers.iter().any(|caller| call(caller, *index, address).is_ok())
+        {
             tracing::debug!("the kernel does not look for neighbour {address}: {e}");
         }
     }
+}
+
+/// Sends an empty datagram to a neighbour.
+fn call(caller: &UdpSocket, interface: u32, address: IpAddr) -> std::io::Result<usize> {
+    let to: SocketAddr = match address {
+        IpAddr::V4(address) => (address, NOBODY).into(),
+        IpAddr::V6(address) => SocketAddrV6::new(address, NOBODY, 0, interface).into(),
+    };
+    caller.send_to(&[], to)
 }

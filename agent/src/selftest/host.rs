@@ -1,6 +1,7 @@
 //! What a host's kernel and a process's privileges allow.
 
 use super::Kind;
+use crate::privilege::{Held, Rank};
 use serde::Serialize;
 use std::fs;
 
@@ -9,8 +10,12 @@ use std::fs;
 pub struct Host {
     /// The kernel's release.
     pub kernel: String,
-    /// Capabilities that some datapath or its trial needs and this process lacks.
+    /// Capabilities that some datapath or its trial can use and this process lacks.
     pub missing: Vec<&'static str>,
+    /// What the capabilities that it has are enough for.
+    pub rank: Rank,
+    /// The same in words.
+    pub privilege: String,
     /// The kernel's lockdown, where it has one.
     pub lockdown: Option<String>,
     /// The sysctl `kernel.unprivileged_bpf_disabled`.
@@ -19,11 +24,9 @@ pub struct Host {
     pub memlock: String,
     #[serde(skip)]
     version: (u32, u32),
+    #[serde(skip)]
+    held: Held,
 }
-
-/// Numbers of `linux/capability.h`.
-const CAPABILITIES: [(u32, &str); 4] =
-    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (21, "CAP_SYS_ADMIN"), (39, "CAP_BPF")];
 
 impl Host {
     /// Looks at this host.
@@ -35,43 +38,42 @@ impl Host {
         let line = |text: Option<String>, start: &str| {
             text?.lines().find_map(|l| Some(l.strip_prefix(start)?.trim().to_owned()))
         };
-        let held = line(read("/proc/self/status"), "CapEff:");
-        let held = held.and_then(|hex| u64::from_str_radix(&hex, 16).ok()).unwrap_or(0);
-        let missing = CAPABILITIES.iter().filter(|(bit, _)| held >> bit & 1 == 0);
+        let held = Held::look();
         let memlock = line(read("/proc/self/limits"), "Max locked memory");
         Self {
             kernel,
-            missing: missing.map(|(_, name)| *name).collect(),
+            missing: held.lacks(),
+            rank: held.rank(),
+            privilege: held.says(),
             lockdown: read("/sys/kernel/security/lockdown"),
             unprivileged_bpf: read("/proc/sys/kernel/unprivileged_bpf_disabled"),
             memlock: memlock.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             version,
+            held,
         }
     }
 
     /// Why a datapath cannot run here, where that is known without a trial.
     pub fn refuses(&self, kind: Kind) -> Option<String> {
-        let (needs, least): (&[&str], _) = match kind {
+        let (lacks, least) = match kind {
             Kind::Pcap => return None,
-            Kind::Afpacket | Kind::Pnet => (&["CAP_NET_RAW", "CAP_NET_ADMIN"], (4, 20)),
-            Kind::Tc => (&["CAP_BPF", "CAP_NET_ADMIN"], (5, 17)),
+            Kind::Afpacket => (self.held.lacks_for_rings(), (4, 20)),
+            Kind::Pnet => (self.held.lacks_for_channels(), (4, 20)),
+            Kind::Tc => (self.held.lacks_for_programs(), (5, 17)),
             Kind::Xdp | Kind::XdpGeneric | Kind::XdpPass => {
-                (&["CAP_BPF", "CAP_NET_ADMIN"], (5, 18))
+                (self.held.lacks_for_programs(), (5, 18))
             }
         };
         if self.version < least {
             let (major, minor) = least;
             return Some(format!("needs Linux {major}.{minor} or later, this is {}", self.kernel));
         }
-        // Namespaces are made for the trial and entered; packets are sent and heard in them.
-        let trial = ["CAP_SYS_ADMIN", "CAP_NET_RAW"];
-        let is_missing = |name: &&&str| self.missing.contains(*name);
-        let lacks: Vec<&str> = needs.iter().filter(is_missing).copied().collect();
         if !lacks.is_empty() {
             let lacks = lacks.join(" and ");
             return Some(format!("this process lacks {lacks}: run as root, or grant it"));
         }
-        let lacks: Vec<&str> = trial.iter().filter(is_missing).copied().collect();
+        // Namespaces are made for the trial and entered; packets are sent and heard in them.
+        let lacks = self.held.lacks_for_trials();
         let may = "it may work; its trial needs namespaces and raw frames";
         let lack = || format!("{may}, and this process lacks {}: run as root", lacks.join(" and "));
         (!lacks.is_empty()).then(lack)

@@ -82,12 +82,13 @@ impl Findings {
 
     /// Lines for people.
     pub fn table(&self) -> String {
-        let Host { kernel, missing, lockdown, unprivileged_bpf, memlock, .. } = &self.host;
+        let Host { kernel, missing, privilege, lockdown, unprivileged_bpf, memlock, .. } =
+            &self.host;
         let none = || "none".to_owned();
         let missing = if missing.is_empty() { none() } else { missing.join(" ") };
         let mut text = format!(
             "Linux {kernel}; missing capabilities: {missing}; lockdown: {}; unprivileged BPF \
-             disabled: {}; memlock: {memlock}\n",
+             disabled: {}; memlock: {memlock}\nprivilege: {privilege}\n",
             lockdown.clone().unwrap_or_else(none),
             unprivileged_bpf.clone().unwrap_or_else(|| "unknown".into()),
         );

@@ -14,6 +14,11 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts an agent whose state is in a folder of its own; `name` differs between tests.
     pub(crate) fn start(name: &str, vantage: Vantage) -> Self {
+        Self::again(Self::folder(name, vantage))
+    }
+
+    /// A folder with an agent's configuration and keys.
+    pub(crate) fn folder(name: &str, vantage: Vantage) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("ashiato-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let pair = rcgen::generate_simple_self_signed(vec!["collector".into()]).unwrap();
@@ -28,23 +33,26 @@ impl Agent {
         };
         let vantages = vec![Vantage { cert, key_file: key, ..vantage }];
         std::fs::write(dir.join("agent.toml"), Config { collector, vantages }.to_toml()).unwrap();
-        Self::again(dir)
+        dir
     }
 
     /// Starts an agent in a folder that a dead one used.
     pub(crate) fn again(dir: PathBuf) -> Self {
-        let mut child = Self::program(&dir)
-            .args(["run", "--config"])
-            .arg(dir.join("agent.toml"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let command = Self::program(&dir);
+        let (agent, ready) = Self::by(command, dir);
+        assert_eq!(ready["event"], "ready", "{ready}");
+        assert!((1..100_000).contains(&ready["clock_cost_ns"].as_u64().unwrap()), "{ready}");
+        agent
+    }
+
+    /// Starts an agent in its folder by a command that lacks `run`, and returns its first line, too.
+    pub(crate) fn by(mut command: Command, dir: PathBuf) -> (Self, Value) {
+        command.args(["run", "--config"]).arg(dir.join("agent.toml"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(ready["event"], "ready", "{line}");
-        assert!((1..100_000).contains(&ready["clock_cost_ns"].as_u64().unwrap()), "{line}");
-        Self { child, dir }
+        let said = serde_json::from_str(&line).unwrap();
+        (Self { child, dir }, said)
     }
 
     /// The program with its state in a folder.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use traceback::{RouterId, schemes};
 
 /// Numbers of the programs on a router's port: XDP's and those of tcx.
-fn attached(net: &Net, port: &str) -> Vec<String> {
+pub(crate) fn attached(net: &Net, port: &str) -> Vec<String> {
     let link = net.say("rtr", &format!("-d link show {port}"));
     let words: Vec<&str> = link.split_whitespace().collect();
     let xdp = words.windows(2).filter(|w| w[0] == "prog/xdp").map(|w| format!("id {}", w[1]));

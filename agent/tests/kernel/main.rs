@@ -5,6 +5,7 @@
 mod agent;
 mod bulk;
 mod life;
+mod privilege;
 mod said;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,9 @@ mod authority;
 mod serve;
 mod trace;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::{Path, PathBuf};
 
 /// All went well.
 pub(crate) const OK: u8 = 0;
@@ -51,6 +53,18 @@ enum Verb {
     Authority(authority::Verb),
     /// Print a token with which a new machine enrols itself, once.
     Token(authority::Token),
+    /// Print what makes a shell complete verbs and flags.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder; for packages.
+    #[command(hide = true)]
+    Manual {
+        /// An existing folder.
+        dir: PathBuf,
+    },
 }
 
 impl Command {
@@ -60,6 +74,22 @@ impl Command {
             Verb::Trace(trace) => trace.run(),
             Verb::Authority(verb) => verb.run(),
             Verb::Token(token) => token.run(),
+            Verb::Completion { shell } => Ok(completion(shell)),
+            Verb::Manual { dir } => manual(&dir).map_err(Failure::of(INTERNAL)),
         }
     }
+}
+
+/// Prints a shell's completions.
+fn completion(shell: clap_complete::Shell) -> u8 {
+    let (mut command, mut out) = (Command::command(), std::io::stdout());
+    clap_complete::generate(shell, &mut command, "ashiato-collector", &mut out);
+    OK
+}
+
+/// Writes the manual pages.
+fn manual(dir: &Path) -> anyhow::Result<u8> {
+    clap_mangen::generate_to(Command::command(), dir)
+        .with_context(|| format!("cannot write into {}", dir.display()))?;
+    Ok(OK)
 }

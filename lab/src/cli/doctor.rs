@@ -71,6 +71,9 @@ pub fn run(args: &Args) -> Result<Exit> {
         checks.extend(hosts());
         checks.push(compose());
     }
+    if args.world == Some(World::Hosts) {
+        checks.retain(|c| c.what != COLLECTOR && c.world != World::Compose);
+    }
     let ready = |world| checks.iter().all(|c| c.world != world || c.fault.is_none());
     let text = match args.format {
         Form::Json => serde_json::to_string(&checks)? + "\n",
@@ -97,23 +100,28 @@ fn table(checks: &[Check], ready: impl Fn(World) -> bool, wanted: Option<World>)
     if wanted != Some(World::Sim) {
         let netns = if ready(World::Netns) { "ready" } else { "not ready; the simulator is" };
         writeln!(out, "world netns is {netns}")?;
-        let compose = if ready(World::Compose) { "ready" } else { "not ready" };
-        writeln!(out, "world compose is {compose}")?;
+        if wanted != Some(World::Hosts) {
+            let compose = if ready(World::Compose) { "ready" } else { "not ready" };
+            writeln!(out, "world compose is {compose}")?;
+        }
         writeln!(out, "note  links between hosts are VXLAN, neither encrypted nor authenticated")?;
     }
     Ok(out)
 }
+
+/// A host that takes part in runs of others does without it.
+const COLLECTOR: &str = "the program ashiato-collector";
+const COLLECTS: &str = "ashiato-collector";
 
 fn netns() -> Vec<Check> {
     let check = |what, fix, result: Result<()>| {
         let fault = result.err().map(|e| format!("{e:#}"));
         Check { world: World::Netns, what, fault, fix }
     };
-    let mut checks = vec![check(
-        "the programs ashiato-agent and ashiato-collector",
-        "cargo build --release, and keep the three programs in one folder",
-        ["ashiato-agent", "ashiato-collector"].iter().try_for_each(|p| programs::find(p).map(drop)),
-    )];
+    let mend = "cargo build --release, and keep the three programs in one folder; or install their packages";
+    let program = |what, name| check(what, mend, programs::find(name).map(drop));
+    let mut checks =
+        vec![program("the program ashiato-agent", "ashiato-agent"), program(COLLECTOR, COLLECTS)];
     let run = ulid::Ulid::new().to_string();
     let folder = std::env::temp_dir();
     let stage = Stage::raise(Layout::trial(&run), &run, &folder);

@@ -5,8 +5,9 @@ use crate::hosts::{self, Config};
 use crate::safety::records::Records;
 use crate::safety::site::PATH;
 use crate::safety::{Bounds, Caps, Site, evidence};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// What to do.
@@ -17,9 +18,24 @@ pub struct Args {
         long,
         env = "ASHIATO_HOST_CONFIG",
         value_name = "FILE",
-        required_unless_present = "check"
+        required_unless_present_any = ["check", "director"]
     )]
     config: Option<PathBuf>,
+    /// Where the director listens, instead of a configuration.
+    #[arg(
+        long,
+        env = "ASHIATO_HOST_DIRECTOR",
+        value_name = "ADDRESS:PORT",
+        requires = "underlay",
+        conflicts_with = "config"
+    )]
+    director: Option<SocketAddr>,
+    /// This host's address for tunnels, where there is no configuration.
+    #[arg(long, env = "ASHIATO_HOST_UNDERLAY", value_name = "ADDRESS", requires = "director")]
+    underlay: Option<IpAddr>,
+    /// Folder of an enrolment's keys, where there is no configuration.
+    #[arg(long, env = "ASHIATO_HOST_KEYS", value_name = "DIR", default_value = "/etc/ashiato")]
+    keys: PathBuf,
     /// This site's policy: what the local administrator lets experiments do.
     #[arg(long, env = "ASHIATO_SITE", value_name = "FILE", default_value = PATH)]
     site: PathBuf,
@@ -36,15 +52,17 @@ pub struct Args {
 /// # Errors
 /// Bad files exit with 2; `--check` with 3 where the daemon is not ready.
 pub fn run(args: &Args) -> Result<Exit> {
-    match &args.config {
-        Some(config) if !args.check => {
-            hosts::serve(&Config::read(config)?, &args.site, args.once)?;
-        }
-        _ => {
-            super::print(permitted(&args.site)?)?;
-            hosts::check()?;
-        }
+    if args.check {
+        super::print(permitted(&args.site)?)?;
+        hosts::check()?;
+        return Ok(Exit::Met);
     }
+    let config = match (&args.config, args.director.zip(args.underlay)) {
+        (Some(file), _) => Config::read(file)?,
+        (None, Some((director, underlay))) => Config::enrolled(director, underlay, &args.keys),
+        (None, None) => bail!("invariant: clap asks for a configuration or a director"),
+    };
+    hosts::serve(&config, &args.site, args.once)?;
     Ok(Exit::Met)
 }
 

@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod behind_disk;
 pub mod compare;
+pub mod completion;
 pub mod compose;
 pub mod crooked;
 pub mod demo;
@@ -19,6 +20,7 @@ pub mod host;
 pub mod import;
 pub mod load;
 pub mod manifest;
+pub mod manual;
 pub mod new;
 pub mod plan;
 mod progress;
@@ -86,6 +88,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Prints a scenario's compose file: the world `hosts` in containers.
     Compose(compose::Args),
+    /// Prints what makes a shell complete this program's verbs and flags.
+    Completion(completion::Args),
     /// Takes part in runs over several hosts: the daemon of one of them.
     Host(host::Args),
     /// Agrees on a run over several hosts: drafts, signs, checks, shows, revokes.
@@ -96,6 +100,9 @@ enum Verb {
     Down(down::Args),
     /// Removes what runs without a living owner left behind.
     Gc(gc::Args),
+    /// Writes the manual pages; for packages.
+    #[command(hide = true)]
+    Manual(manual::Args),
     /// A traffic actor; started by the lab, not by people.
     #[command(hide = true)]
     Actor(actor::Args),
@@ -128,11 +135,13 @@ impl Verb {
             Self::Scheme(args) => scheme::run(args),
             Self::Doctor(args) => doctor::run(args),
             Self::Compose(args) => compose::run(args),
+            Self::Completion(args) => completion::run(args),
             Self::Host(args) => host::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),
+            Self::Manual(args) => manual::run(args),
             Self::Actor(args) => actor::run(args),
             Self::Crooked(args) => crooked::run(args),
             Self::BehindDisk(args) => behind_disk::run(args),

@@ -2,7 +2,7 @@
 
 use super::keys::Own;
 use super::part::Part;
-use super::placement::{self, rebase};
+use super::placement;
 use super::wire::{
     self, FromHost, KEEPALIVE, MAX_MESSAGE, PROTOCOL, director_client::DirectorClient, from_host,
     to_host,
@@ -66,13 +66,20 @@ fn logs() -> PathBuf {
 }
 
 impl Config {
+    /// What is enough to take part with the keys of an enrolment.
+    pub fn enrolled(director: SocketAddr, underlay: IpAddr, keys: &Path) -> Self {
+        let key = |name: &str| keys.join(name);
+        let tls = Tls { ca: key("ca.pem"), cert: key("own.pem"), key: key("own.key") };
+        Self { director, underlay, tls, in_place: false, cut_off: false, folder: logs() }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
     /// [`Exit::Usage`] names the file, and the line and key that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let mut config: Self = placement::read(path)?;
-        rebase(&mut config.tls, path);
+        config.tls.rebase(path);
         Ok(config)
     }
 }

@@ -96,7 +96,7 @@ impl Placement {
     /// [`Exit::Usage`] names the file, and the line and key that is wrong.
     pub fn read(path: &Path) -> Result<Self> {
         let mut placement: Self = read(path)?;
-        rebase(&mut placement.tls, path);
+        placement.tls.rebase(path);
         let folder = path.parent().unwrap_or(path);
         placement.enrolled = placement.enrolled.map(|enrolled| folder.join(enrolled));
         Ok(placement)
@@ -176,14 +176,6 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Exit::Usage.refuse(format!("cannot read {}: {e}", path.display())))?;
     toml::from_str(&text).map_err(|e| Exit::Usage.refuse(format!("{}: {e}", path.display())))
-}
-
-/// Makes paths of keys start at the folder of the file that names them.
-pub(super) fn rebase(tls: &mut Tls, file: &Path) {
-    let folder = file.parent().map(PathBuf::from).unwrap_or_default();
-    for path in [&mut tls.ca, &mut tls.cert, &mut tls.key] {
-        *path = folder.join(&path);
-    }
 }
 
 /// Links of a plan that may have identifiers of their own.

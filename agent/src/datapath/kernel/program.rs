@@ -307,7 +307,7 @@ fn explain(id: &str, hook: Hook, error: &anyhow::Error) -> anyhow::Error {
     let name = if hook == Hook::Tc { "tc" } else { "xdp" };
     anyhow!(
         "the kernel does not take the {name} program of scheme {id}: {error:#}\n\
-         it needs CAP_BPF and CAP_NET_ADMIN (or root), Linux {} or later; see `ashiato-agent selftest`",
+         it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or root), Linux {} or later; see `ashiato-agent selftest`",
         if hook == Hook::Tc { "5.17" } else { "5.18" },
     )
 }
