@@ -3,16 +3,16 @@
 //! A plan holds no world, no host fact and no interface name. It is written as canonical JSON (keys in
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
-mod fault;
 mod caution;
+mod fault;
 mod flow;
 mod place;
 mod trouble;
 mod turn;
 mod wire;
 
-pub use fault::{Failure, Fault};
 pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
+pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};

@@ -200,16 +200,22 @@ fn a_lab_that_follows_another_law_is_told() {
         for seed in 0..24 {
             let set = ["traffic.flood.packets=3000", p];
             let folder = format!("{name}/{seed}");
-            scratch.run(&folder, &set, &["fms"], if p.ends_with("0.04") { seed } else { 100 + seed });
+            scratch.run(
+                &folder,
+                &set,
+                &["fms"],
+                if p.ends_with("0.04") { seed } else { 100 + seed },
+            );
             // It says that it marked as planned.
             for file in ["plan.json", "summary.json", "provenance.json"] {
                 let path = scratch.0.join(&folder).join(file);
                 let text = std::fs::read_to_string(&path).unwrap();
                 std::fs::write(&path, text.replace("0.015", "0.04")).unwrap();
             }
-            let plan: ashiato::plan::Plan =
-                serde_json::from_slice(&std::fs::read(scratch.0.join(&folder).join("plan.json")).unwrap())
-                    .unwrap();
+            let plan: ashiato::plan::Plan = serde_json::from_slice(
+                &std::fs::read(scratch.0.join(&folder).join("plan.json")).unwrap(),
+            )
+            .unwrap();
             let path = scratch.0.join(&folder).join("summary.json");
             let mut summary: serde_json::Value =
                 serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();

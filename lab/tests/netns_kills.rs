@@ -98,15 +98,18 @@ fn a_run_killed_at_any_line_of_its_journal_leaves_nothing() {
         line += 1;
         // Every line by itself, and every other one's deed, cut off at one instant or another.
         let deed = (line % 2 == 0).then_some(50 + line as u64 * 397 % 4000);
-        let ends: Vec<ExitStatus> =
-            [0].into_iter().chain(deed).map(|after| {
+        let ends: Vec<ExitStatus> = [0]
+            .into_iter()
+            .chain(deed)
+            .map(|after| {
                 let end = killed.at(line, after);
                 let said = killed.gc();
                 assert!(said.contains("left 0"), "line {line}: {said}");
                 unchanged(&before);
                 assert!(foreign.stands(), "line {line}: what is not ours was touched");
                 end
-            }).collect();
+            })
+            .collect();
         points += ends.iter().filter(|end| end.signal() == Some(9)).count();
         // A run that is not killed had fewer lines.
         if ends[0].signal().is_none() {

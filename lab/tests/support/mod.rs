@@ -3,8 +3,8 @@
 
 use ashiato::cli;
 use ashiato::plan::{
-    CasePlan, Caution, Class, Conditions, Conduct, DrawKind, End, Flow, HostKind, HostPlan, LinkPlan, Node,
-    Plan, RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
+    CasePlan, Caution, Class, Conditions, Conduct, DrawKind, End, Flow, HostKind, HostPlan,
+    LinkPlan, Node, Plan, RoutePlan, RouterPlan, SCHEMA, SchemePlan, Source, StartMark,
 };
 use ashiato::resolve;
 use ashiato::run::{self, Options};
