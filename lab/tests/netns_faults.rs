@@ -176,7 +176,7 @@ fn faults_of_links_cost_the_same_in_both_worlds() {
                   [[fault]]\nid = \"cut\"\nat = \"500 ms\"\nfor = \"600 ms\"\nlink = [\"a\", \"victim\"]\ncut = true\n\
                   [[fault]]\nid = \"narrow\"\nat = \"1600 ms\"\nfor = \"1 s\"\nlink = [\"a\", \"b\"]\nrate = \"200 kbit/s\"\n";
     let text = with(faults);
-    let few = over(&["traffic.flood.packets=4000"], &["none"], 1);
+    let few = over(&["traffic.flood.packets=4000", "traffic.flood.size=200 B"], &["none"], 1);
     let (netns, _) = run(&text, &few);
     let dir = state(&run_id());
     let sim = support::simulate(&text, &few, &dir.join("sim"));
