@@ -138,34 +138,39 @@ fn netns() -> Vec<Check> {
     let fix = "look for a firewall that acts in new namespaces (nft list ruleset)";
     checks.push(check("a packet from one namespace to the other", fix, carries(&stage)));
     let fix = "run `ashiato gc`, and look at what it names";
-    let left = stage.strike().and_then(|removed| {
-        ensure!(removed.left.is_empty(), "{} objects are left", removed.left.len());
-        Ok(())
-    });
-    checks.push(check("removal of all of it: left 0", fix, left));
+    checks.push(check("removal of all of it: left 0", fix, removes(&mut stage)));
     checks
 }
 
-fn hosts() -> [Check; 2] {
+fn hosts() -> Vec<Check> {
     let check = |what, fix, result: Result<()>| {
         let fault = result.err().map(|e| format!("{e:#}"));
         Check { world: World::Hosts, what, fault, fix }
     };
+    let run = ulid::Ulid::new().to_string();
+    let (stage, raised) =
+        match Stage::raise(Layout::trial_tunnel(&run), &run, &std::env::temp_dir()) {
+            Ok(stage) => (Some(stage), Ok(())),
+            Err(e) => (None, Err(e)),
+        };
     let fix = "run as root; the kernel needs CONFIG_VXLAN";
-    let tunnel = check("a tunnel towards another host", fix, beside_a_tunnel(|_| Ok(())));
+    let mut checks = vec![check("a tunnel towards another host", fix, raised)];
+    let Some(mut stage) = stage else { return checks };
     let fix = "run as root on Linux 6.6 or newer; in a container add CAP_BPF and CAP_NET_ADMIN";
-    let guards = beside_a_tunnel(|layout| {
-        Guard::stand(layout, &Limits { strict: true, ..Limits::default() })?;
-        within(&layout.spaces[0].path(), || Sentinels::post(BTreeSet::new()).map(drop))
-    });
-    [tunnel, check("a gate for senders and sentinels against leaks, in the kernel", fix, guards)]
+    let what = "a gate for senders and sentinels against leaks, in the kernel";
+    checks.push(check(what, fix, guards(stage.layout())));
+    let fix = "run `ashiato gc`, and look at what it names";
+    checks.push(check("removal of the tunnel: left 0", fix, removes(&mut stage)));
+    checks
 }
 
-/// Makes a tunnel's end in a namespace, tries something there, and removes both.
-fn beside_a_tunnel(attempt: impl FnOnce(&Layout) -> Result<()>) -> Result<()> {
-    let run = ulid::Ulid::new().to_string();
-    let mut stage = Stage::raise(Layout::trial_tunnel(&run), &run, &std::env::temp_dir())?;
-    attempt(stage.layout())?;
+fn guards(layout: &Layout) -> Result<()> {
+    Guard::stand(layout, &Limits { strict: true, ..Limits::default() })?;
+    within(&layout.spaces[0].path(), || Sentinels::post(BTreeSet::new()).map(drop))
+}
+
+/// Takes a trial away, and looks whether all of it went.
+fn removes(stage: &mut Stage) -> Result<()> {
     let removed = stage.strike()?;
     ensure!(removed.left.is_empty(), "{} objects are left", removed.left.len());
     Ok(())

@@ -56,7 +56,6 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let epochs = epochs(spec, &nodes, &addresses);
     let faults = conditions::faults(spec, &routers, &addresses.links, &mut problems);
     problems.end()?;
-    let case = case(spec, &addresses);
     let mut plan = Plan {
         schema: SCHEMA.to_owned(),
         name: spec.name.clone(),
@@ -65,10 +64,10 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         draws: spec.draws,
         domains: domains(spec),
         routers,
+        case: case(spec, &addresses),
         hosts: addresses.hosts,
         links: addresses.links,
         flows,
-        case,
         room,
         schemes: vec![],
         effects: effects(spec),
