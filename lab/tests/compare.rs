@@ -165,7 +165,8 @@ fn labs_say_what_differs_and_are_tested_for_one_law() {
     };
     let join = |a: Vec<Finished>, b: Vec<Finished>| a.into_iter().chain(b).collect::<Vec<_>>();
     let set = ["traffic.flood.packets=3000"];
-    let here = || lab("here", &set, 1000..1024);
+    lab("here", &set, 1000..1024);
+    let here = || Finished::open_all(&scratch.0.join("here")).unwrap();
     let same = compare::compare(&join(here(), lab("same", &set, 1000..1024)), By::Lab).unwrap();
     let labs = same.labs.as_ref().unwrap();
     assert_eq!(labs.differs.len(), 1, "{:?}", labs.differs);

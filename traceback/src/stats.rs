@@ -135,12 +135,13 @@ pub fn distance(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
-    let (steps, mut apart, mut far) = ([1.0 / count(a.len()), 1.0 / count(b.len())], 0.0, 0.0_f64);
+    let (mut of_a, mut far) = (0, 0.0_f64);
     for (i, (value, is_a)) in all.iter().enumerate() {
-        apart += if *is_a { steps[0] } else { -steps[1] };
+        of_a += usize::from(*is_a);
         // Equal values are one step.
         if all.get(i + 1).is_none_or(|next| next.0.total_cmp(value).is_ne()) {
-            far = far.max(f64::abs(apart));
+            let shares = count(of_a) / count(a.len()) - count(i + 1 - of_a) / count(b.len());
+            far = far.max(shares.abs());
         }
     }
     Some(far)
@@ -160,7 +161,7 @@ pub fn chance_of_distance(a: &[f64], b: &[f64], shuffles: u32, seed: u64) -> Opt
             all.swap(from, below(mix2(seed, i), from + 1));
         }
         let (x, y) = all.split_at(a.len());
-        // Shares are sums of many steps, which differ in their last bits.
+        // Shares of unlike sizes differ in their last bits.
         as_far += u64::from(distance(x, y)? >= seen - 1e-9);
     }
     Some(real(as_far) / real(u64::from(shuffles) + 1))
