@@ -15,6 +15,9 @@ use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+/// Seconds by which clocks of partners may differ without a thought.
+const SLACK: u64 = 60;
+
 /// Arguments of `ashiato manifest`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -60,7 +63,7 @@ struct Draft {
     /// The manifest to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// From when on it holds, as 2026-11-22T22:30:00Z; from now on where left out.
+    /// From when on it holds, as 2026-11-22T22:30:00Z; since a minute ago where left out, as clocks differ.
     #[arg(long, value_name = "TIME")]
     from: Option<Utc>,
     /// For how many minutes.
@@ -134,7 +137,10 @@ fn make_key(key: &Key) -> Result<Exit> {
 fn write_draft(args: &Draft) -> Result<Exit> {
     let (_, plan) = args.given.plan()?;
     let scenario = std::fs::read(&args.given.file)?;
-    let window = Window { from: args.from.unwrap_or_else(Utc::now), seconds: args.minutes * 60 };
+    let window = Window {
+        from: args.from.unwrap_or_else(|| Utc(Utc::now().0 - SLACK)),
+        seconds: args.minutes * 60,
+    };
     let manifest = draft(&scenario, &plan, &Placement::read(&args.hosts)?, window)?;
     manifest.write(&args.out)?;
     print(text(&manifest)?)?;

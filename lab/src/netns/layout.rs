@@ -126,6 +126,8 @@ struct Wire {
     len: u8,
     mtu: u16,
     link: usize,
+    /// Whether its interface needs an index that the host's own do not have.
+    apart: bool,
 }
 
 impl Space {
@@ -222,7 +224,11 @@ impl Layout {
         let [a, b] = ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         for (at, (address, peer)) in [(a, b), (b, a)].into_iter().enumerate() {
             layout.push(format!("{PREFIX}{}-trial{at}", short(run)), None, false);
-            layout.add_port(at, at, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+            layout.add_port(
+                at,
+                at,
+                Wire { address, peer, len: 30, mtu: 1500, link: 0, apart: false },
+            );
         }
         layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
         layout
@@ -234,7 +240,7 @@ impl Layout {
         let [address, peer] =
             ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         layout.push(format!("{PREFIX}{}-trial", short(run)), None, false);
-        layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0 });
+        layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0, apart: true });
         let local = IpAddr::from([127, 0, 0, 1]);
         let tunnel = Tunnel { vni: 0xff_ffff, port: TRIAL_PORT, near: local, far: local };
         layout.tunnels.push((Socket { space: 0, port: 0 }, tunnel));
@@ -346,7 +352,8 @@ impl Layout {
                 let Some(&space) = self.at.get(&end.node) else { continue };
                 let (address, peer) = (end.address, other.address);
                 let (len, mtu) = (wire.len, wire.mtu);
-                let port = Wire { address, peer, len, mtu, link };
+                let apart = tunnels.contains_key(&link);
+                let port = Wire { address, peer, len, mtu, link, apart };
                 sockets.push(Socket { space, port: self.add_port(space, position, port) });
             }
             match (&sockets[..], tunnels.get(&link)) {
@@ -362,12 +369,13 @@ impl Layout {
     /// Adds a port to a space; `node` is the position of its node among all of the plan, so that no
     /// two hosts give the same link-layer address.
     fn add_port(&mut self, space: usize, node: usize, wire: Wire) -> usize {
-        let Wire { address, peer, len, mtu, link } = wire;
+        let Wire { address, peer, len, mtu, link, apart } = wire;
         let own = self.spaces[space].own;
         let ports = &mut self.spaces[space].ports;
         let port = ports.len();
-        // The loopback has index 1; a host's own namespace has interfaces of its own.
-        let first = if own { 70_000 } else { 2 };
+        // The loopback has index 1; a host's own namespace has interfaces of its own. Kernels before 6.15 look
+        // there for the index of a tunnel, too, wherever it is made.
+        let first = if own || apart { 70_000 } else { 2 };
         let index = u32::try_from(port).unwrap_or(u32::MAX / 2) + first;
         let (name, mac) = (format!("p{port}"), mac(node, port));
         ports.push(Port { name, index, mac, address, len, mtu, link, peer });
