@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cli;
+mod clock;
 pub mod compare;
 pub mod compose;
 pub(crate) mod conduct;

@@ -85,7 +85,7 @@ impl World for Sim {
             }
         }
         traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
-        traffic.carried = network.straits.carried(&self.plan);
+        traffic.carried = network.straits.carried();
         traffic.faults = straits::happened(&self.plan, &traffic.carried);
         self.turn = Some(network);
         Ok(traffic)

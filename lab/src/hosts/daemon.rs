@@ -7,6 +7,7 @@ use super::wire::{
     self, FromHost, KEEPALIVE, MAX_MESSAGE, PROTOCOL, director_client::DirectorClient, from_host,
     to_host,
 };
+use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::journal::{lock, state_dir};
 use crate::netns::Heart;
@@ -23,7 +24,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -217,12 +218,11 @@ fn plainly(why: String) -> String {
 async fn join(endpoint: &Endpoint) -> Result<(Streaming<wire::ToHost>, Say)> {
     let channel = endpoint.connect().await.map_err(|e| anyhow!("{}", chain(&e)))?;
     let (say, stream) = unbounded_channel();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let _ = say.send(FromHost::of(from_host::Kind::Hello(wire::Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
-        clock_unix_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+        clock_unix_ns: unix_ns(),
         kernel: kernel.trim().into(),
     })));
     let mut client = DirectorClient::new(channel)

@@ -3,6 +3,7 @@
 use super::director::Director;
 use super::placement::Placement;
 use super::wire::{self, Assignment, Keys, from_host, to_host};
+use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::netns::agents::{Headquarters, Posted, Seats, mean};
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use traceback::Nanos;
 use traceback::case::Case;
 
@@ -369,11 +370,6 @@ impl World for HostsWorld {
         }
         Ok(all.len() as u64)
     }
-}
-
-fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What a host is told: its nodes, and the keys of the vantages there and no others.

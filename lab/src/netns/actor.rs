@@ -121,13 +121,7 @@ pub fn run(config: &Config) -> Result<Exit> {
     let mut actor = Actor::new((&plan, config.host), gate, socket, macs, gap, imitator);
     let lease = Lease::start()?;
     say(&Said::Ready)?;
-    let end = match config.ramps {
-        true => actor.ramp(&lease).and_then(|ramped| match ramped {
-            Ok(()) => actor.act(&lease),
-            Err(end) => Ok(end),
-        }),
-        false => actor.act(&lease),
-    };
+    let end = actor.perform(&lease, config.ramps);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     actor.left.keep(&config.departures)?;
     let sent = actor.sent.into_iter().collect();
@@ -180,6 +174,14 @@ impl<'a> Actor<'a> {
             ramped: false,
             next: None,
         }
+    }
+
+    /// Sends everything, where it ramps the first packets of each flow slowly.
+    fn perform(&mut self, lease: &Lease, ramps: bool) -> Result<End> {
+        if ramps && let Err(end) = self.ramp(lease)? {
+            return Ok(end);
+        }
+        self.act(lease)
     }
 
     /// Sends the first packets of each flow slowly, and says so.

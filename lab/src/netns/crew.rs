@@ -4,7 +4,7 @@ use super::actor::{Config, Said};
 use super::delays::Left;
 use super::guard::{Guard, Held, Limits};
 use super::heart::Rhythm;
-use super::layout::{Port, Space};
+use super::layout::Space;
 use super::lease::{End, TERM};
 use super::space;
 use super::stage::Stage;
@@ -68,9 +68,7 @@ impl Crew {
         let mut crew = Self { actors: vec![], guard, before, rhythm: Rhythm::of(stage.heart()) };
         for host in hosts {
             let space = stage.layout().host(host).clone();
-            let port = space.ports.first().context("a sending host is on no link")?;
-            let config =
-                Config { scheme, pace: limits.pace(), ramps, ..config(&work, host, &space, port)? };
+            let config = config(&work, host, &space, scheme, limits.pace(), ramps)?;
             let path = work.join(format!("actor-{host}.json"));
             fs::write(&path, serde_json::to_vec(&config)?).context("cannot write for an actor")?;
             let mut command = Command::new(programs::find("ashiato")?);
@@ -200,19 +198,27 @@ impl Crew {
     }
 }
 
-/// What the actor of a host is told of where it is.
-fn config(work: &Path, host: usize, space: &Space, port: &Port) -> Result<Config> {
+/// What the actor of a host is told.
+fn config(
+    work: &Path,
+    host: usize,
+    space: &Space,
+    scheme: usize,
+    pace: u64,
+    ramps: bool,
+) -> Result<Config> {
+    let port = space.ports.first().context("a sending host is on no link")?;
     Ok(Config {
         plan: work.join("plan.json"),
         host,
-        scheme: 0,
+        scheme,
         interface: port.name.clone(),
         index: port.index,
         mac: port.mac,
         namespace: space::inode_at(&space.path()).context("the namespace is gone")?,
         in_place: space.own,
-        pace: 0,
-        ramps: false,
+        pace,
+        ramps,
         parent: Process::me(),
         departures: work.join(format!("departures-{host}")),
     })

@@ -6,15 +6,16 @@
 
 use super::agents::{Agents, Headquarters};
 use super::stage::Stage;
-use super::straits::{gone, since};
+use super::straits::gone;
 use super::wires::Wires;
 use super::workers::Nursery;
+use crate::clock::{nanos, unix_ns};
 use crate::plan::{Failure, Fault, Plan};
 use crate::world::Happened;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 use traceback::Nanos;
 
 /// What faults act on.
@@ -193,24 +194,17 @@ fn recover(fault: &Fault, state: &mut State, scene: &Scene<'_>) {
         | Failure::DiskFull
         | Failure::Slow { .. } => None,
     };
-    let nanos = |d: Duration| Nanos(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
-    state.happened.recovered = back.map(|back| nanos(back.saturating_duration_since(ended)));
+    let since = |back: Instant| Nanos(nanos(back.saturating_duration_since(ended)));
+    state.happened.recovered = back.map(since);
 }
 
 /// Packets that a link has lost by now, both ways.
 fn lost_on(wires: &Wires, link: usize) -> Result<u64> {
-    let tallies = wires.tallies()?;
-    let sides = [2 * link, 2 * link + 1].map(|at| gone(&since(&tallies[at], &[0; 5])));
-    Ok(sides.iter().sum())
+    Ok(gone(&wires.tally(link, 0)?) + gone(&wires.tally(link, 1)?))
 }
 
 impl Scene<'_> {
     fn agents(&mut self) -> Result<&mut Agents> {
         self.agents.as_deref_mut().context("no agents")
     }
-}
-
-fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

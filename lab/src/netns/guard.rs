@@ -8,6 +8,7 @@ use super::layout::Layout;
 use super::lease::TERM;
 use super::netlink::{connect, runtime};
 use super::space::within;
+use crate::clock::nanos;
 use crate::exit::Exit;
 use crate::safety::{Bounds, Caps};
 use anyhow::{Context, Result};
@@ -188,7 +189,7 @@ impl Guard {
         let mut ebpf = standing.ebpf.lock().unwrap_or_else(PoisonError::into_inner);
         let map = ebpf.map_mut("lease").context("no map lease")?;
         let mut lease: Array<&mut MapData, u64> = map.try_into()?;
-        Ok(lease.set(0, u64::try_from(end.as_nanos()).unwrap_or(u64::MAX), 0)?)
+        Ok(lease.set(0, nanos(end), 0)?)
     }
 
     /// What it let through and held back.

@@ -6,23 +6,21 @@
 
 use super::layout::Layout;
 use super::space;
-use super::straits::is_timed;
 use super::wires::Wires;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use anyhow::{Context, Result, anyhow};
+use ashiato_agent::datapath::kernel::log::monotonic;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use aya::maps::{MapData, RingBuf};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, clock_gettime};
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -53,7 +51,7 @@ impl Holder {
     pub(crate) fn start(plan: &Plan, layout: &Layout, wires: &Wires) -> Result<Self> {
         let ring = wires.take_stage()?;
         let middle = layout.middle().context("the layout has no wires")?.path();
-        let links = (0..plan.links.len()).filter(|link| is_timed(plan, *link));
+        let links = (0..plan.links.len()).filter(|link| plan.is_timed_link(*link));
         let outs = links.flat_map(|link| [(link, 0), (link, 1)]);
         let outs =
             outs.map(|(link, side)| (Layout::middle_index(link, side), format!("w{link}-{side}")));
@@ -80,13 +78,13 @@ impl Holder {
 
     /// Frames that interfaces did not take.
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Atomic::Relaxed)
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        self.end.store(true, Atomic::Relaxed);
+        self.end.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A panic of that thread has been printed already.
             let _ = thread.join();
@@ -94,45 +92,17 @@ impl Drop for Holder {
     }
 }
 
-/// A frame that waits.
+/// A frame that waits, and the interface that it leaves by.
 struct Held {
-    due: u64,
-    /// Frames that are due at once go in the order in which they came.
-    order: u64,
     out: u32,
     frame: Vec<u8>,
-}
-
-impl Held {
-    fn rank(&self) -> (u64, u64) {
-        (self.due, self.order)
-    }
-}
-
-impl PartialEq for Held {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Held {}
-
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Held {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank().cmp(&other.rank())
-    }
 }
 
 struct Stage {
     ring: RingBuf<MapData>,
     outs: HashMap<u32, PacketSocket>,
-    waits: BinaryHeap<Reverse<Held>>,
+    /// By when they are due; frames that are due at once go in the order in which they came.
+    waits: BTreeMap<(u64, u64), Held>,
     /// Room of frames that left, for those that come.
     spare: Vec<Vec<u8>>,
     frames: u64,
@@ -156,15 +126,15 @@ impl Stage {
             Ok((*index, socket))
         };
         let outs = outs.iter().map(open).collect::<Result<_>>()?;
-        Ok(Self { ring, outs, waits: BinaryHeap::new(), spare: vec![], frames: 0, refused })
+        Ok(Self { ring, outs, waits: BTreeMap::new(), spare: vec![], frames: 0, refused })
     }
 
     fn serve(&mut self, end: &AtomicBool) {
-        while !end.load(Atomic::Relaxed) {
+        while !end.load(Ordering::Relaxed) {
             self.take();
             let pause = match self.send() {
                 Sent::Nothing => NAP,
-                Sent::Until(due) => Duration::from_nanos(due.saturating_sub(now())).min(NAP),
+                Sent::Until(due) => Duration::from_nanos(due.saturating_sub(monotonic())).min(NAP),
                 Sent::Clogged => BREATH,
             };
             if !pause.is_zero() {
@@ -187,32 +157,31 @@ impl Stage {
             // The kernel rounds entries up.
             room.extend_from_slice(&frame[..frame.len().min(word(12) as usize)]);
             self.frames += 1;
-            let held = Held { due, order: self.frames, out: word(8), frame: room };
-            self.waits.push(Reverse(held));
+            self.waits.insert((due, self.frames), Held { out: word(8), frame: room });
         }
     }
 
     /// Sends what is due.
     fn send(&mut self) -> Sent {
-        let mut time = now();
-        while let Some(Reverse(first)) = self.waits.peek() {
-            if first.due > time {
-                time = now();
-                if first.due > time {
-                    return Sent::Until(first.due);
+        let mut time = monotonic();
+        while let Some(first) = self.waits.first_entry() {
+            let due = first.key().0;
+            if due > time {
+                time = monotonic();
+                if due > time {
+                    return Sent::Until(due);
                 }
             }
-            let sent = self.outs.get(&first.out).map(|socket| socket.send(&first.frame));
+            let Held { out, frame } = first.get();
+            let sent = self.outs.get(out).map(|socket| socket.send(frame));
             match sent {
                 Some(Ok(())) => {}
                 Some(Err(e)) if e.kind() == ErrorKind::WouldBlock => return Sent::Clogged,
                 Some(Err(_)) | None => {
-                    self.refused.fetch_add(1, Atomic::Relaxed);
+                    self.refused.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            if let Some(Reverse(gone)) = self.waits.pop() {
-                self.spare.push(gone.frame);
-            }
+            self.spare.push(first.remove().frame);
         }
         Sent::Nothing
     }
@@ -231,9 +200,4 @@ enum Sent {
     Until(u64),
     /// An interface takes no more at the moment.
     Clogged,
-}
-
-fn now() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

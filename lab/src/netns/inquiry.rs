@@ -3,6 +3,7 @@
 use super::agents::{Headquarters, Posted};
 use super::space::within;
 use super::stage::Stage;
+use crate::clock::unix_ns;
 use crate::plan::{Plan, SchemePlan};
 use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
@@ -13,20 +14,19 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use traceback::RouterId;
 use traceback::case::Case;
 use traceback::report::{Counters, Role};
 
 /// How long agents may take to report what they hold.
 const CUT: Duration = Duration::from_secs(20);
+/// The same where an agent is dead for good, for which the collector waits all this time.
+const CUT_BESIDE_DEAD: Duration = Duration::from_secs(5);
 /// How long a router may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long agents may take to find the collector.
 const CONNECT: Duration = Duration::from_secs(20);
-
-/// The same where an agent is dead for good, for which the collector waits all this time.
-const CUT_BESIDE_DEAD: Duration = Duration::from_secs(5);
 /// By how much a clock may differ from the lab's before it is called wrong.
 const CLOCK_SLACK: u64 = 250_000_000;
 
@@ -103,11 +103,6 @@ fn clocks(said: &Said, zero_unix_ns: u64) -> BTreeMap<RouterId, f64> {
         _ => None,
     };
     last.into_iter().filter_map(|(router, end)| Some((router, off(end)?))).collect()
-}
-
-fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Ends, with the reason, when the run is to end.

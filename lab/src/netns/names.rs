@@ -8,6 +8,7 @@ pub const NETNS_DIR: &str = "/run/netns";
 /// What the name of each of our namespaces begins with. A name alone proves nothing: see
 /// [`crate::journal`].
 pub const PREFIX: &str = "ash-";
+
 /// The file that names a namespace.
 pub fn path_of(name: &str) -> PathBuf {
     PathBuf::from(NETNS_DIR).join(name)

@@ -20,6 +20,7 @@ use super::taps::{Counted, Taps};
 use super::wires::Wires;
 use super::workers::Nursery;
 use super::world::RunPaths;
+use crate::clock::{nanos, unix_ns};
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::traffic;
@@ -30,7 +31,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use traceback::Nanos;
 
 /// How long a slow beginning may take: a minute, and some time to spare.
@@ -371,12 +372,4 @@ fn raise_descriptor_limit() -> Result<()> {
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).context("cannot raise a limit")?;
     }
     Ok(())
-}
-
-fn unix_ns() -> u64 {
-    nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Conditions of links in the wires' program: set before and while packets flow, and what came of them.
 
 use super::wires::Wires;
-use crate::plan::{Conditions, Failure, LinkPlan, Plan};
+use crate::plan::{Conditions, LinkPlan, Plan};
 use crate::world::Carried;
 use anyhow::{Context, Result};
 use aya::maps::{Array, MapData, PerCpuArray};
@@ -15,13 +15,6 @@ pub(super) const KINDS: u32 = 5;
 /// One way's packets: came, lost by the plan's share, found the queue full, came to a cut link; and frames
 /// that the link stage had no room for.
 pub(crate) type Tally = [u64; KINDS as usize];
-
-/// Whether packets may have to wait on a link in a plan.
-pub(super) fn is_timed(plan: &Plan, link: usize) -> bool {
-    let timed = |f: &Failure| matches!(f, Failure::Delay { .. } | Failure::Rate { .. });
-    plan.links[link].ways.iter().any(Conditions::is_timed)
-        || plan.link_faults(link).any(|f| timed(&f.what))
-}
 
 /// One packet in so many is timed, so that the times kept suffice for a whole turn.
 pub(super) fn every(plan: &Plan) -> u64 {
@@ -77,17 +70,23 @@ impl Wires {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn lost(&self) -> Result<u64> {
+        let ways = self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]);
+        ways.map(|(link, side)| Ok(gone(&self.tally(link, side)?))).sum()
+    }
+
+    /// What one way of a link counted since the wires were laid.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn tally(&self, link: usize, side: usize) -> Result<Tally> {
         let ebpf = self.ebpf();
         let map = ebpf.map("tally").context("no map of what links did")?;
         let map: PerCpuArray<&MapData, u64> = map.try_into()?;
-        let mut lost = 0;
-        for (link, side) in self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]) {
-            let first = way(link, side)? * KINDS;
-            for cell in first + 1..first + KINDS - 1 {
-                lost += map.get(&cell, 0)?.iter().sum::<u64>();
-            }
+        let (mut tally, first) = (Tally::default(), way(link, side)? * KINDS);
+        for (cell, count) in (first..).zip(&mut tally) {
+            *count = map.get(&cell, 0)?.iter().sum();
         }
-        Ok(lost)
+        Ok(tally)
     }
 
     /// What all ways counted since the wires were laid: position twice, then the side.
@@ -95,21 +94,8 @@ impl Wires {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn tallies(&self) -> Result<Vec<Tally>> {
-        let ebpf = self.ebpf();
-        let map = ebpf.map("tally").context("no map of what links did")?;
-        let map: PerCpuArray<&MapData, u64> = map.try_into()?;
-        let cell = |way: u32, kind: u32| -> Result<u64> {
-            Ok(map.get(&(way * KINDS + kind), 0)?.iter().sum())
-        };
-        let ways = 0..u32::try_from(2 * self.wired)?;
-        let tally = |way| -> Result<Tally> {
-            let mut tally = Tally::default();
-            for (kind, count) in (0..).zip(&mut tally) {
-                *count = cell(way, kind)?;
-            }
-            Ok(tally)
-        };
-        ways.map(tally).collect()
+        let ways = (0..self.wired).flat_map(|link| [(link, 0), (link, 1)]);
+        ways.map(|(link, side)| self.tally(link, side)).collect()
     }
 
     /// What special links did in a turn, whose times are forgotten then.
@@ -124,7 +110,7 @@ impl Wires {
             let [packets, lost, full, cut, _] = since(&tallies[at], &before[at]);
             let mut carried =
                 Carried { link, side, packets, lost, full, cut, ..Carried::default() };
-            if is_timed(plan, link) {
+            if plan.is_timed_link(link) {
                 self.timed(way(link, side)?, &mut carried)?;
                 carried.sampled_1_in = every(plan);
             }

@@ -238,7 +238,7 @@ fn watch_ends(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
     let program: &mut SchedClassifier =
         ebpf.program_mut("leave").context("no such program")?.try_into()?;
     program.load().context("the kernel does not take the program leave")?;
-    for link in (0..plan.links.len()).filter(|link| straits::is_timed(plan, *link)) {
+    for link in (0..plan.links.len()).filter(|link| plan.is_timed_link(*link)) {
         for interface in [0, 1].map(|side| format!("w{link}-{side}")) {
             let what = || format!("cannot time what leaves by {interface}");
             if has_links() {

@@ -227,9 +227,13 @@ impl Plan {
 
     /// Whether packets take their time on any link, or may while a fault lasts.
     pub fn is_timed(&self) -> bool {
+        (0..self.links.len()).any(|link| self.is_timed_link(link))
+    }
+
+    /// The same of one link.
+    pub fn is_timed_link(&self, link: usize) -> bool {
         let timed = |f: &Fault| matches!(f.what, Failure::Delay { .. } | Failure::Rate { .. });
-        let links = self.links.iter().flat_map(|l| l.ways);
-        links.into_iter().any(|c| c.is_timed()) || self.faults.iter().any(timed)
+        self.links[link].ways.iter().any(Conditions::is_timed) || self.link_faults(link).any(timed)
     }
 
     /// When the last fault that ends has ended, counted from the plan's time 0.

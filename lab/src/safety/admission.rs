@@ -224,7 +224,7 @@ fn in_window(terms: &Terms, asked: &Asked<'_>) -> Result<()> {
             Exit::Policy.refuse(format!("the manifest's window is longer than {hours} hours"))
         );
     }
-    if (*not_before..*not_after).contains(&asked.now) {
+    if terms.hold_at(asked.now) {
         return Ok(());
     }
     let apart = asked.their_clock.map(|theirs| theirs.0.abs_diff(asked.now.0));
@@ -260,10 +260,10 @@ impl Permit {
         if let Some(why) = self.records.revoked(manifest) {
             return Err(Exit::Policy.refuse(why));
         }
-        let Terms { not_before, not_after, .. } = manifest.terms;
-        if (not_before..not_after).contains(&now) {
+        if manifest.terms.hold_at(now) {
             return Ok(());
         }
+        let not_after = manifest.terms.not_after;
         Err(Exit::Policy.refuse(format!("the manifest's window ended at {not_after}; it is {now}")))
     }
 

@@ -8,6 +8,7 @@
 //! ```
 
 use super::manifest::Terms;
+use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::netns::layout::Layout;
 use crate::netns::within;
@@ -22,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// UDP port that senders listen on, inside their own namespaces.
 pub const PORT: u16 = 7404;
@@ -71,7 +72,7 @@ impl Willing {
         let to = senders(plan).into_iter();
         let to = to.map(|host| SocketAddr::new(plan.hosts[host].address, PORT)).collect();
         let end = Arc::new(AtomicBool::new(false));
-        let voice = Voice { socket, to, key, digest: digest(terms)?, end: end.clone() };
+        let voice = Voice { socket, to, key, digest: terms.sum(), end: end.clone() };
         thread::Builder::new().name("beacon".into()).spawn(move || voice.speak())?;
         Ok(Some(Self(end)))
     }
@@ -97,7 +98,8 @@ impl Voice {
         while !self.end.load(Ordering::Relaxed) {
             if Instant::now() >= due {
                 due += EVERY;
-                let Ok(beacon) = compose(&self.key, &self.digest, count()) else { return };
+                // The clock rises from one beacon to the next, also over a restart.
+                let Ok(beacon) = compose(&self.key, &self.digest, unix_ns()) else { return };
                 for to in &self.to {
                     // One that does not leave is one that is not heard.
                     let _ = self.socket.send_to(&beacon, to);
@@ -106,12 +108,6 @@ impl Voice {
             thread::sleep(NAP);
         }
     }
-}
-
-/// Rises from one beacon to the next, also over a restart.
-fn count() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Senders' ears. Dropped, nobody listens.
@@ -128,7 +124,7 @@ impl Ears {
     /// Where a socket cannot be had, or the terms do not name the victim's host.
     pub fn open(plan: &Plan, layout: &Layout, terms: &Terms) -> Result<Self> {
         let end = Arc::new(AtomicBool::new(false));
-        let digest = digest(terms)?;
+        let digest = terms.sum();
         let victim = terms.host_of(&plan.hosts[plan.case.victim].name);
         let key = &victim.context("the terms name no host for the victim")?.key;
         let mut heard = vec![];
@@ -194,11 +190,6 @@ impl Ear {
             }
         }
     }
-}
-
-fn digest(terms: &Terms) -> Result<[u8; 32]> {
-    let bytes = hex::decode(terms.digest()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.context("a digest has 32 bytes")
 }
 
 fn compose(key: &KeyPair, digest: &[u8; 32], count: u64) -> Result<Vec<u8>> {

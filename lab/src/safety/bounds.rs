@@ -57,12 +57,8 @@ impl Caps {
         attack_seconds: 600,
     };
     /// Inside one host nothing is counted but packets in a second.
-    pub const ONE_HOST: Self = Self {
-        packets_per_second: scope::MAX_PACKETS_PER_SECOND,
-        bits_per_second: u64::MAX,
-        packets: u64::MAX,
-        attack_seconds: u64::MAX,
-    };
+    pub const ONE_HOST: Self =
+        Self { packets_per_second: scope::MAX_PACKETS_PER_SECOND, ..Self::NONE };
     /// What no cap is.
     const NONE: Self = Self {
         packets_per_second: u64::MAX,

@@ -83,9 +83,19 @@ impl Terms {
         bytes
     }
 
-    /// SHA-256 over the terms, in hex: what lists of revocation and logs call a manifest.
+    /// SHA-256 over the terms.
+    pub fn sum(&self) -> [u8; 32] {
+        Sha256::digest(self.to_json()).into()
+    }
+
+    /// The same in hex: what lists of revocation and logs call a manifest.
     pub fn digest(&self) -> String {
-        hex::encode(Sha256::digest(self.to_json()))
+        hex::encode(self.sum())
+    }
+
+    /// Whether they hold at a time.
+    pub fn hold_at(&self, now: Utc) -> bool {
+        (self.not_before..self.not_after).contains(&now)
     }
 
     /// What the terms leave of what is allowed.

@@ -7,61 +7,33 @@ use crate::plan::Plan;
 use crate::traffic::Tag;
 use crate::world::Traffic;
 use anyhow::Result;
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use traceback::Nanos;
 
 /// A frame on a link.
 struct Flying {
     landing: Landing,
-    /// Frames that come out at once do so in the order in which they went in.
-    order: u64,
     /// When its packet left the sender: its routes are those of that time.
     left: Nanos,
     frame: Vec<u8>,
 }
 
-impl Flying {
-    fn rank(&self) -> (Nanos, u64) {
-        (self.landing.at, self.order)
-    }
-}
-
-impl PartialEq for Flying {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Flying {}
-
-impl PartialOrd for Flying {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Flying {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
 /// Frames under way.
 #[derive(Default)]
 struct Sky {
-    flying: BinaryHeap<Reverse<Flying>>,
+    /// By when they come out; those that do at once come in the order in which they went in.
+    flying: BTreeMap<(Nanos, u64), Flying>,
     frames: u64,
 }
 
 impl Sky {
     fn add(&mut self, landing: Landing, left: Nanos, frame: Vec<u8>) {
         self.frames += 1;
-        self.flying.push(Reverse(Flying { landing, order: self.frames, left, frame }));
+        self.flying.insert((landing.at, self.frames), Flying { landing, left, frame });
     }
 
     fn next_at(&self) -> Option<Nanos> {
-        self.flying.peek().map(|Reverse(f)| f.landing.at)
+        self.flying.first_key_value().map(|((at, _), _)| *at)
     }
 }
 
@@ -87,7 +59,7 @@ impl Network {
                 if let Some(landing) = self.depart(plan, leg, &frame, log) {
                     sky.add(landing, at, frame);
                 }
-            } else if let Some(Reverse(flying)) = sky.flying.pop() {
+            } else if let Some((_, flying)) = sky.flying.pop_first() {
                 self.touch_down(plan, flying, &mut sky, log);
             } else {
                 return Ok(());
@@ -96,7 +68,7 @@ impl Network {
     }
 
     fn touch_down(&mut self, plan: &Plan, flying: Flying, sky: &mut Sky, log: &mut Traffic) {
-        let Flying { landing, left, mut frame, .. } = flying;
+        let Flying { landing, left, mut frame } = flying;
         self.keep_agents(landing.at);
         self.keep_time(plan, left);
         let mut said = vec![];

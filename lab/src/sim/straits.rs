@@ -68,8 +68,8 @@ impl Straits {
     }
 
     /// What all special ways did.
-    pub(super) fn carried(&mut self, plan: &Plan) -> Vec<Carried> {
-        let special = self.ways.iter_mut().filter(|w| plan.is_special(w.carried.link));
+    pub(super) fn carried(&mut self) -> Vec<Carried> {
+        let special = self.ways.iter_mut().filter(|w| w.special);
         special.map(|w| std::mem::take(&mut w.carried)).collect()
     }
 }
