@@ -27,6 +27,7 @@ use std::sync::Arc;
 use straits::Straits;
 use traceback::case::{Case, Window};
 use traceback::invariant::Invariant;
+use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
@@ -182,10 +183,6 @@ struct Landing {
 impl Network {
     fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
         let map = plan.map()?;
-        let draws = match plan.draws {
-            DrawKind::Keyed => Draws::Keyed,
-            DrawKind::Kernel | DrawKind::Law => Draws::Seeded(plan.seed),
-        };
         let mut routers = vec![];
         for (i, spec) in plan.routers.iter().enumerate() {
             let place = map.place(spec.id).context("the map holds every router")?;
@@ -193,16 +190,13 @@ impl Network {
             let mut router = Router::new(place, plan.router_ports(i), &own, plan.fib(i));
             router.spread = plan.spread;
             if spec.works() {
-                let name = spec.poses_as.map_or(spec.id, |other| plan.routers[other].id);
-                let place = map.place(name).context("the map holds every router")?;
-                let setting = Setting { place, key: plan.key, draws, filter: None };
-                let vantage = scheme.vantage(setting);
-                router.vantage = Some(conduct::of(spec.conduct, scheme, vantage));
+                router.vantage = Some(vantage(plan, &map, scheme, i)?);
             }
             routers.push(router);
         }
         let place = map.place(plan.gateway()).context("the map holds the gateway")?;
-        let setting = Setting { place, key: plan.key, draws, filter: Some(plan.case.filter) };
+        let (key, draws) = (plan.key, draws(plan));
+        let setting = Setting { place, key, draws, filter: Some(plan.case.filter) };
         let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
         let (chosen, scheme) = (scheme, scheme.card().id.into());
@@ -404,6 +398,27 @@ impl Network {
         reports.push(report(&self.scheme, gateway, Role::Observer, none, observer));
         (reports, counters, footprint)
     }
+}
+
+fn draws(plan: &Plan) -> Draws {
+    match plan.draws {
+        DrawKind::Keyed => Draws::Keyed,
+        DrawKind::Kernel | DrawKind::Law => Draws::Seeded(plan.seed),
+    }
+}
+
+/// The scheme at work at a router, as its owner lets it work.
+fn vantage(
+    plan: &Plan,
+    map: &Map,
+    scheme: &dyn AnyScheme,
+    router: usize,
+) -> Result<Box<dyn Vantage>> {
+    let spec = &plan.routers[router];
+    let name = spec.poses_as.map_or(spec.id, |other| plan.routers[other].id);
+    let place = map.place(name).context("the map holds every router")?;
+    let setting = Setting { place, key: plan.key, draws: draws(plan), filter: None };
+    Ok(conduct::of(spec.conduct, scheme, scheme.vantage(setting)))
 }
 
 fn report(

@@ -2,16 +2,15 @@
 //!
 //! The router itself forwards on, as a kernel does; that of world `netns` in user space does not.
 
-use super::{Network, report};
-use crate::conduct;
-use crate::plan::{DrawKind, Plan};
-use anyhow::{Context, Result};
+use super::{Network, report, vantage};
+use crate::plan::Plan;
+use anyhow::Result;
 use traceback::Nanos;
 use traceback::map::Map;
 use traceback::report::{Counters, Role};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
-use traceback::vantage::{Draws, Setting, Vantage};
+use traceback::vantage::Vantage;
 
 /// All deaths of a turn.
 pub(super) struct Deaths {
@@ -31,17 +30,11 @@ struct Death {
 
 impl Deaths {
     pub(super) fn of(plan: &Plan, map: &Map, scheme: &dyn AnyScheme) -> Result<Self> {
-        let draws = match plan.draws {
-            DrawKind::Keyed => Draws::Keyed,
-            DrawKind::Kernel | DrawKind::Law => Draws::Seeded(plan.seed),
-        };
         let mut deaths = vec![];
         for (router, fault) in plan.killed() {
-            let spec = &plan.routers[router];
-            let place = map.place(spec.id).context("the map holds every router")?;
-            let setting = Setting { place, key: plan.key, draws, filter: None };
-            let heir = |end| (end, conduct::of(spec.conduct, scheme, scheme.vantage(setting)));
-            deaths.push(Death { router, at: Some(fault.at), heir: fault.end().map(heir) });
+            let heir = |end| anyhow::Ok((end, vantage(plan, map, scheme, router)?));
+            let heir = fault.end().map(heir).transpose()?;
+            deaths.push(Death { router, at: Some(fault.at), heir });
         }
         let reports_on = scheme.card().keeper != Keeper::Routers;
         Ok(Self { deaths, reports_on, reports: vec![] })
