@@ -1,7 +1,7 @@
 //! Checks faults: each says one thing, names what there is, and no two befall one thing at once.
 
 use super::check::{known, suit};
-use super::links::LONGEST_DELAY;
+use super::links::{LONGEST_DELAY, RATES};
 use super::problems::Problems;
 use super::spec::{Cut, Fault, Multipath, Spec};
 use super::streams::LONGEST_STREAM;
@@ -134,7 +134,7 @@ impl Check<'_> {
         if let Some(delay) = fault.delay.filter(|d| d.amount() > LONGEST_DELAY) {
             problems.add(self.at("delay"), format!("a delay of {delay}"), "1 min at most");
         }
-        if let Some(rate) = fault.rate.filter(|r| r.amount() < 8_000) {
+        if let Some(rate) = fault.rate.filter(|r| r.amount() < *RATES.start()) {
             problems.add(self.at("rate"), format!("a rate of {rate}"), "8 kbit/s at least");
         }
         if fault.reroute == Some(true) {

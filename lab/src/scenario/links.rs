@@ -7,26 +7,26 @@ use crate::units::Quantity;
 /// Longest delay of a link in nanoseconds: a minute is no network.
 pub(super) const LONGEST_DELAY: u64 = 60_000_000_000;
 /// Rates between which a link may have one, in bits per second.
-const RATES: std::ops::RangeInclusive<u64> = 8_000..=100_000_000_000;
+pub(super) const RATES: std::ops::RangeInclusive<u64> = 8_000..=100_000_000_000;
 /// Bytes that may wait at a link: a frame at least, and no more than a run can hold in memory.
 const QUEUES: std::ops::RangeInclusive<u64> = 9_018..=64 << 20;
 
 /// All conditions of all links.
 pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
     for (i, link) in spec.topology.links.iter().enumerate() {
-        let path = format!("topology.links.{i}");
-        direction(&link.there(), &path, problems);
-        if let Some(back) = &link.back {
-            direction(&link.there().under(Some(back)), &format!("{path}.back"), problems);
-        }
+        ways(link.there(), link.back.as_ref(), &format!("topology.links.{i}"), problems);
     }
     for (i, host) in spec.topology.hosts.iter().enumerate() {
         let Some(link) = &host.link else { continue };
-        let path = format!("topology.hosts.{i}.link");
-        direction(&link.there(), &path, problems);
-        if let Some(back) = &link.back {
-            direction(&link.there().under(Some(back)), &format!("{path}.back"), problems);
-        }
+        ways(link.there(), link.back.as_ref(), &format!("topology.hosts.{i}.link"), problems);
+    }
+}
+
+/// Both ways of one link.
+fn ways(there: Direction, back: Option<&Direction>, path: &str, problems: &mut Problems<'_>) {
+    direction(&there, path, problems);
+    if back.is_some() {
+        direction(&there.under(back), &format!("{path}.back"), problems);
     }
 }
 
