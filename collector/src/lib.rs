@@ -3,7 +3,7 @@
 //! - [`wire`] is the protocol, [`identity`] who speaks, [`authority`] makes keys, [`enrol`] gives new machines theirs.
 //! - [`store`] keeps, [`commit`] writes in groups, [`hub`] knows who is connected.
 //! - [`agents`] and [`operator`] are the two services, [`server`] runs them, [`client`] calls one.
-//! - [`trace`] drives a reconstruction.
+//! - [`trace`] drives a reconstruction, [`exchange`] asks other domains.
 //!
 //! No generator of traffic here, and nothing that knows an experiment's truth.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod authority;
 pub mod client;
 pub mod commit;
 pub mod enrol;
+pub mod exchange;
 pub mod hub;
 pub mod identity;
 pub mod operator;

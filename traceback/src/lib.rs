@@ -9,6 +9,7 @@
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks, [`scope`] says where their own messages may go.
 //! - Evidence: [`ledger`], [`counts`], [`marks`], [`table`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//! - Borders: [`disclose`] says what a domain lets out.
 //! - Many packets at once: [`arrivals`] draws what comes out at the end of a path.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod arrivals;
 pub mod case;
 pub mod checksum;
 pub mod counts;
+pub mod disclose;
 pub mod fib;
 pub mod graph;
 pub mod icmp;

@@ -1,0 +1,172 @@
+//! Questions between domains and their answers.
+//!
+//! A domain asks another where packets came from that it got from it. It shows the packets; the other looks
+//! in its own logs, and tells what its policy lets out. Logs, inner addresses and subscribers never leave: the
+//! question travels. In the [`Mode::Star`] the domain that began asks every domain itself; in the
+//! [`Mode::Recursive`] each asks the next and hands the replies back.
+
+use serde::{Deserialize, Serialize};
+use traceback::RouterId;
+use traceback::disclose::{Origin, Shown, Tlp};
+
+/// Who asks whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The domain that began asks every domain itself.
+    #[default]
+    Star,
+    /// Every domain asks those from which the packets came to it.
+    Recursive,
+}
+
+/// A question from one domain to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// One word in the whole world; a second inquiry of the same word gets [`Status::AlreadySeen`].
+    pub id: String,
+    /// The domain that began.
+    pub origin: String,
+    /// The domain that asks now; another than `origin` where questions are handed on.
+    pub asker: String,
+    /// What the answer is for, such as `traceback`; policies may bind answers to it.
+    pub purpose: String,
+    /// The label of the question itself.
+    pub tlp: Tlp,
+    /// Who asks whom.
+    pub mode: Mode,
+    /// Domains through which the question has come, the first one first; no domain is asked twice.
+    pub visited: Vec<String>,
+    /// When an answer is of no use any more, in milliseconds since the Unix epoch.
+    pub deadline_ms: u64,
+    /// Whether it belongs to an exercise, which every message then says.
+    pub exercise: bool,
+    /// What is asked.
+    pub subject: Subject,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "kebab-case")]
+pub enum Subject {
+    /// How these packets came to the domain `towards`, which got them from the domain that is asked.
+    Packets {
+        /// The scheme whose logs are to be searched.
+        scheme: String,
+        /// The domain that got them.
+        towards: String,
+        /// The packets.
+        packets: Vec<Exhibit>,
+    },
+    /// Who stands behind words that the domain's routers wrote into packets.
+    Names {
+        /// The words.
+        names: Vec<RouterId>,
+    },
+}
+
+/// A packet that is shown to the domain that is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhibit {
+    /// The IP packet as it was seen, header and the beginning of its payload.
+    #[serde(with = "hex")]
+    pub bytes: Vec<u8>,
+    /// When it was seen, in nanoseconds since the Unix epoch.
+    pub at_unix_ns: u64,
+}
+
+/// A domain's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The inquiry's word.
+    pub inquiry: String,
+    /// Who answers.
+    pub domain: String,
+    /// What came of it.
+    pub status: Status,
+    /// The label of everything told here; never below that of what went into it.
+    pub tlp: Tlp,
+    /// What is told of the packets, those of one way together.
+    pub passages: Vec<Passage>,
+    /// What is told of words: each with who stands behind it.
+    pub names: Vec<(RouterId, Shown)>,
+    /// The policy's rule that was applied.
+    pub rule: String,
+    /// What is not told, field by field.
+    pub withheld: Vec<Withheld>,
+    /// Replies of the domains that this one asked, where questions are handed on.
+    pub further: Vec<Reply>,
+    /// Time from the question to this reply, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What came of an inquiry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// The domain looked, and tells what its policy allows.
+    Answered,
+    /// The domain looked, and none of the packets was seen.
+    NotSeen,
+    /// The domain does not answer.
+    Refused {
+        /// Why, in the words of RFC 6545.
+        justification: Justification,
+        /// Why, for people.
+        why: String,
+    },
+    /// People must agree first; the answer comes later.
+    Pending {
+        /// When the domain expects to have decided, in milliseconds since the Unix epoch.
+        by_ms: Option<u64>,
+    },
+    /// The domain has this inquiry already: a loop, or a repetition.
+    AlreadySeen,
+    /// No answer came before the deadline.
+    Silent,
+    /// The domain, or the way to it, failed.
+    Failed {
+        /// What happened, for people.
+        why: String,
+    },
+}
+
+/// Why a domain refuses, in the words of RFC 6545 section 5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Justification {
+    /// More is asked than was agreed, or than the domain can do.
+    SystemResource,
+    /// The requester could not be authenticated.
+    Authentication,
+    /// The domain that began could not be authenticated.
+    AuthenticationOrigin,
+    /// Something could not be decrypted.
+    Encryption,
+    /// The document could not be read.
+    UnrecognizedFormat,
+    /// The domain cannot do what is asked.
+    CannotProcess,
+    /// The policy says no, or another reason that `why` tells.
+    Other,
+}
+
+/// What is told of packets that came one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passage {
+    /// Positions of the packets in the inquiry.
+    pub packets: Vec<u32>,
+    /// Hops, that nearest the source first.
+    pub hops: Vec<Shown>,
+    /// Where they came from.
+    pub origin: Origin,
+}
+
+/// A field that is not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Its name.
+    pub field: String,
+    /// The policy's rule that withholds it.
+    pub rule: String,
+}
