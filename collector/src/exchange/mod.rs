@@ -95,7 +95,7 @@ pub struct Reply {
     /// What is not told, field by field.
     pub withheld: Vec<Withheld>,
     /// Replies of the domains that this one asked, where questions are handed on.
-    pub further: Vec<Reply>,
+    pub further: Vec<Self>,
     /// Time from the question to this reply, in milliseconds.
     pub took_ms: u64,
 }
