@@ -5,10 +5,18 @@
 //! everything told and are never lowered.
 
 mod detail;
+pub mod policy;
+mod show;
+mod terms;
 mod tlp;
+mod words;
 
 pub use detail::Detail;
+pub use policy::Policy;
+pub use show::{Grounds, aliases, is_alias};
+pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
+pub use words::{BadWord, Hours, Lapse, PerHour};
 
 use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};
