@@ -4,6 +4,7 @@
 //! [`Shown`] hops; what they do not is said to be missing, never guessed. Labels ([`Tlp`]) travel with
 //! everything told and are never lowered.
 
+pub mod cut;
 mod detail;
 pub mod policy;
 mod show;
@@ -11,6 +12,7 @@ mod terms;
 mod tlp;
 mod words;
 
+pub use cut::{Cut, Estate};
 pub use detail::Detail;
 pub use policy::Policy;
 pub use show::{Grounds, aliases, is_alias};
