@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use traceback::RouterId;
+pub use traceback::disclose::{Justification, Withheld};
 use traceback::disclose::{Origin, Shown, Tlp};
 
 /// Who asks whom.
@@ -131,26 +132,6 @@ pub enum Status {
     },
 }
 
-/// Why a domain refuses, in the words of RFC 6545 section 5.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Justification {
-    /// More is asked than was agreed, or than the domain can do.
-    SystemResource,
-    /// The requester could not be authenticated.
-    Authentication,
-    /// The domain that began could not be authenticated.
-    AuthenticationOrigin,
-    /// Something could not be decrypted.
-    Encryption,
-    /// The document could not be read.
-    UnrecognizedFormat,
-    /// The domain cannot do what is asked.
-    CannotProcess,
-    /// The policy says no, or another reason that `why` tells.
-    Other,
-}
-
 /// What is told of packets that came one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
@@ -160,13 +141,4 @@ pub struct Passage {
     pub hops: Vec<Shown>,
     /// Where they came from.
     pub origin: Origin,
-}
-
-/// A field that is not told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Withheld {
-    /// Its name.
-    pub field: String,
-    /// The policy's rule that withholds it.
-    pub rule: String,
 }
