@@ -134,21 +134,15 @@ impl Cut {
         Beyond { name: self.shown.by_index(node).map(|n| n.id), link: self.rank(own, node), silent }
     }
 
-    /// Whether every router that acts knows who handed it the packet.
-    pub fn names_neighbours(&self) -> bool {
-        let count = u32::try_from(self.homes.len()).unwrap_or(u32::MAX);
-        (0..count).all(|router| {
-            let nameless = |other: &u32| {
-                let beyond = self.beyond(router, Some(*other));
-                !beyond.silent && beyond.link.is_none()
-            };
-            !self.whole.linked(router).iter().any(nameless)
-        })
-    }
-
     /// Whether every router acts on every packet, so that a TTL tells how many did.
     pub fn skips_nobody(&self) -> bool {
         self.estates.iter().all(|e| matches!(e.detail, Detail::Router | Detail::Hash))
+    }
+
+    /// Whether routers act wherever packets come in from hosts.
+    pub fn opens_everywhere(&self) -> bool {
+        let opens = [Detail::Router, Detail::As, Detail::Nation, Detail::Hash];
+        self.estates.iter().all(|e| opens.contains(&e.detail))
     }
 
     /// What is shown of a path, that nearest the source first: names of those who act, each with its position
@@ -245,7 +239,8 @@ impl Cut {
         self.homes[one as usize] == self.homes[other as usize]
     }
 
-    fn at_border(&self, router: u32) -> bool {
+    /// Whether a router has a link to another domain.
+    pub fn at_border(&self, router: u32) -> bool {
         self.whole.linked(router).iter().any(|other| !self.at_home(*other, router))
     }
 

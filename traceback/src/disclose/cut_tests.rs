@@ -1,5 +1,10 @@
 use super::*;
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
+
+fn n(i: usize) -> u32 {
+    u32::try_from(i).unwrap()
+}
 
 /// A random map: routers of four domains with two systems each, in a tree with some links more.
 #[derive(Debug, Clone)]
@@ -19,7 +24,7 @@ impl World {
     /// A way of fewest hops between two routers.
     fn way(&self, from: usize, to: usize) -> Vec<RouterId> {
         let count = self.map.routers().len();
-        let (from, to) = ((from % count) as u32, (to % count) as u32);
+        let (from, to) = (n(from % count), n(to % count));
         let mut before = BTreeMap::from([(to, to)]);
         let mut front = std::collections::VecDeque::from([to]);
         while let Some(at) = front.pop_front() {
@@ -51,17 +56,20 @@ fn worlds() -> impl Strategy<Value = World> {
                 let near = if i == 0 { 0 } else { near % i };
                 homes.push(if i < 4 { i } else { homes[near] });
                 if i > 0 {
-                    links.push((near as u32, i as u32));
+                    links.push((n(near), n(i)));
                 }
             }
-            let count = routers.len() as u32;
+            let count = n(routers.len());
             links.extend(more.into_iter().filter(|(a, b)| a != b && *a.max(b) < count));
             let router = |(i, (_, system)): (usize, &(usize, u32))| MapRouter {
-                id: RouterId(0xc612_0000 + i as u32),
+                id: RouterId(0xc612_0000 + n(i)),
                 name: format!("r{i}"),
-                asn: 64_500 + 2 * homes[i] as u32 + system,
-                nation: format!("X{}", char::from(b'A' + homes[i] as u8)),
-                aliases: vec![[198, 18, 0, i as u8].into()],
+                asn: 64_500 + 2 * n(homes[i]) + system,
+                nation: format!(
+                    "X{}",
+                    char::from_digit(10 + n(homes[i]), 36).unwrap().to_ascii_uppercase()
+                ),
+                aliases: vec![Ipv4Addr::from(0xc612_0000 + n(i)).into()],
             };
             let routers = routers.iter().enumerate().map(router).collect();
             World { map: Map::new(routers, links).unwrap(), homes, details }
@@ -150,7 +158,7 @@ proptest! {
         world in worlds(), from in 0..1_000_usize, to in 0..1_000_usize,
     ) {
         let whole = World { details: vec![Detail::Router; 4], ..world }.cut();
-        prop_assert!(whole.is_whole() && whole.names_neighbours() && whole.skips_nobody());
+        prop_assert!(whole.is_whole() && whole.opens_everywhere() && whole.skips_nobody());
         prop_assert_eq!(whole.shown(), whole.whole());
         let way = World { map: whole.whole().clone(), homes: vec![], details: vec![] }.way(from, to);
         let shown: Vec<_> = whole.project(&way).into_iter().map(|(_, id)| id).collect();
@@ -192,5 +200,6 @@ fn a_line_through_a_domain_is_shown_by_its_detail() {
     let hidden = line(Detail::None);
     assert_eq!(hidden.shown().links(), [(0, 1)]);
     assert_eq!(hidden.beyond(4, Some(3)).name, Some(RouterId(0)));
-    assert!(!hidden.names_neighbours() && line(Detail::As).names_neighbours());
+    assert!(!hidden.opens_everywhere() && line(Detail::As).opens_everywhere());
+    assert!(!line(Detail::As).skips_nobody());
 }

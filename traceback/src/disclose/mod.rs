@@ -11,6 +11,7 @@ mod show;
 mod terms;
 mod tlp;
 mod words;
+mod writing;
 
 pub use cut::{Cut, Estate};
 pub use detail::Detail;
@@ -19,6 +20,7 @@ pub use show::{Grounds, aliases, is_alias};
 pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
 pub use words::{BadWord, Hours, Lapse, PerHour};
+pub use writing::{Unfit, logs_only, suits, written};
 
 use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};
