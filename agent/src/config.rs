@@ -119,7 +119,7 @@ pub struct Port {
 impl Port {
     /// Who is at the other end.
     pub fn far(&self) -> Far {
-        Far { neighbour: self.neighbour, border: self.border, legacy: self.legacy }
+        Far { neighbour: self.neighbour, border: self.border, legacy: self.legacy, ..Far::default() }
     }
 }
 

@@ -167,6 +167,7 @@ impl Plan {
                     neighbour: Some(self.routers[i].id),
                     border: self.routers[i].asn != self.routers[router].asn,
                     legacy: !self.routers[i].deployed,
+                    ..Far::default()
                 },
                 Node::Host(_) => Far::default(),
             };

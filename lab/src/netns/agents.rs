@@ -284,7 +284,7 @@ fn draws(kind: DrawKind) -> Result<config::DrawKind> {
 
 /// A port with what is at its other end, as an agent's configuration has it.
 fn port((port, far): (&super::layout::Port, Far)) -> config::Port {
-    let Far { neighbour, border, legacy } = far;
+    let Far { neighbour, border, legacy, .. } = far;
     config::Port { ifname: port.name.clone(), neighbour, border, legacy }
 }
 
