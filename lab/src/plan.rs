@@ -4,6 +4,7 @@
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
 mod caution;
+mod exchange;
 mod fault;
 mod flow;
 mod place;
@@ -12,6 +13,7 @@ mod turn;
 mod wire;
 
 pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
+pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
@@ -80,6 +82,9 @@ pub struct Plan {
     /// How carefully a run between hosts begins, and what ends it early.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub caution: Caution,
+    /// How domains ask each other; without it one collector serves all of them.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub exchange: Option<Exchange>,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.

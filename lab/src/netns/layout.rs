@@ -17,6 +17,8 @@ use std::path::PathBuf;
 const TRIAL_PORT: u16 = 47_890;
 /// The collector's address, on the loopback of the run's control namespace.
 pub const CONTROL: &str = "10.255.0.1";
+/// Length of its network, whose addresses are those of domains' collectors.
+const CONTROL_LEN: u8 = 24;
 
 /// What of a plan stands on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -79,6 +81,8 @@ pub struct Space {
     pub ports: Vec<Port>,
     /// Address of the loopback interface besides 127.0.0.1: a router's identity.
     pub loopback: Option<IpAddr>,
+    /// Length of its network, all of whose addresses are the space's own.
+    pub loopback_len: u8,
     /// Whether the kernel forwards here.
     pub forwards: bool,
     /// Routes beyond the links themselves.
@@ -174,6 +178,10 @@ impl Layout {
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
         let name = unique(&mut names, run, "ctl", 'c', 0);
         layout.push(name, Some(control), false);
+        if let Some(space) = layout.spaces.last_mut() {
+            // Every domain's collector has an address of its own there.
+            space.loopback_len = CONTROL_LEN;
+        }
         layout.connect(plan, &BTreeMap::new())?;
         Ok(layout)
     }
@@ -332,7 +340,17 @@ impl Layout {
     fn push(&mut self, name: String, loopback: Option<IpAddr>, forwards: bool) {
         let own = name.is_empty();
         let (ports, routes, spreads) = (vec![], vec![], false);
-        self.spaces.push(Space { name, own, ports, loopback, forwards, routes, spreads });
+        let loopback_len = 32;
+        self.spaces.push(Space {
+            name,
+            own,
+            ports,
+            loopback,
+            loopback_len,
+            forwards,
+            routes,
+            spreads,
+        });
     }
 
     fn connect(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ pub mod disk;
 mod faults;
 mod followed;
 pub mod guard;
+pub(crate) mod headquarters;
 mod heart;
 mod holder;
 pub(crate) mod inquiry;

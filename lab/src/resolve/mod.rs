@@ -14,7 +14,7 @@ mod routes;
 pub mod ways;
 
 use crate::plan::{
-    CasePlan, Caution, Domain, Effect, Epoch, Plan, Room, RoomKind, RouterPlan, SCHEMA,
+    CasePlan, Caution, Domain, Effect, Epoch, Exchange, Plan, Room, RoomKind, RouterPlan, SCHEMA,
 };
 use crate::scenario::spec::{Ip, Multipath, Protocol, Safety, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
@@ -46,7 +46,6 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let addresses = Addresses::assign(spec, &nodes, &ranges, &mut problems);
     let Some(addresses) = addresses else { return Err(refused(problems)) };
     let routes = Routes::find(&nodes, &addresses, &BTreeSet::new());
-    let key = Key(mix2(spec.seed, 1), mix2(spec.seed, 2));
     let paths = flows::paths(spec, &nodes, &routes, &mut problems);
     let Some(paths) = paths else { return Err(refused(problems)) };
     let room = room(spec, paths.iter().map(|p| p.routers.len()).max().unwrap_or(0));
@@ -60,7 +59,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         schema: SCHEMA.to_owned(),
         name: spec.name.clone(),
         seed: spec.seed,
-        key,
+        key: Key(mix2(spec.seed, 1), mix2(spec.seed, 2)),
         draws: spec.draws,
         domains: domains(spec),
         routers,
@@ -76,6 +75,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         epochs,
         faults,
         caution: caution(spec),
+        exchange: exchange(spec),
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     plan.schemes = chosen::schemes(spec, &plan)?;
@@ -85,6 +85,16 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
 fn caution(spec: &Spec) -> Caution {
     let Safety { ramp, stop_if } = &spec.safety;
     Caution { ramp: ramp.map(|span| Nanos(span.amount())), stop_if: stop_if.clone() }
+}
+
+fn exchange(spec: &Spec) -> Option<Exchange> {
+    let asks = spec.exchange.as_ref()?;
+    Some(Exchange {
+        mode: asks.mode,
+        within: Nanos(asks.within.amount()),
+        purpose: asks.purpose.clone(),
+        exercise: asks.exercise,
+    })
 }
 
 fn refused(problems: Problems<'_>) -> Report {

@@ -4,10 +4,12 @@
 //! the messages about bad files are made from it. `docs/scenario.md` explains at more length.
 
 mod conditions;
+mod exchange;
 mod faults;
 mod links;
 
 pub use conditions::{Change, Deployment, Multipath, Order, Routing, Safety};
+pub use exchange::Exchange;
 pub use faults::{Clock, Cut, Fault, Slow};
 pub use links::{Direction, HostLink, Link};
 
@@ -72,6 +74,9 @@ pub struct Spec {
     /// How carefully a run between hosts begins, and what ends it early.
     #[serde(default, skip_serializing_if = "is_plain")]
     pub safety: Safety,
+    /// How domains ask each other: each then has a collector of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,

@@ -91,6 +91,7 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         epochs: vec![],
         faults: vec![],
         caution: Caution::default(),
+        exchange: None,
     }
 }
 
