@@ -5,6 +5,35 @@
 //! question travels. In the [`Mode::Star`] the domain that began asks every domain itself; in the
 //! [`Mode::Recursive`] each asks the next and hands the replies back.
 
+mod book;
+mod check;
+mod config;
+mod deliver;
+mod domain;
+mod drive;
+pub mod http;
+mod incoming;
+pub mod join;
+pub mod letter;
+mod look;
+mod office;
+mod outgoing;
+mod people;
+pub mod pursuit;
+mod relay;
+mod service;
+mod tell;
+pub mod tls;
+mod work;
+
+pub use config::{Bounds, Config, Neighbour, Peer, Searched};
+pub use domain::Domain;
+pub use look::Logs;
+pub use office::{Exchange, Office};
+pub use outgoing::{Asked, Begin, Joined, Named, inquire};
+pub use people::{Received, Verdict, Vote};
+pub use service::Service;
+
 use serde::{Deserialize, Serialize};
 use traceback::RouterId;
 pub use traceback::disclose::{Justification, Withheld};
@@ -148,4 +177,32 @@ pub struct Passage {
     pub hops: Vec<Shown>,
     /// Where they came from.
     pub origin: Origin,
+}
+
+impl Reply {
+    /// A reply that tells nothing but what came of the inquiry.
+    pub fn bare(inquiry: String, domain: &str, status: Status, tlp: Tlp, took_ms: u64) -> Self {
+        Self {
+            inquiry,
+            domain: domain.into(),
+            status,
+            tlp,
+            passages: vec![],
+            names: vec![],
+            rule: String::new(),
+            withheld: vec![],
+            further: vec![],
+            took_ms,
+        }
+    }
+}
+
+impl Status {
+    /// Whether nothing is known from it: neither that packets were seen nor that they were not.
+    pub fn says_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Silent | Self::Failed { .. } | Self::Pending { .. }
+        )
+    }
 }

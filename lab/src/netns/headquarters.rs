@@ -203,6 +203,7 @@ impl Home {
             store_limit_bytes: None,
             ask_timeout_ms: 5_000,
             cut_timeout_ms: 20_000,
+            exchange: None,
         };
         let path = self.dir.join("collector.json");
         fs::write(&path, serde_json::to_vec(&config)?).context("cannot write a configuration")?;
