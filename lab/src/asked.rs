@@ -1,13 +1,31 @@
 //! What domains told each other, as a finding that is scored like any other.
 
-use crate::plan::Plan;
+use crate::plan::{Exchange, Plan, SchemePlan};
 use anyhow::Result;
-use ashiato_collector::exchange::Joined;
 use ashiato_collector::exchange::join::Stretch;
+use ashiato_collector::exchange::{Begin, Joined};
+use std::collections::BTreeMap;
 use traceback::RouterId;
-use traceback::case::Gap;
-use traceback::disclose::{Cut, Shown};
+use traceback::case::{Case, Gap};
+use traceback::disclose::{Cut, Shown, Tlp};
 use traceback::graph::{AttackGraph, Finding};
+
+/// What the victim's domain is told to begin.
+pub(crate) fn begin(scheme: &SchemePlan, case: &Case, asks: &Exchange) -> Begin {
+    Begin {
+        scheme: scheme.id.clone(),
+        params: Some(scheme.params.clone()),
+        case: case.clone(),
+        mode: asks.mode.into(),
+        purpose: asks.purpose.clone(),
+        tlp: Tlp::default(),
+        deadline_ms: asks.within.0 / 1_000_000,
+        patience_ms: 0,
+        exercise: asks.exercise,
+        verify: false,
+        names: BTreeMap::new(),
+    }
+}
 
 /// The paths that were told, in names of the map that domains show when they are asked. What a domain only
 /// says to be there has no name.

@@ -33,7 +33,7 @@ pub use look::Logs;
 pub use office::{Exchange, Office};
 pub use outgoing::{Asked, Begin, Joined, Named, inquire};
 pub use people::{Received, Verdict, Vote};
-pub use rehearsal::rehearse;
+pub use rehearsal::{Rebuild, rehearse};
 pub use service::Service;
 
 use serde::{Deserialize, Serialize};
