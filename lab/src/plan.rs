@@ -4,6 +4,7 @@
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
 mod caution;
+mod disclosure;
 mod exchange;
 mod fault;
 mod flow;
@@ -13,6 +14,7 @@ mod turn;
 mod wire;
 
 pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
+pub use disclosure::Contact;
 pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
@@ -167,6 +169,7 @@ impl Plan {
                     neighbour: Some(self.routers[i].id),
                     border: self.routers[i].asn != self.routers[router].asn,
                     legacy: !self.routers[i].deployed,
+                    ..Far::default()
                 },
                 Node::Host(_) => Far::default(),
             };

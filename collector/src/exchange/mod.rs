@@ -130,6 +130,13 @@ pub struct Reply {
     pub took_ms: u64,
 }
 
+impl Reply {
+    /// Its label, which is never below that of a reply that it hands on.
+    pub fn label(&self) -> Tlp {
+        self.further.iter().map(Self::label).fold(self.tlp, Tlp::max)
+    }
+}
+
 /// What came of an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -164,7 +171,7 @@ pub enum Status {
 /// What is told of packets that came one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
-    /// Positions of the packets in the inquiry.
+    /// Positions of the packets in the inquiry; none where an answer of others does not say which.
     pub packets: Vec<u32>,
     /// Hops, that nearest the source first.
     pub hops: Vec<Shown>,

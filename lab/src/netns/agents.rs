@@ -9,6 +9,7 @@ use super::stage::Stage;
 use super::workers::{Nursery, Worker};
 use crate::plan::{DrawKind, Failure, Fault, Plan};
 use crate::programs;
+use crate::run;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use traceback::map::Map;
+use traceback::disclose::Cut;
 use traceback::report::Role;
 use traceback::router::{Far, Spread};
 
@@ -176,11 +177,11 @@ fn groups(
     layout: &Layout,
     alone: &BTreeSet<usize>,
 ) -> Result<Vec<Group>> {
-    let map = plan.map()?;
+    let cut = plan.acting(&*run::scheme(plan, scheme)?)?;
     let mut groups = vec![];
     let mut shared: BTreeMap<(bool, usize), Vec<Vantage>> = BTreeMap::new();
     for seat in seats.seats.iter().filter(|seat| layout.holds(seat.node(plan))) {
-        let vantage = vantage(plan, scheme, zero_unix_ns, &map, layout, seat)?;
+        let vantage = vantage(plan, scheme, zero_unix_ns, &cut, layout, seat)?;
         let solo = Some(seat.router).filter(|r| seat.role == Role::Router && alone.contains(r));
         let crooked = seat.role == Role::Router && plan.routers[seat.router].is_crooked();
         if !crooked && (solo.is_some() || plan.process_per_router) {
@@ -222,15 +223,20 @@ fn vantage(
     plan: &Plan,
     scheme: usize,
     zero_unix_ns: u64,
-    map: &Map,
+    cut: &Cut,
     layout: &Layout,
     seat: &Seat,
 ) -> Result<Vantage> {
     let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
-    let place = map.place(router.id).context("the map does not hold a router of the plan")?;
+    let own = || cut.whole().place(router.id);
+    let place = match seat.role {
+        Role::Router => plan.acting_place(seat.router, cut),
+        Role::Observer => own(),
+    };
+    let place = place.context("the map does not hold a router of the plan")?;
     let (space, far, filter) = match seat.role {
         Role::Router => {
-            let ports = plan.router_ports(seat.router);
+            let ports = plan.acting_ports(seat.router, cut);
             let far: Vec<_> = ports.iter().map(|p| p.far).collect();
             (layout.router(seat.router), far, None)
         }
@@ -245,6 +251,8 @@ fn vantage(
         index: place.index,
         degree: place.degree,
         asn: place.asn,
+        acts_as: Some(place.id).filter(|name| *name != router.id),
+        mute: seat.role == Role::Router && plan.is_mute(seat.router),
         netns: (!space.own).then(|| space.path()),
         cert: seat.tls.cert.clone(),
         key_file: seat.tls.key.clone(),
@@ -254,7 +262,9 @@ fn vantage(
         draws: draws(plan.draws)?,
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: datapath_at(router, layout.datapath).unwrap_or(layout.datapath).agent(),
+        datapath: datapath_at(plan, seat.router, layout.datapath)
+            .unwrap_or(layout.datapath)
+            .agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
@@ -284,8 +294,8 @@ fn draws(kind: DrawKind) -> Result<config::DrawKind> {
 
 /// A port with what is at its other end, as an agent's configuration has it.
 fn port((port, far): (&super::layout::Port, Far)) -> config::Port {
-    let Far { neighbour, border, legacy } = far;
-    config::Port { ifname: port.name.clone(), neighbour, border, legacy }
+    let Far { neighbour, border, legacy, silent, link } = far;
+    config::Port { ifname: port.name.clone(), neighbour, border, legacy, silent, link }
 }
 
 /// Waits until processes have said so many "ready" lines, and returns these.

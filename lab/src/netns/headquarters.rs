@@ -109,8 +109,9 @@ impl Headquarters {
         for desk in 0..count {
             let inside = SocketAddr::new(control(desk)?, PORT);
             let address = listen.unwrap_or(inside);
-            let home =
-                Home { desk, only: count == 1, dir: work.join(format!("desk{desk}")), address };
+            let only = count == 1;
+            let dir = if only { work.clone() } else { work.join(format!("desk{desk}")) };
+            let home = Home { desk, only, dir, address };
             hq.staff(plan, &home, (stage, nursery, folder))?;
         }
         Ok(hq)

@@ -5,7 +5,7 @@
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
 use super::names::{PREFIX, path_of, short, unique};
-use crate::plan::{Node, Plan, RoutePlan, RouterPlan};
+use crate::plan::{Node, Plan, RoutePlan};
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -299,7 +299,7 @@ impl Layout {
 
     /// Whether an agent's XDP program will sit at this router's interfaces.
     pub fn serves_by_xdp(&self, plan: &Plan, router: usize) -> bool {
-        datapath_at(&plan.routers[router], self.datapath).is_some_and(Datapath::is_xdp)
+        datapath_at(plan, router, self.datapath).is_some_and(Datapath::is_xdp)
     }
 
     /// Index of an interface in the middle: of this link, on the side of its first or second end.
@@ -324,7 +324,7 @@ impl Layout {
         for (i, router) in routers.filter(|(i, _)| wanted(Node::Router(*i))) {
             let id = std::net::Ipv4Addr::from(router.id);
             let by_kernel =
-                datapath_at(router, self.datapath).is_none_or(Datapath::kernel_forwards);
+                datapath_at(plan, i, self.datapath).is_none_or(Datapath::kernel_forwards);
             self.at.insert(Node::Router(i), self.spaces.len());
             self.push(name(&router.name, 'r', i), Some(id.into()), by_kernel);
         }
@@ -458,10 +458,16 @@ impl Layout {
 
 /// How a router's agent meets packets in a run with this datapath; `None` where no agent works, so that the
 /// kernel alone routes.
-pub fn datapath_at(router: &RouterPlan, chosen: Datapath) -> Option<Datapath> {
-    // No kernel twin wipes marks.
-    let own = if router.wipes() { Datapath::Afpacket } else { chosen };
-    router.works().then_some(own)
+pub fn datapath_at(plan: &Plan, router: usize, chosen: Datapath) -> Option<Datapath> {
+    let spec = &plan.routers[router];
+    let own = match chosen {
+        // No kernel twin wipes marks.
+        _ if spec.wipes() => Datapath::Afpacket,
+        // XDP does not see the kernel's own errors, which a domain may keep to itself.
+        Datapath::Xdp | Datapath::XdpPass if plan.is_mute(router) => Datapath::Tc,
+        other => other,
+    };
+    spec.works().then_some(own)
 }
 
 /// Position of a node among all of a plan: routers, then hosts.

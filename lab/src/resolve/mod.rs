@@ -11,12 +11,14 @@ pub mod expect;
 mod flows;
 pub mod pages;
 mod routes;
+mod shown;
 pub mod ways;
 
 use crate::plan::{
-    CasePlan, Caution, Domain, Effect, Epoch, Exchange, Plan, Room, RoomKind, RouterPlan, SCHEMA,
+    CasePlan, Caution, Contact, Domain, Effect, Epoch, Exchange, Plan, Room, RoomKind, RouterPlan,
+    SCHEMA,
 };
-use crate::scenario::spec::{Ip, Multipath, Protocol, Safety, World};
+use crate::scenario::spec::{Ip, Multipath, Poc, Protocol, Safety, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
 use crate::units::Quantity;
 use addresses::Addresses;
@@ -25,6 +27,7 @@ use routes::Routes;
 use std::collections::BTreeSet;
 use traceback::Nanos;
 use traceback::case::Filter;
+use traceback::disclose::Lapse;
 use traceback::invariant::{Key, mix2};
 use traceback::ioam::MAX_NODES;
 use traceback::packet::proto;
@@ -61,7 +64,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         seed: spec.seed,
         key: Key(mix2(spec.seed, 1), mix2(spec.seed, 2)),
         draws: spec.draws,
-        domains: domains(spec),
+        domains: domains(scenario),
         routers,
         case: case(spec, &addresses),
         hosts: addresses.hosts,
@@ -137,14 +140,24 @@ impl Nodes {
     }
 }
 
-fn domains(spec: &Spec) -> Vec<Domain> {
-    let domain = |d: &crate::scenario::spec::Domain| Domain {
-        id: d.id.clone(),
-        nation: d.nation.clone(),
-        asns: d.asns.clone(),
-        disclosed: "router".to_owned(),
+fn domains(scenario: &Scenario) -> Vec<Domain> {
+    let contact = |poc: &Poc| {
+        let within = poc.answer_within.parse::<Lapse>().ok()?;
+        let answer_within = Nanos(within.0.saturating_mul(1_000_000_000));
+        Some(Contact { answer_within, role: poc.role.clone() })
     };
-    spec.domain.iter().map(domain).collect()
+    let domain = |d: &crate::scenario::spec::Domain| {
+        let policy = scenario.policies.get(&d.id).cloned();
+        Domain {
+            id: d.id.clone(),
+            nation: d.nation.clone(),
+            asns: d.asns.clone(),
+            disclosed: policy.as_ref().map_or("router", |p| p.marks.word()).to_owned(),
+            policy,
+            contact: d.poc.as_ref().and_then(contact),
+        }
+    };
+    scenario.spec.domain.iter().map(domain).collect()
 }
 
 fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {

@@ -186,14 +186,19 @@ impl Terms {
         }
     }
 
-    /// How much of its routers the domain shows once the treatment of addresses is counted in.
+    /// How much of its routers the domain shows once the treatment of addresses is counted in. What shows no
+    /// address has none to be treated.
     pub fn shown(&self) -> Detail {
-        self.detail.meet(match self.treatment(Field::Addresses) {
+        let treated = match self.treatment(Field::Addresses) {
             Treatment::Pass => Detail::Router,
             Treatment::Generalise => Detail::As,
             Treatment::Hash => Detail::Hash,
             Treatment::Withhold => Detail::Presence,
-        })
+        };
+        match self.detail {
+            Detail::Router | Detail::Border => self.detail.meet(treated),
+            other => other,
+        }
     }
 
     /// Where packets came from, as it is told.
