@@ -22,6 +22,7 @@ pub mod records;
 pub mod sentinel;
 pub mod signature;
 pub mod site;
+pub(crate) mod witness;
 
 pub use admission::{Asked, Permit};
 pub use bounds::{Bounds, Caps};
