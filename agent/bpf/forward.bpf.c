@@ -121,8 +121,10 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 		count->local++;
 		return XDP_PASS;
 	}
-	fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
-	timed_step(v, p, hop, count);
+	if (!is_silent(v->ctx->ingress_ifindex)) {
+		fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
+		timed_step(v, p, hop, count);
+	}
 	count->forwarded++;
 	if (!setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
 		return XDP_PASS;

@@ -14,6 +14,25 @@
 #define LINEAR (ETH_HLEN + 128)
 // TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
 #define NEXT -1
+#define DROP 2 /* TC_ACT_SHOT */
+
+// Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, time
+// exceeded and parameter problem, and ICMPv6's errors.
+static __always_inline int is_error(struct __sk_buff *skb)
+{
+	__u16 ethertype = bpf_ntohs(skb->protocol);
+	__u8 head[41], type;
+
+	if (ethertype == ETH_P_IP) {
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, head, 20) || head[9] != ICMP ||
+		    bpf_skb_load_bytes(skb, ETH_HLEN + (head[0] & 15) * 4, &type, 1))
+			return 0;
+		return type == 3 || type == 11 || type == 12;
+	}
+	if (ethertype != ETH_P_IPV6 || bpf_skb_load_bytes(skb, ETH_HLEN, head, 41))
+		return 0;
+	return head[6] == ICMP6 && head[40] < 128;
+}
 
 SEC("classifier")
 int mark_forwarded(struct __sk_buff *skb)
@@ -27,7 +46,7 @@ int mark_forwarded(struct __sk_buff *skb)
 
 	// What came in by no interface is the host's own.
 	if (!count || !skb->ingress_ifindex)
-		return NEXT;
+		return setting.quiet & QUIET_ERRORS && is_error(skb) ? DROP : NEXT;
 	count->received++;
 	ethertype = bpf_ntohs(skb->protocol);
 	if (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) {
@@ -49,8 +68,10 @@ int mark_forwarded(struct __sk_buff *skb)
 		count->forwarded++;
 		return NEXT;
 	}
-	fill_hop(&hop, &p, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
-	timed_step(&v, &p, &hop, count);
+	if (!is_silent(skb->ingress_ifindex)) {
+		fill_hop(&hop, &p, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
+		timed_step(&v, &p, &hop, count);
+	}
 	count->forwarded++;
 	return NEXT;
 }

@@ -21,9 +21,14 @@ struct setting {
 	__u32 entries;	/* of the table, at most */
 	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
 	__u32 by_ports; /* the XDP program: 1 where the kernel looks at ports to choose a route */
-	__u32 pad;
+	__u32 quiet;	/* QUIET_PORTS, QUIET_ERRORS */
 };
 const volatile struct setting setting = {};
+
+/* Some ports are silent: packets that come in there are forwarded and nothing else. */
+#define QUIET_PORTS 1
+/* The router keeps its errors to itself, since their source would tell an address that is not shown. */
+#define QUIET_ERRORS 2
 
 /* Packets since loading. The first eight have the meaning of report.rs, the rest of vantage.rs. */
 struct counters {
@@ -50,7 +55,8 @@ struct port {
 	__u16 link;  /* rank of `from` among the neighbours */
 	__u8 border; /* 1 where `from` belongs to another autonomous system */
 	__u8 legacy; /* 1 where `from` takes no part */
-	__u8 pad[2];
+	__u8 silent; /* 1 where packets that come in are forwarded and nothing else */
+	__u8 pad;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

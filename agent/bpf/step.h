@@ -242,6 +242,17 @@ static __always_inline void timed_step(struct view *v, struct packet *p, struct 
 	count->timer -= setting.every > 0;
 }
 
+/* Whether a packet that came in here is forwarded and nothing else. */
+static __always_inline int is_silent(__u32 in)
+{
+	struct port *port;
+
+	if (!(setting.quiet & QUIET_PORTS))
+		return 0;
+	port = bpf_map_lookup_elem(&ports, &in);
+	return port && port->silent;
+}
+
 /* `in` and `out` are interfaces; `out` is 0 where it is not known. */
 static __always_inline void fill_hop(struct hop *hop, struct packet *p, __u8 ttl, __u32 in, __u32 out)
 {

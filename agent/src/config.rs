@@ -56,6 +56,13 @@ pub struct Vantage {
     /// Its autonomous system.
     #[serde(default)]
     pub asn: u32,
+    /// The name under which it marks, where its domain shows another than the router's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acts_as: Option<RouterId>,
+    /// Whether it keeps its errors (such as Time Exceeded) to itself, since their source would tell an address
+    /// that its domain does not show.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub mute: bool,
     /// Network namespace to work in; the process's own where it is left out.
     pub netns: Option<PathBuf>,
     /// Certificate in PEM; its common name is the vantage's name.
@@ -114,12 +121,19 @@ pub struct Port {
     /// Whether that router takes no part in any scheme.
     #[serde(default)]
     pub legacy: bool,
+    /// Whether packets that come in here are forwarded and nothing else.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub silent: bool,
+    /// Rank of the router at the other end among all neighbours, where the ports do not show all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<u16>,
 }
 
 impl Port {
     /// Who is at the other end.
     pub fn far(&self) -> Far {
-        Far { neighbour: self.neighbour, border: self.border, legacy: self.legacy }
+        let Self { neighbour, border, legacy, silent, link, .. } = *self;
+        Far { neighbour, border, legacy, silent, link }
     }
 }
 
@@ -195,9 +209,10 @@ impl Vantage {
         format!("{role}/{}", self.router)
     }
 
-    /// Where schemes are put to work.
+    /// The place as which schemes are put to work.
     pub fn place(&self) -> Place {
-        Place { id: self.router, index: self.index, degree: self.degree, asn: self.asn }
+        let id = self.acts_as.unwrap_or(self.router);
+        Place { id, index: self.index, degree: self.degree, asn: self.asn }
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -218,6 +233,10 @@ impl Vantage {
         }
         Ok(())
     }
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 fn no_params() -> Value {

@@ -239,9 +239,12 @@ fn router(
     let _entered = runtime.enter();
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;
     let far = config.ports.iter().map(config::Port::far).collect();
-    let place = config.place();
+    // The router itself keeps its name, whatever the scheme's is: packets are spread by it.
+    let place = Place { id: config.router, ..config.place() };
     let (every, spread) = (config.sample_1_in, config.spread);
-    Ok((Forwarder::new(place, ports, far, vantage, every, spread), watcher, unmerged))
+    let mut forwarder = Forwarder::new(place, ports, far, vantage, every, spread);
+    forwarder.mute(config.mute);
+    Ok((forwarder, watcher, unmerged))
 }
 
 fn kernel_router(

@@ -10,7 +10,7 @@ use traceback::report::Role;
 /// The `n`th router: between `p0` and `p1` of a namespace, with keyed draws, no step timed.
 pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Vantage {
     let port =
-        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false };
+        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false, silent: false, link: None };
     Vantage {
         role: Role::Router,
         router: RouterId(0xc613_0001 + u32::try_from(n).unwrap_or_default()),
@@ -33,5 +33,7 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         hlog: None,
         zero_unix_ns: 0,
         answer_after: None,
+        acts_as: None,
+        mute: false,
     }
 }

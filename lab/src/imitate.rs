@@ -28,15 +28,16 @@ impl Imitator {
     /// # Errors
     /// Where the plan names a router that it does not have.
     pub fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
-        let map = plan.map()?;
+        let cut = plan.acting(scheme)?;
         let outsider = scheme.outsider();
         let scheme = outsider.as_deref().unwrap_or(scheme);
         let mut flows = BTreeMap::new();
         for flow in &plan.flows {
             let Some(Forged::Imitated(routers)) = &flow.forged else { continue };
+            // It knows what everybody may know: the names that routers act under.
             let place = |router: &usize| -> Result<Place> {
-                let id = plan.routers.get(*router).context("no such router to imitate")?.id;
-                map.place(id).context("the map holds every router")
+                plan.routers.get(*router).context("no such router to imitate")?;
+                plan.acting_place(*router, &cut).context("the map holds every router")
             };
             let places: Vec<Place> = routers.iter().map(place).collect::<Result<_>>()?;
             let played = |(i, place): (usize, &Place)| -> Played {

@@ -4,6 +4,8 @@
 //! the order of these types, maps sorted), and [`Plan::sha256`] is taken over those bytes.
 
 mod caution;
+mod disclosure;
+mod exchange;
 mod fault;
 mod flow;
 mod place;
@@ -12,6 +14,8 @@ mod turn;
 mod wire;
 
 pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
+pub use disclosure::Contact;
+pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
@@ -80,6 +84,9 @@ pub struct Plan {
     /// How carefully a run between hosts begins, and what ends it early.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub caution: Caution,
+    /// How domains ask each other; without it one collector serves all of them.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub exchange: Option<Exchange>,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.
@@ -162,6 +169,7 @@ impl Plan {
                     neighbour: Some(self.routers[i].id),
                     border: self.routers[i].asn != self.routers[router].asn,
                     legacy: !self.routers[i].deployed,
+                    ..Far::default()
                 },
                 Node::Host(_) => Far::default(),
             };

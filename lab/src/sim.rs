@@ -26,8 +26,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use straits::Straits;
 use traceback::case::{Case, Window};
+use traceback::disclose::Cut;
 use traceback::invariant::Invariant;
-use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
@@ -182,15 +182,16 @@ struct Landing {
 
 impl Network {
     fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
-        let map = plan.map()?;
+        let cut = plan.acting(scheme)?;
+        let map = cut.whole();
         let mut routers = vec![];
         for (i, spec) in plan.routers.iter().enumerate() {
             let place = map.place(spec.id).context("the map holds every router")?;
             let own = [std::net::Ipv4Addr::from(spec.id).into()];
-            let mut router = Router::new(place, plan.router_ports(i), &own, plan.fib(i));
-            router.spread = plan.spread;
+            let mut router = Router::new(place, plan.acting_ports(i, &cut), &own, plan.fib(i));
+            (router.spread, router.mute) = (plan.spread, plan.is_mute(i));
             if spec.works() {
-                router.vantage = Some(vantage(plan, &map, scheme, i)?);
+                router.vantage = Some(vantage(plan, &cut, scheme, i)?);
             }
             routers.push(router);
         }
@@ -200,7 +201,7 @@ impl Network {
         let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
         let (chosen, scheme) = (scheme, scheme.card().id.into());
-        let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &map, chosen)?);
+        let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &cut, chosen)?);
         Ok(Self { routers, ports, observer, victim, scheme, epoch: 0, straits, deaths })
     }
 
@@ -410,13 +411,16 @@ fn draws(plan: &Plan) -> Draws {
 /// The scheme at work at a router, as its owner lets it work.
 fn vantage(
     plan: &Plan,
-    map: &Map,
+    cut: &Cut,
     scheme: &dyn AnyScheme,
     router: usize,
 ) -> Result<Box<dyn Vantage>> {
     let spec = &plan.routers[router];
-    let name = spec.poses_as.map_or(spec.id, |other| plan.routers[other].id);
-    let place = map.place(name).context("the map holds every router")?;
+    let place = match spec.poses_as {
+        Some(other) => cut.whole().place(plan.routers[other].id),
+        None => plan.acting_place(router, cut),
+    };
+    let place = place.context("the map holds every router")?;
     let setting = Setting { place, key: plan.key, draws: draws(plan), filter: None };
     Ok(conduct::of(spec.conduct, scheme, scheme.vantage(setting)))
 }

@@ -17,6 +17,11 @@ use std::collections::BTreeMap;
 /// Version of the summary's JSON.
 pub const SCHEMA: &str = "ashiato.summary/1";
 
+/// The stage before domains are asked.
+pub const MARKS_ONLY: &str = "marks-only";
+/// The stage after.
+pub const WITH_ANSWERS: &str = "with-answers";
+
 /// One run, told whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {

@@ -16,10 +16,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use traceback::RouterId;
-use traceback::map::Map;
 use traceback::report::{Counters, Report, Role};
 use traceback::scheme::Keeper;
-use traceback::score::score;
+use traceback::score::score_shown;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,7 +49,6 @@ impl Check {
 /// Where a file that all else rests on is missing or does not decode.
 pub fn verify(run: &Finished) -> Result<Vec<Check>> {
     let (plan, truth, sealed) = (run.plan()?, run.truth()?, run.sealed()?);
-    let map = plan.map()?;
     let summary = &run.summary;
     let planned = Truth::new(&plan, [0; 32]).open().expected == truth.expected;
     let schemes: Vec<&str> = summary.schemes.iter().map(|row| row.scheme.as_str()).collect();
@@ -75,7 +73,7 @@ pub fn verify(run: &Finished) -> Result<Vec<Check>> {
     ];
     checks.extend(log_of_evidence(run));
     for row in &summary.schemes {
-        checks.extend(turn(run, &plan, &truth, &map, row)?);
+        checks.extend(turn(run, &plan, &truth, row)?);
     }
     let judged = effects::judge(&plan, &summary.schemes, &summary.world);
     let met = judged.iter().filter(|e| e.met).count();
@@ -128,26 +126,21 @@ fn disorder(run: &Finished, schemes: &[&str]) -> Result<Vec<String>> {
 }
 
 /// One scheme's turn again, from reports, graph and opened truth.
-fn turn(
-    run: &Finished,
-    plan: &Plan,
-    truth: &Opened,
-    map: &Map,
-    row: &SchemeRow,
-) -> Result<Vec<Check>> {
+fn turn(run: &Finished, plan: &Plan, truth: &Opened, row: &SchemeRow) -> Result<Vec<Check>> {
     let id = &row.scheme;
     let name = |what: &str| format!("{id}: {what}");
     let finding = run.finding(id)?;
     let reports = run.reports(id)?;
-    let scored = score(&truth.paths(id), finding.as_ref().ok(), map);
+    let Some(turn) = plan.schemes.iter().position(|s| s.id == *id) else {
+        return Ok(vec![Check::new(&name("plan"), false, "the plan has no such scheme")]);
+    };
+    let scheme = crate::run::scheme(plan, turn)?;
+    let cut = plan.disclosed(&*scheme)?;
+    let sight = crate::run::sight(plan, &*scheme, &cut, &row.datapath);
+    let scored = score_shown(&truth.paths(id), finding.as_ref().ok(), &sight);
     let same = scored.levels == row.levels && scored.paths == row.paths;
     let seen = format!("{} of {} paths exact", scored.paths.exact, scored.paths.truth);
     let mut checks = vec![Check::new(&name("score"), same, seen)];
-    let Some(turn) = plan.schemes.iter().position(|s| s.id == *id) else {
-        checks.push(Check::new(&name("plan"), false, "the plan has no such scheme"));
-        return Ok(checks);
-    };
-    let scheme = crate::run::scheme(plan, turn)?;
     checks.push(if scheme.card().keeper == Keeper::Routers {
         Check::new(
             &name("reconstruction"),

@@ -31,13 +31,20 @@ pub struct Far {
     pub border: bool,
     /// Whether that router takes no part in any scheme.
     pub legacy: bool,
+    /// Whether packets from there are forwarded and nothing else, since the router's domain does not show it
+    /// to them.
+    pub silent: bool,
+    /// Rank of the neighbour among all of the router's, where its ports do not show all of them: routers that
+    /// act under a common name have common neighbours.
+    pub link: Option<u16>,
 }
 
 /// Ranks of the neighbours at some ports among all of them, ordered by identity; 0 for hosts.
 pub fn ranks(ports: &[Far]) -> Vec<u16> {
     let known: BTreeSet<RouterId> = ports.iter().filter_map(|far| far.neighbour).collect();
     let rank = |far: &Far| known.iter().position(|id| Some(*id) == far.neighbour).unwrap_or(0);
-    ports.iter().map(|far| u16::try_from(rank(far)).unwrap_or(u16::MAX)).collect()
+    let rank = |far: &Far| far.link.unwrap_or(u16::try_from(rank(far)).unwrap_or(u16::MAX));
+    ports.iter().map(rank).collect()
 }
 
 /// One side of a link.
@@ -178,6 +185,9 @@ pub struct Router {
     pub fib: Fib,
     /// How it chooses between next hops that are equally near; `None`: the first takes everything.
     pub spread: Option<Spread>,
+    /// Whether it keeps its errors to itself, since their source would tell an address that its domain does
+    /// not show.
+    pub mute: bool,
     /// The scheme at work here; `None` where the router takes no part.
     pub vantage: Option<Box<dyn Vantage>>,
     /// What happened so far; harms are the vantage's.
@@ -206,6 +216,7 @@ impl Router {
             own,
             fib,
             spread: None,
+            mute: false,
             vantage: None,
             counters: Counters::default(),
             scratch: Vec::with_capacity(2048),
@@ -305,9 +316,10 @@ impl Router {
             return self.complain(port, &packet, Problem::TooBig(mtu), at);
         }
         let hop = self.hop((port, out), packet.ttl(), at);
+        let silent = self.ports.get(usize::from(port)).is_some_and(|p| p.far.silent);
         watch.start();
-        let speaks =
-            self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, &mut packet, known));
+        let speaks = !silent
+            && self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, &mut packet, known));
         watch.stop();
         if speaks {
             self.speak(&packet, (port, out));
@@ -380,6 +392,9 @@ impl Router {
         problem: Problem,
         at: Nanos,
     ) -> Verdict<'_> {
+        if self.mute {
+            return Verdict::Dropped;
+        }
         let second = at.0 / 1_000_000_000;
         if self.answers.0 != second {
             self.answers = (second, 0);

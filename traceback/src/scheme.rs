@@ -225,6 +225,17 @@ pub enum Names {
     Nothing,
 }
 
+/// Whom a scheme needs on every way for its answers to be sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reliance {
+    /// Nobody: what routers that stay silent do not write is missing, and nothing else is.
+    Nobody,
+    /// The first router, which begins the mark.
+    Entrance,
+    /// Every router, since hops are numbered by the TTL.
+    Everybody,
+}
+
 /// A scheme's fact sheet. The CLI, the documents and the comparison tables are made from it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Card {
@@ -322,6 +333,8 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     const CARD: Card;
     /// Whether routers send messages of their own ([`Marked::tell`]).
     const SPEAKS: bool = false;
+    /// Whom it needs on every way.
+    const RELIES_ON: Reliance = Reliance::Nobody;
     /// Parameters as a scenario gives them; `Default` is what the paper uses.
     type Params: Serialize + DeserializeOwned + Default + Clone + Send + Sync;
     /// What one router computes once.

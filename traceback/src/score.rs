@@ -4,6 +4,10 @@
 //! at their distance, AS numbers, nations, and the routers where attack traffic entered. A finding
 //! that names no paths is scored at the levels it speaks about.
 
+mod shown;
+
+pub use shown::{Sight, score_shown};
+
 use crate::graph::{AttackGraph, Finding};
 use crate::map::Map;
 use crate::scheme::RouterId;
@@ -43,8 +47,12 @@ pub enum Why {
 
 impl Level {
     fn of<T: Ord>(truth: &BTreeSet<T>, said: &BTreeSet<T>) -> Self {
-        let found = truth.intersection(said).count() as u64;
-        let (truth, wrong) = (truth.len() as u64, said.len() as u64 - found);
+        let found = truth.intersection(said).count();
+        Self::counted(truth.len(), found, said.len() - found)
+    }
+
+    fn counted(truth: usize, found: usize, wrong: usize) -> Self {
+        let [truth, found, wrong] = [truth, found, wrong].map(|n| n as u64);
         let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         Self {
             truth,

@@ -77,6 +77,11 @@ impl Forwarder {
         Self { ports, outgoing, rest, frame: Vec::with_capacity(1 << 17) }
     }
 
+    /// Whether the router keeps its errors to itself ([`Router::mute`]).
+    pub fn mute(&mut self, mute: bool) {
+        self.rest.router.mute = mute;
+    }
+
     /// Queues `self.frame` for a neighbour, or lets it wait for the neighbour's address.
     fn send(&mut self, (port, to): Neighbour, transit: bool, at: Nanos, counter: &Counter) {
         let Rest { router, tables, waiting, .. } = &mut self.rest;
@@ -165,6 +170,7 @@ impl Rest {
         router.spread = router.fib.forks().then_some(self.spread);
         router.vantage = self.router.vantage.take();
         router.counters = self.router.counters;
+        router.mute = self.router.mute;
         self.router = router;
         self.tables = tables;
     }

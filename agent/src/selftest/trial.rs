@@ -95,7 +95,7 @@ fn proof(counted: u64, marked: u64) -> anyhow::Result<String> {
 
 fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
     let port =
-        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false };
+        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false, silent: false, link: None };
     Ok(Vantage {
         role: Role::Router,
         router: RouterId::from(Ipv4Addr::new(198, 19, 0, 1)),
@@ -118,6 +118,8 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         hlog: None,
         zero_unix_ns: 0,
         answer_after: None,
+        acts_as: None,
+        mute: false,
     })
 }
 

@@ -163,7 +163,7 @@ impl Net {
     /// A router over all three ports.
     pub(crate) fn config(&self, scheme: &str) -> Vantage {
         let port =
-            |n| Port { ifname: format!("p{n}"), neighbour: None, border: false, legacy: false };
+            |n| Port { ifname: format!("p{n}"), neighbour: None, border: false, legacy: false, silent: false, link: None };
         Vantage {
             role: Role::Router,
             router: RouterId::from(std::net::Ipv4Addr::new(198, 19, 0, 1)),
@@ -186,6 +186,8 @@ impl Net {
             hlog: None,
             zero_unix_ns: 0,
             answer_after: None,
+            acts_as: None,
+            mute: false,
         }
     }
 }

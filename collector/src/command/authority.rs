@@ -146,6 +146,9 @@ pub(crate) struct Init {
     /// Addresses of the director of runs over several hosts, beside 127.0.0.1.
     #[arg(long, env = "ASHIATO_COLLECTOR_DIRECTOR", value_delimiter = ',')]
     director: Vec<IpAddr>,
+    /// Domains that speak with others through the collector, by their words.
+    #[arg(long, env = "ASHIATO_COLLECTOR_DOMAIN", value_delimiter = ',')]
+    domain: Vec<String>,
     /// Words of hosts that take part in such runs.
     #[arg(long, env = "ASHIATO_COLLECTOR_HOST", value_delimiter = ',')]
     host: Vec<String>,
@@ -177,6 +180,9 @@ impl Init {
             .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
         let authority = Authority::lasting(lifetime, own).map_err(Failure::of(HOST))?;
         let mut servers = vec![(Identity::Collector, &self.address)];
+        for domain in &self.domain {
+            servers.push((named("domain", domain)?, &self.address));
+        }
         if !self.host.is_empty() || !self.director.is_empty() {
             servers.push((Identity::Director, &self.director));
         }

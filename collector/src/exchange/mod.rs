@@ -5,8 +5,38 @@
 //! question travels. In the [`Mode::Star`] the domain that began asks every domain itself; in the
 //! [`Mode::Recursive`] each asks the next and hands the replies back.
 
+mod book;
+mod check;
+mod config;
+mod deliver;
+mod domain;
+mod drive;
+pub mod http;
+mod incoming;
+pub mod join;
+pub mod letter;
+mod look;
+mod office;
+mod outgoing;
+mod people;
+pub mod pursuit;
+mod relay;
+mod service;
+mod tell;
+pub mod tls;
+mod work;
+
+pub use config::{Bounds, Config, Neighbour, Peer, Searched};
+pub use domain::Domain;
+pub use look::Logs;
+pub use office::{Exchange, Office};
+pub use outgoing::{Asked, Begin, Joined, Named, inquire};
+pub use people::{Received, Verdict, Vote};
+pub use service::Service;
+
 use serde::{Deserialize, Serialize};
 use traceback::RouterId;
+pub use traceback::disclose::{Justification, Withheld};
 use traceback::disclose::{Origin, Shown, Tlp};
 
 /// Who asks whom.
@@ -100,6 +130,13 @@ pub struct Reply {
     pub took_ms: u64,
 }
 
+impl Reply {
+    /// Its label, which is never below that of a reply that it hands on.
+    pub fn label(&self) -> Tlp {
+        self.further.iter().map(Self::label).fold(self.tlp, Tlp::max)
+    }
+}
+
 /// What came of an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -131,30 +168,10 @@ pub enum Status {
     },
 }
 
-/// Why a domain refuses, in the words of RFC 6545 section 5.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Justification {
-    /// More is asked than was agreed, or than the domain can do.
-    SystemResource,
-    /// The requester could not be authenticated.
-    Authentication,
-    /// The domain that began could not be authenticated.
-    AuthenticationOrigin,
-    /// Something could not be decrypted.
-    Encryption,
-    /// The document could not be read.
-    UnrecognizedFormat,
-    /// The domain cannot do what is asked.
-    CannotProcess,
-    /// The policy says no, or another reason that `why` tells.
-    Other,
-}
-
 /// What is told of packets that came one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
-    /// Positions of the packets in the inquiry.
+    /// Positions of the packets in the inquiry; none where an answer of others does not say which.
     pub packets: Vec<u32>,
     /// Hops, that nearest the source first.
     pub hops: Vec<Shown>,
@@ -162,11 +179,30 @@ pub struct Passage {
     pub origin: Origin,
 }
 
-/// A field that is not told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Withheld {
-    /// Its name.
-    pub field: String,
-    /// The policy's rule that withholds it.
-    pub rule: String,
+impl Reply {
+    /// A reply that tells nothing but what came of the inquiry.
+    pub fn bare(inquiry: String, domain: &str, status: Status, tlp: Tlp, took_ms: u64) -> Self {
+        Self {
+            inquiry,
+            domain: domain.into(),
+            status,
+            tlp,
+            passages: vec![],
+            names: vec![],
+            rule: String::new(),
+            withheld: vec![],
+            further: vec![],
+            took_ms,
+        }
+    }
+}
+
+impl Status {
+    /// Whether nothing is known from it: neither that packets were seen nor that they were not.
+    pub fn says_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Silent | Self::Failed { .. } | Self::Pending { .. }
+        )
+    }
 }

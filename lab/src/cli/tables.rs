@@ -1,6 +1,7 @@
 //! A plan as tables for people. No format: programs read the JSON.
 
 mod conditions;
+mod disclosure;
 
 use crate::plan::{Flow, LinkPlan, Plan, Source};
 use crate::resolve::expect::expectations;
@@ -13,7 +14,9 @@ pub(super) fn plan(plan: &Plan) -> String {
     let parts = [
         head(plan),
         domains(plan),
+        disclosure::domains(plan),
         routers(plan),
+        disclosure::routers(plan),
         hosts(plan),
         links(plan),
         conditions::links(plan),
@@ -143,8 +146,7 @@ fn troubles(plan: &Plan) -> Option<String> {
 
 fn schemes(plan: &Plan) -> Option<String> {
     let row = |s: &crate::plan::SchemePlan| {
-        let c = s.ceiling;
-        let best = [c.router, c.r#as, c.nation].map(|x| format!("{x:.2}")).join(" / ");
+        let best = disclosure::best(s);
         let wrong = s.expected_false_routers.map_or("-".to_owned(), |x| format!("{x:.1e}"));
         [s.id.clone(), s.params.to_string(), best, wrong]
     };

@@ -81,7 +81,7 @@ impl Compose {
             }
             let forwards = match node {
                 Node::Router(i) => {
-                    datapath_at(&plan.routers[i], datapath).is_none_or(Datapath::kernel_forwards)
+                    datapath_at(plan, i, datapath).is_none_or(Datapath::kernel_forwards)
                 }
                 Node::Host(_) => false,
             };

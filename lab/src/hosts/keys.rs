@@ -2,7 +2,7 @@
 
 use super::wire::Assignment;
 use crate::exit::Exit;
-use crate::netns::agents::{Seat, Seats};
+use crate::netns::headquarters::{Desk, Seat, Seats};
 use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::identity::Identity;
@@ -58,7 +58,7 @@ pub(super) fn lay_out(dir: &Path, given: &Assignment) -> Result<Seats> {
     for (at, keys) in given.keys.iter().enumerate() {
         let cert = write(format!("{at}.pem"), &keys.cert)?;
         let tls = Tls { ca: ca.clone(), cert, key: write(format!("{at}.key"), &keys.key)? };
-        seats.push(Seat { role: keys.role, router: keys.router, tls });
+        seats.push(Seat { role: keys.role, router: keys.router, desk: 0, tls });
     }
-    Ok(Seats { collector: given.collector, ca, seats })
+    Ok(Seats { desks: vec![Desk { collector: given.collector, ca }], seats })
 }

@@ -6,7 +6,8 @@ use super::wire::{self, Assignment, Keys, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::netns::agents::{Headquarters, Posted, Seats, mean};
+use crate::netns::agents::{Posted, mean};
+use crate::netns::headquarters::{Headquarters, Seats};
 use crate::netns::layout::{Layout, Share};
 use crate::netns::site::{RAMP, await_quiet, limit};
 use crate::netns::workers::Nursery;
@@ -452,7 +453,8 @@ fn assignment(plan: &Plan, seats: &Seats, datapath: Datapath, share: Share) -> R
         Ok(Keys { role: seat.role, router: seat.router, cert, key })
     });
     let keys = keys.collect::<Result<_>>()?;
-    Ok(Assignment { datapath, share, collector: seats.collector, ca: read(&seats.ca)?, keys })
+    let desk = seats.desks.first().context("no collector")?;
+    Ok(Assignment { datapath, share, collector: desk.collector, ca: read(&desk.ca)?, keys })
 }
 
 /// Links that leave a host.

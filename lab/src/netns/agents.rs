@@ -1,156 +1,32 @@
-//! Collector and agents of a run: their keys, their configurations, their processes.
+//! Agents of a turn: their configurations and processes.
 
 use super::crooked::{self, Crooked};
-use super::disk::{self, Disk};
-use super::layout::{CONTROL, Layout, datapath_at};
+use super::headquarters::{Desk, Seat, Seats};
+use super::layout::{Layout, datapath_at};
 use super::line::Line;
 use super::solo::{self, Solo};
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
-use crate::plan::{DrawKind, Failure, Fault, Node, Plan};
+use crate::plan::{DrawKind, Failure, Fault, Plan};
 use crate::programs;
+use crate::run;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::config::{self, Interval, RunKey, Vantage};
-use ashiato_collector::authority::{Authority, Tls};
-use ashiato_collector::identity::Identity;
-use ashiato_collector::server;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use traceback::map::Map;
+use traceback::disclose::Cut;
 use traceback::report::Role;
 use traceback::router::{Far, Spread};
 
-/// The collector's port in the control namespace.
-const PORT: u16 = 7400;
-/// Keys serve one run and outlive no working day by much.
-const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The marking step of one packet in so many is timed.
 const SAMPLED_1_IN: u32 = 16;
 /// How long programs may take to get ready, and how much longer for each vantage.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_EACH: Duration = Duration::from_millis(500);
-
-/// The collector of a run and everybody's keys.
-#[derive(Debug)]
-pub(crate) struct Headquarters {
-    /// The lab's own keys.
-    pub operator: Tls,
-    /// The collector's process.
-    pub collector: Worker,
-    /// Where it listens, in the control namespace, and keys of all vantages.
-    pub seats: Seats,
-    /// Its store's file system, where a fault will fill it.
-    disk: Option<Disk>,
-}
-
-/// Where agents report to, and as whom.
-#[derive(Debug)]
-pub(crate) struct Seats {
-    /// The collector's address.
-    pub collector: SocketAddr,
-    /// The authority of the run.
-    pub ca: PathBuf,
-    /// Vantages of the plan.
-    pub seats: Vec<Seat>,
-}
-
-/// One vantage of the plan and its keys.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    /// What it does there.
-    pub role: Role,
-    /// Position of the router; for the observer, of the victim's gateway.
-    pub router: usize,
-    /// Its keys.
-    pub tls: Tls,
-}
-
-impl Seat {
-    /// The node of the plan that it is at.
-    pub(crate) fn node(&self, plan: &Plan) -> Node {
-        match self.role {
-            Role::Router => Node::Router(self.router),
-            Role::Observer => Node::Host(plan.case.victim),
-        }
-    }
-}
-
-impl Headquarters {
-    /// Makes keys and starts the collector, which gets the map and nothing else of the plan. It listens
-    /// in the run's control namespace, on `listen` where that is the host's own.
-    ///
-    /// # Errors
-    /// When keys cannot be made or the collector does not start.
-    pub(crate) fn open(
-        plan: &Plan,
-        stage: &mut Stage,
-        nursery: &Nursery,
-        folder: &Path,
-        listen: Option<SocketAddr>,
-    ) -> Result<Self> {
-        let work = stage.journal()?.dir().to_path_buf();
-        let dir = work.join("keys");
-        let authority = Authority::new(LIFETIME).context("cannot make keys")?;
-        let issue = |who: Identity| authority.write(&dir, &who, &[]).context("cannot make keys");
-        let inside = SocketAddr::new(CONTROL.parse::<IpAddr>().context("control address")?, PORT);
-        let address = listen.unwrap_or(inside);
-        let own = authority.write(&dir, &Identity::Collector, &[address.ip()])?;
-        let operator = issue(Identity::Operator("lab".into()))?;
-        let mut keys = vec![];
-        for (router, spec) in plan.routers.iter().enumerate().filter(|(_, r)| r.works()) {
-            keys.push(Seat { role: Role::Router, router, tls: issue(Identity::Router(spec.id))? });
-        }
-        let router = plan.hosts[plan.case.victim].router;
-        let tls = issue(Identity::Observer(plan.gateway()))?;
-        keys.push(Seat { role: Role::Observer, router, tls });
-        let map = work.join("map.json");
-        fs::write(&map, serde_json::to_vec(&plan.map()?)?).context("cannot write the map")?;
-        let full = plan.faults.iter().any(|f| f.what == Failure::DiskFull);
-        let store = if full { work.join(disk::FOLDER) } else { work.clone() };
-        let config = server::Config {
-            listen: address,
-            tls: own.clone(),
-            store: store.join("reports.db"),
-            map: Some(map),
-            store_limit_bytes: None,
-            ask_timeout_ms: 5_000,
-            cut_timeout_ms: 20_000,
-        };
-        let path = work.join("collector.json");
-        fs::write(&path, serde_json::to_vec(&config)?).context("cannot write a configuration")?;
-        let program = programs::find("ashiato-collector")?;
-        let mut command =
-            if full { disk::behind(&store, &program)? } else { Command::new(program) };
-        command.args(["serve", "--die-with-parent", "--config"]).arg(path);
-        let space = stage.layout().control().path();
-        let mut collector = nursery.start(stage, space, folder, "collector", command)?;
-        await_ready(stage, std::slice::from_mut(&mut collector), 1, PATIENCE)?;
-        let seats = Seats { collector: address, ca: own.ca, seats: keys };
-        let disk = full.then(|| Disk::of(&collector, &store));
-        Ok(Self { operator, collector, seats, disk })
-    }
-
-    /// Fills the collector's file system.
-    ///
-    /// # Errors
-    /// When it cannot be filled.
-    pub(crate) fn fill_disk(&self) -> Result<()> {
-        self.disk.as_ref().context("the collector's disk is not the lab's")?.fill()
-    }
-
-    /// Makes room again.
-    ///
-    /// # Errors
-    /// When what fills it cannot be removed.
-    pub(crate) fn free_disk(&self) -> Result<()> {
-        self.disk.as_ref().context("the collector's disk is not the lab's")?.free()
-    }
-}
 
 /// The agents of one turn on this host.
 #[derive(Debug)]
@@ -197,7 +73,8 @@ impl Agents {
         };
         for group in groups {
             let id = &plan.schemes[scheme].id;
-            agents.put(plan, id, group, seats, (stage, nursery, folder))?;
+            let desk = &seats.desks[group.desk];
+            agents.put(plan, id, group, desk, (stage, nursery, folder))?;
         }
         let patience = PATIENCE + PATIENCE_EACH * u32::try_from(vantages).unwrap_or(u32::MAX);
         let said = await_ready(stage, &mut agents.workers, vantages, patience)?;
@@ -212,7 +89,7 @@ impl Agents {
         plan: &Plan,
         scheme: &str,
         group: Group,
-        seats: &Seats,
+        desk: &Desk,
         (stage, nursery, folder): (&mut Stage, &Nursery, &Path),
     ) -> Result<()> {
         let at = self.workers.len();
@@ -221,11 +98,11 @@ impl Agents {
         let work = stage.journal()?.dir().to_path_buf();
         let space = stage.layout().control().path();
         let cut_off = group.solo.filter(|router| solo::cut_off(plan).contains(router));
-        let line = cut_off.map(|_| Line::open(&space, seats.collector)).transpose()?;
+        let line = cut_off.map(|_| Line::open(&space, desk.collector)).transpose()?;
         let collector = config::Collector {
-            address: line.as_ref().map_or(seats.collector, |line| line.address),
+            address: line.as_ref().map_or(desk.collector, |line| line.address),
             server_name: "collector".into(),
-            ca: seats.ca.clone(),
+            ca: desk.ca.clone(),
         };
         let path = work.join(format!("{role}.toml"));
         let text = config::Config { collector, vantages: group.vantages }.to_toml();
@@ -283,6 +160,8 @@ impl Agents {
 /// Vantages that share a process.
 struct Group {
     vantages: Vec<Vantage>,
+    /// Position of their collector.
+    desk: usize,
     /// Whether the lab's own process stands in for agents here.
     crooked: bool,
     /// The router, where a fault befalls it and nobody else.
@@ -298,22 +177,21 @@ fn groups(
     layout: &Layout,
     alone: &BTreeSet<usize>,
 ) -> Result<Vec<Group>> {
-    let map = plan.map()?;
-    let (mut honest, mut crooked, mut groups) = (vec![], vec![], vec![]);
+    let cut = plan.acting(&*run::scheme(plan, scheme)?)?;
+    let mut groups = vec![];
+    let mut shared: BTreeMap<(bool, usize), Vec<Vantage>> = BTreeMap::new();
     for seat in seats.seats.iter().filter(|seat| layout.holds(seat.node(plan))) {
-        let vantage = vantage(plan, scheme, zero_unix_ns, &map, layout, seat)?;
+        let vantage = vantage(plan, scheme, zero_unix_ns, &cut, layout, seat)?;
         let solo = Some(seat.router).filter(|r| seat.role == Role::Router && alone.contains(r));
-        if seat.role == Role::Router && plan.routers[seat.router].is_crooked() {
-            crooked.push(vantage);
-        } else if solo.is_some() || plan.process_per_router {
-            groups.push(Group { vantages: vec![vantage], crooked: false, solo });
+        let crooked = seat.role == Role::Router && plan.routers[seat.router].is_crooked();
+        if !crooked && (solo.is_some() || plan.process_per_router) {
+            groups.push(Group { vantages: vec![vantage], desk: seat.desk, crooked, solo });
         } else {
-            honest.push(vantage);
+            shared.entry((crooked, seat.desk)).or_default().push(vantage);
         }
     }
-    let shared = [(honest, false), (crooked, true)].into_iter();
-    let shared = shared.map(|(vantages, crooked)| Group { vantages, crooked, solo: None });
-    groups.extend(shared.filter(|g| !g.vantages.is_empty()));
+    let group = |((crooked, desk), vantages)| Group { vantages, desk, crooked, solo: None };
+    groups.extend(shared.into_iter().map(group));
     Ok(groups)
 }
 
@@ -345,15 +223,20 @@ fn vantage(
     plan: &Plan,
     scheme: usize,
     zero_unix_ns: u64,
-    map: &Map,
+    cut: &Cut,
     layout: &Layout,
     seat: &Seat,
 ) -> Result<Vantage> {
     let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
-    let place = map.place(router.id).context("the map does not hold a router of the plan")?;
+    let own = || cut.whole().place(router.id);
+    let place = match seat.role {
+        Role::Router => plan.acting_place(seat.router, cut),
+        Role::Observer => own(),
+    };
+    let place = place.context("the map does not hold a router of the plan")?;
     let (space, far, filter) = match seat.role {
         Role::Router => {
-            let ports = plan.router_ports(seat.router);
+            let ports = plan.acting_ports(seat.router, cut);
             let far: Vec<_> = ports.iter().map(|p| p.far).collect();
             (layout.router(seat.router), far, None)
         }
@@ -368,6 +251,8 @@ fn vantage(
         index: place.index,
         degree: place.degree,
         asn: place.asn,
+        acts_as: Some(place.id).filter(|name| *name != router.id),
+        mute: seat.role == Role::Router && plan.is_mute(seat.router),
         netns: (!space.own).then(|| space.path()),
         cert: seat.tls.cert.clone(),
         key_file: seat.tls.key.clone(),
@@ -377,7 +262,9 @@ fn vantage(
         draws: draws(plan.draws)?,
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: datapath_at(router, layout.datapath).unwrap_or(layout.datapath).agent(),
+        datapath: datapath_at(plan, seat.router, layout.datapath)
+            .unwrap_or(layout.datapath)
+            .agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
@@ -407,12 +294,12 @@ fn draws(kind: DrawKind) -> Result<config::DrawKind> {
 
 /// A port with what is at its other end, as an agent's configuration has it.
 fn port((port, far): (&super::layout::Port, Far)) -> config::Port {
-    let Far { neighbour, border, legacy } = far;
-    config::Port { ifname: port.name.clone(), neighbour, border, legacy }
+    let Far { neighbour, border, legacy, silent, link } = far;
+    config::Port { ifname: port.name.clone(), neighbour, border, legacy, silent, link }
 }
 
 /// Waits until processes have said so many "ready" lines, and returns these.
-fn await_ready(
+pub(super) fn await_ready(
     stage: &Stage,
     workers: &mut [Worker],
     wanted: usize,

@@ -268,7 +268,7 @@ async fn addresses(space: &Space, handle: &Handle) -> Result<()> {
         up(1).execute().await.with_context(|| format!("cannot start lo in {}", space.name))?;
     }
     if let Some(address) = space.loopback {
-        let len = if address.is_ipv4() { 32 } else { 128 };
+        let len = if address.is_ipv4() { space.loopback_len } else { 128 };
         add_address(handle, 1, address, len)
             .await
             .with_context(|| format!("cannot give {address} to lo in {}", space.name))?;

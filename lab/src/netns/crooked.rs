@@ -27,8 +27,8 @@ pub struct Config {
 pub struct Crooked {
     /// Who it is.
     pub router: RouterId,
-    /// The place in whose name it marks.
-    pub place: Place,
+    /// The place in whose name it marks, where that is another's.
+    pub place: Option<Place>,
     /// What its owner makes of it.
     pub conduct: Conduct,
 }
@@ -42,7 +42,8 @@ impl Crooked {
         let spec = &plan.routers[router];
         let name = spec.poses_as.map_or(spec.id, |other| plan.routers[other].id);
         let place = plan.map()?.place(name).context("the map holds every router")?;
-        Ok(Self { router: spec.id, place, conduct: spec.conduct })
+        let poses = spec.poses_as.is_some();
+        Ok(Self { router: spec.id, place: poses.then_some(place), conduct: spec.conduct })
     }
 }
 
@@ -61,6 +62,7 @@ fn post(config: &Config, vantage: &Vantage) -> Result<Post> {
     let crooked = config.routers.iter().find(|c| c.router == vantage.router);
     let Crooked { place, conduct, .. } = *crooked.context("nobody says what this router does")?;
     let scheme = station::scheme(vantage)?;
+    let place = place.unwrap_or_else(|| vantage.place());
     let honest = scheme.vantage(station::setting(vantage, place)?);
     Ok(Post { place, vantage: conduct::of(conduct, &*scheme, honest) })
 }

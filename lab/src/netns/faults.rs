@@ -4,7 +4,8 @@
 //! processes of the run's journal; lines are the lab's own; the full disk is a file system that goes with
 //! the collector. The host's clock and disks are never touched.
 
-use super::agents::{Agents, Headquarters};
+use super::agents::Agents;
+use super::headquarters::Headquarters;
 use super::stage::Stage;
 use super::straits::gone;
 use super::wires::Wires;

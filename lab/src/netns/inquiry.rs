@@ -1,6 +1,7 @@
 //! The end of a turn: the lab, as operator, has the collector gather, rebuild, and account for it.
 
-use super::agents::{Headquarters, Posted};
+use super::agents::Posted;
+use super::headquarters::Headquarters;
 use super::space::within;
 use super::stage::Stage;
 use crate::clock::unix_ns;
@@ -9,7 +10,7 @@ use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{self, Operator, Sent};
-use ashiato_collector::wire::{StatusReply, Tally};
+use ashiato_collector::wire::Tally;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ pub(crate) struct Watch {
 struct Said {
     traced: client::Outcome,
     reports: Vec<Sent>,
-    status: StatusReply,
+    tallies: Vec<Tally>,
     /// When agents were asked to report all, and when they had, in nanoseconds since the Unix epoch.
     cut: [u64; 2],
 }
@@ -62,18 +63,21 @@ pub(crate) fn inquire(
     Watch { zero, dead }: Watch,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
-    let (address, keys) = (headquarters.seats.collector, &headquarters.operator);
     let roll = Roll { vantages: posted.vantages - dead, dead };
+    let calls: Vec<Call<'_>> =
+        headquarters.posts.iter().map(|post| (post.address, &post.operator)).collect();
+    let at = headquarters.home();
     let said = within(&stage.layout().control().path(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::select! {
-                said = ask(chosen, case, (address, keys), roll) => Ok(said),
+                said = ask(chosen, case, (&calls, at), roll) => Ok(said),
                 end = pulse(stage) => Err(end),
             }
         })
     })?;
-    let log = || format!("the collector could not rebuild{}", headquarters.collector.quote());
+    let home = &headquarters.posts[headquarters.home()].collector;
+    let log = || format!("the collector could not rebuild{}", home.quote());
     let said = said.with_context(log)?;
     let clocks = zero.map_or_else(BTreeMap::new, |zero| clocks(&said, zero));
     Ok(Outcome { clocks, ..outcome(said, posted)? })
@@ -115,41 +119,67 @@ async fn pulse(stage: &Stage) -> anyhow::Error {
     }
 }
 
+/// A collector's address, and the lab's keys there.
+type Call<'k> = (SocketAddr, &'k Tls);
+
 async fn ask(
     scheme: &SchemePlan,
     case: &Case,
-    (address, keys): (SocketAddr, &Tls),
-    Roll { vantages, dead }: Roll,
+    (calls, home): (&[Call<'_>], usize),
+    roll: Roll,
 ) -> Result<Said> {
     let id = &scheme.id;
-    let mut operator = Operator::connect(address, keys).await?;
+    let mut operators = vec![];
+    for (address, keys) in calls {
+        operators.push(Operator::connect(*address, keys).await?);
+    }
+    await_all(id, &mut operators, roll).await?;
+    let before = unix_ns();
+    cut(id, &mut operators, roll).await?;
+    let cut = [before, unix_ns()];
+    let traced = operators[home].trace(id, &scheme.params, case, ANSWER).await?;
+    let (mut reports, mut tallies) = (vec![], vec![]);
+    for operator in &mut operators {
+        reports.extend(operator.reports(id).await?);
+        tallies.extend(operator.status(id).await?.tallies);
+    }
+    Ok(Said { traced, reports, tallies, cut })
+}
+
+/// Waits until all agents are connected.
+async fn await_all(id: &str, operators: &mut [Operator], roll: Roll) -> Result<()> {
     let end = Instant::now() + CONNECT;
     loop {
-        let status = operator.status(id).await?;
-        let connected = status.agents.iter().filter(|a| a.connected && a.scheme == *id).count();
-        if connected >= vantages {
-            break;
+        let mut connected = 0;
+        for operator in &mut *operators {
+            let status = operator.status(id).await?;
+            connected += status.agents.iter().filter(|a| a.connected && a.scheme == id).count();
+        }
+        if connected >= roll.vantages {
+            return Ok(());
         }
         if Instant::now() > end {
-            bail!("after {CONNECT:?} only {connected} of {vantages} agents are connected");
+            bail!("after {CONNECT:?} only {connected} of {} agents are connected", roll.vantages);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let before = unix_ns();
+}
+
+/// Has all agents report what they hold.
+async fn cut(id: &str, operators: &mut [Operator], Roll { dead, .. }: Roll) -> Result<()> {
     let patience = if dead > 0 { CUT_BESIDE_DEAD } else { CUT };
-    let cut = operator.cut(id, patience).await?;
-    if cut.silent.len() > dead {
-        bail!("these agents did not report within {patience:?}: {}", cut.silent.join(", "));
+    let mut silent = vec![];
+    for operator in operators {
+        silent.extend(operator.cut(id, patience).await?.silent);
     }
-    let cut = [before, unix_ns()];
-    let traced = operator.trace(id, &scheme.params, case, ANSWER).await?;
-    let reports = operator.reports(id).await?;
-    let status = operator.status(id).await?;
-    Ok(Said { traced, reports, status, cut })
+    if silent.len() > dead {
+        bail!("these agents did not report within {patience:?}: {}", silent.join(", "));
+    }
+    Ok(())
 }
 
 fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
-    let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, status, .. } =
+    let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, tallies, .. } =
         said;
     let mut counters: BTreeMap<RouterId, Counters> = BTreeMap::new();
     let mut latency: BTreeMap<RouterId, Histogram<u64>> = BTreeMap::new();
@@ -166,7 +196,7 @@ fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
             }
         }
     }
-    status.tallies.iter().for_each(|tally| count(&mut observations, tally));
+    tallies.iter().for_each(|tally| count(&mut observations, tally));
     Ok(Outcome {
         finding: traced.finding,
         reconstruct_s: traced.seconds,

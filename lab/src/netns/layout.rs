@@ -5,7 +5,7 @@
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
 use super::names::{PREFIX, path_of, short, unique};
-use crate::plan::{Node, Plan, RoutePlan, RouterPlan};
+use crate::plan::{Node, Plan, RoutePlan};
 use crate::scenario::spec::Datapath;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use std::path::PathBuf;
 const TRIAL_PORT: u16 = 47_890;
 /// The collector's address, on the loopback of the run's control namespace.
 pub const CONTROL: &str = "10.255.0.1";
+/// Length of its network, whose addresses are those of domains' collectors.
+const CONTROL_LEN: u8 = 24;
 
 /// What of a plan stands on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,6 +83,8 @@ pub struct Space {
     pub ports: Vec<Port>,
     /// Address of the loopback interface besides 127.0.0.1: a router's identity.
     pub loopback: Option<IpAddr>,
+    /// Length of its network, all of whose addresses are the space's own.
+    pub loopback_len: u8,
     /// Whether the kernel forwards here.
     pub forwards: bool,
     /// Routes beyond the links themselves.
@@ -176,6 +180,10 @@ impl Layout {
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
         let name = unique(&mut names, run, "ctl", 'c', 0);
         layout.push(name, Some(control), false);
+        if let Some(space) = layout.spaces.last_mut() {
+            // Every domain's collector has an address of its own there.
+            space.loopback_len = CONTROL_LEN;
+        }
         layout.connect(plan, &BTreeMap::new())?;
         Ok(layout)
     }
@@ -300,7 +308,7 @@ impl Layout {
 
     /// Whether an agent's XDP program will sit at this router's interfaces.
     pub fn serves_by_xdp(&self, plan: &Plan, router: usize) -> bool {
-        datapath_at(&plan.routers[router], self.datapath).is_some_and(Datapath::is_xdp)
+        datapath_at(plan, router, self.datapath).is_some_and(Datapath::is_xdp)
     }
 
     /// Index of an interface in the middle: of this link, on the side of its first or second end.
@@ -325,7 +333,7 @@ impl Layout {
         for (i, router) in routers.filter(|(i, _)| wanted(Node::Router(*i))) {
             let id = std::net::Ipv4Addr::from(router.id);
             let by_kernel =
-                datapath_at(router, self.datapath).is_none_or(Datapath::kernel_forwards);
+                datapath_at(plan, i, self.datapath).is_none_or(Datapath::kernel_forwards);
             self.at.insert(Node::Router(i), self.spaces.len());
             self.push(name(&router.name, 'r', i), Some(id.into()), by_kernel);
         }
@@ -341,7 +349,17 @@ impl Layout {
     fn push(&mut self, name: String, loopback: Option<IpAddr>, forwards: bool) {
         let own = name.is_empty();
         let (ports, routes, spreads) = (vec![], vec![], false);
-        self.spaces.push(Space { name, own, ports, loopback, forwards, routes, spreads });
+        let loopback_len = 32;
+        self.spaces.push(Space {
+            name,
+            own,
+            ports,
+            loopback,
+            loopback_len,
+            forwards,
+            routes,
+            spreads,
+        });
     }
 
     fn connect(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {
@@ -449,10 +467,16 @@ impl Layout {
 
 /// How a router's agent meets packets in a run with this datapath; `None` where no agent works, so that the
 /// kernel alone routes.
-pub fn datapath_at(router: &RouterPlan, chosen: Datapath) -> Option<Datapath> {
-    // No kernel twin wipes marks.
-    let own = if router.wipes() { Datapath::Afpacket } else { chosen };
-    router.works().then_some(own)
+pub fn datapath_at(plan: &Plan, router: usize, chosen: Datapath) -> Option<Datapath> {
+    let spec = &plan.routers[router];
+    let own = match chosen {
+        // No kernel twin wipes marks.
+        _ if spec.wipes() => Datapath::Afpacket,
+        // XDP does not see the kernel's own errors, which a domain may keep to itself.
+        Datapath::Xdp | Datapath::XdpPass if plan.is_mute(router) => Datapath::Tc,
+        other => other,
+    };
+    spec.works().then_some(own)
 }
 
 /// Position of a node among all of a plan: routers, then hosts.

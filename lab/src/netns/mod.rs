@@ -17,6 +17,7 @@ mod faults;
 pub(crate) mod filter;
 mod followed;
 pub mod guard;
+pub(crate) mod headquarters;
 mod heart;
 mod holder;
 pub(crate) mod inquiry;

@@ -3,12 +3,13 @@
 //! The world `netns` takes the steps itself, one after another; in the world `hosts` a director has each
 //! host take the same ones.
 
-use super::agents::{Agents, Headquarters, Posted, Seats};
+use super::agents::{Agents, Posted};
 use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
 use super::faults::{Faults, Scene};
 use super::guard::{Guard, Limits};
+use super::headquarters::{Headquarters, Seats};
 use super::heart::{Heart, Rhythm};
 use super::holder::Holder;
 use super::layout::Layout;

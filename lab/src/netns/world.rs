@@ -1,7 +1,8 @@
 //! The world itself: a plan on one host, and the turns of its schemes.
 
-use super::agents::{Headquarters, mean};
+use super::agents::mean;
 use super::guard::{Guard, Limits};
+use super::headquarters::Headquarters;
 use super::heart::Heart;
 use super::inquiry::{self, Watch};
 use super::layout::Layout;

@@ -2,12 +2,14 @@
 
 #[cfg(doc)]
 use super::Plan;
+use super::disclosure::Contact;
 use super::flow::is_usual;
 use super::wire::Conditions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 use traceback::RouterId;
+use traceback::disclose::Policy;
 
 /// A nation that takes part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,8 +21,15 @@ pub struct Domain {
     pub nation: String,
     /// AS numbers.
     pub asns: Vec<u32>,
-    /// Detail that it lets out. Only "router" until policies arrive.
+    /// How much its routers show in what they write.
     pub disclosed: String,
+    /// What it shows and tells; all of it where there is no policy.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub policy: Option<Policy>,
+    /// The people who answer for it.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub contact: Option<Contact>,
 }
 
 /// A router.

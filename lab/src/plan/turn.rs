@@ -1,5 +1,6 @@
 //! What is asked: the victim's case, the schemes that take turns over it, and what was agreed of them.
 
+use super::flow::is_usual;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -26,8 +27,11 @@ pub struct SchemePlan {
     pub id: String,
     /// Parameters, all keys spelled out.
     pub params: serde_json::Value,
-    /// Best recall that any answer can reach with the routers that take part.
+    /// Best recall that any answer can reach with the routers that take part, once domains were asked.
     pub ceiling: Ceiling,
+    /// The same of marks alone, where domains do not show all of their routers.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub marks_ceiling: Option<Ceiling>,
     /// Expected number of false routers in the run, where the scheme's law gives one.
     pub expected_false_routers: Option<f64>,
 }

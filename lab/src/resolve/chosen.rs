@@ -1,6 +1,6 @@
 //! Schemes of a plan: parameters spelled out, log pages sized, the best that any answer can reach.
 
-use super::pages;
+use super::{pages, shown};
 use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
 use serde_json::{Value, json};
@@ -29,10 +29,16 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
             params.entry("wanted").or_insert(victim);
         }
         let refuse = |e| Report::whole(format!("scheme \"{}\": {e}", card.id), "");
-        let params = entry.build(&Value::Object(params)).map_err(refuse)?.params();
+        let built = entry.build(&Value::Object(params)).map_err(refuse)?;
+        let params = built.params();
         let expected = if logs { pages::false_routers(&params, plan) } else { None };
-        let ceiling = ceiling(&card, plan);
-        Ok(SchemePlan { id: scheme.id.clone(), params, ceiling, expected_false_routers: expected })
+        let (ceiling, marks_ceiling) = if plan.shows_all() {
+            (ceiling(&card, plan), None)
+        } else {
+            shown::ceilings(&*built, plan)?
+        };
+        let (id, expected_false_routers) = (scheme.id.clone(), expected);
+        Ok(SchemePlan { id, params, ceiling, marks_ceiling, expected_false_routers })
     };
     spec.scheme.iter().map(turn).collect()
 }
@@ -65,7 +71,7 @@ fn ceiling(card: &Card, plan: &Plan) -> Ceiling {
 }
 
 /// Routers of one path that a scheme's answer may name.
-fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
+pub(super) fn tellable(card: &Card, plan: &Plan, path: &[usize]) -> Vec<usize> {
     let deployed = |r: &&usize| {
         let router = &plan.routers[**r];
         router.deployed && router.conduct == Conduct::Honest && router.poses_as.is_none()

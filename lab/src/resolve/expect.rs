@@ -2,6 +2,7 @@
 
 use crate::plan::{Flow, Plan, SchemePlan};
 use traceback::law::{Coupon, Hops};
+use traceback::schemes;
 use traceback::schemes::fragments::{CELLS, Code};
 use traceback::schemes::{ams2, fms6, rnl};
 
@@ -35,8 +36,7 @@ fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> 
     if !plan.troubles().is_empty() {
         return None;
     }
-    let deployed = flow.path.iter().filter(|r| plan.routers[**r].deployed).count();
-    let hops = u32::try_from(deployed).ok()?;
+    let hops = u32::try_from(telling(plan, scheme, flow)?).ok()?;
     let (mean, p99_9, enough) = match scheme.id.as_str() {
         // One packet that arrives is enough for a whole path.
         "recorder" | "spie" => (1.0, 1.0, 1.0),
@@ -48,6 +48,18 @@ fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> 
     };
     let (scheme, packets) = (scheme.id.clone(), flow.packets);
     Some(Expectation { scheme, flow: flow.id, hops, packets, mean, p99_9, enough })
+}
+
+/// Routers of a path that take part and are shown.
+fn telling(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<usize> {
+    let deployed = |r: &&usize| plan.routers[**r].deployed;
+    if plan.shows_all() {
+        return Some(flow.path.iter().filter(deployed).count());
+    }
+    let scheme = schemes::find(&scheme.id)?.build(&scheme.params).ok()?;
+    let path: Vec<_> = flow.path.iter().map(|r| plan.routers[*r].id).collect();
+    let shown = plan.disclosed(&*scheme).ok()?.project(&path);
+    Some(shown.iter().filter(|(at, _)| deployed(&&flow.path[*at])).count())
 }
 
 /// The convergence law of one path, for schemes of which every router's marks are collected.

@@ -11,12 +11,14 @@ pub mod expect;
 mod flows;
 pub mod pages;
 mod routes;
+mod shown;
 pub mod ways;
 
 use crate::plan::{
-    CasePlan, Caution, Domain, Effect, Epoch, Plan, Room, RoomKind, RouterPlan, SCHEMA,
+    CasePlan, Caution, Contact, Domain, Effect, Epoch, Exchange, Plan, Room, RoomKind, RouterPlan,
+    SCHEMA,
 };
-use crate::scenario::spec::{Ip, Multipath, Protocol, Safety, World};
+use crate::scenario::spec::{Ip, Multipath, Poc, Protocol, Safety, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
 use crate::units::Quantity;
 use addresses::Addresses;
@@ -25,6 +27,7 @@ use routes::Routes;
 use std::collections::BTreeSet;
 use traceback::Nanos;
 use traceback::case::Filter;
+use traceback::disclose::Lapse;
 use traceback::invariant::{Key, mix2};
 use traceback::ioam::MAX_NODES;
 use traceback::packet::proto;
@@ -46,7 +49,6 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let addresses = Addresses::assign(spec, &nodes, &ranges, &mut problems);
     let Some(addresses) = addresses else { return Err(refused(problems)) };
     let routes = Routes::find(&nodes, &addresses, &BTreeSet::new());
-    let key = Key(mix2(spec.seed, 1), mix2(spec.seed, 2));
     let paths = flows::paths(spec, &nodes, &routes, &mut problems);
     let Some(paths) = paths else { return Err(refused(problems)) };
     let room = room(spec, paths.iter().map(|p| p.routers.len()).max().unwrap_or(0));
@@ -60,9 +62,9 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         schema: SCHEMA.to_owned(),
         name: spec.name.clone(),
         seed: spec.seed,
-        key,
+        key: Key(mix2(spec.seed, 1), mix2(spec.seed, 2)),
         draws: spec.draws,
-        domains: domains(spec),
+        domains: domains(scenario),
         routers,
         case: case(spec, &addresses),
         hosts: addresses.hosts,
@@ -76,6 +78,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         epochs,
         faults,
         caution: caution(spec),
+        exchange: exchange(spec),
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     plan.schemes = chosen::schemes(spec, &plan)?;
@@ -85,6 +88,16 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
 fn caution(spec: &Spec) -> Caution {
     let Safety { ramp, stop_if } = &spec.safety;
     Caution { ramp: ramp.map(|span| Nanos(span.amount())), stop_if: stop_if.clone() }
+}
+
+fn exchange(spec: &Spec) -> Option<Exchange> {
+    let asks = spec.exchange.as_ref()?;
+    Some(Exchange {
+        mode: asks.mode,
+        within: Nanos(asks.within.amount()),
+        purpose: asks.purpose.clone(),
+        exercise: asks.exercise,
+    })
 }
 
 fn refused(problems: Problems<'_>) -> Report {
@@ -127,14 +140,24 @@ impl Nodes {
     }
 }
 
-fn domains(spec: &Spec) -> Vec<Domain> {
-    let domain = |d: &crate::scenario::spec::Domain| Domain {
-        id: d.id.clone(),
-        nation: d.nation.clone(),
-        asns: d.asns.clone(),
-        disclosed: "router".to_owned(),
+fn domains(scenario: &Scenario) -> Vec<Domain> {
+    let contact = |poc: &Poc| {
+        let within = poc.answer_within.parse::<Lapse>().ok()?;
+        let answer_within = Nanos(within.0.saturating_mul(1_000_000_000));
+        Some(Contact { answer_within, role: poc.role.clone() })
     };
-    spec.domain.iter().map(domain).collect()
+    let domain = |d: &crate::scenario::spec::Domain| {
+        let policy = scenario.policies.get(&d.id).cloned();
+        Domain {
+            id: d.id.clone(),
+            nation: d.nation.clone(),
+            asns: d.asns.clone(),
+            disclosed: policy.as_ref().map_or("router", |p| p.marks.word()).to_owned(),
+            policy,
+            contact: d.poc.as_ref().and_then(contact),
+        }
+    };
+    scenario.spec.domain.iter().map(domain).collect()
 }
 
 fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {

@@ -12,6 +12,7 @@ use crate::world::{Arrival, Followed, Traffic};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
+use traceback::disclose::Cut;
 use traceback::graph::Finding;
 use traceback::map::Map;
 use traceback::packet::Packet;
@@ -28,9 +29,12 @@ pub fn packets_to_path(
     scheme: &dyn AnyScheme,
     case: &Case,
     traffic: &Traffic,
-    truth: &BTreeSet<Path>,
+    (paths, cut): (&BTreeSet<Path>, &Cut),
     finding: Option<&Finding>,
 ) -> PacketsToPath {
+    // What is shown of true paths is all that can be found of them.
+    let shown = |path: &Path| cut.project(path).into_iter().map(|(_, name)| name).collect();
+    let truth: &BTreeSet<Path> = &paths.iter().map(shown).collect();
     let found = finding.map_or_else(Said::default, Said::of);
     let right = |path: &&Path| found.holds(path, &case.map);
     let mut replay = Replay::new(plan, scheme, case, &traffic.tape);
@@ -44,7 +48,7 @@ pub fn packets_to_path(
     };
     let is_all = |said: &Said| said.is_all(scheme.card().names, truth, &case.map);
     let complete = is_all(&found).then(|| match scheme.card().keeper {
-        Keeper::Routers => heard_of_all(plan, &replay, traffic.followed.as_ref(), truth),
+        Keeper::Routers => heard_of_all(plan, &replay, traffic.followed.as_ref(), paths),
         Keeper::Victim | Keeper::None => replay.until(is_all),
     });
     let needed: Vec<f64> = each.iter().flatten().map(|n| *n as f64).collect();

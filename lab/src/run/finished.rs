@@ -115,7 +115,9 @@ impl Finished {
     /// # Errors
     /// As [`Self::plan`].
     pub fn case(&self, scheme: &str, plan: &Plan) -> Result<Case> {
-        self.json::<Kept>(&format!("cases/{scheme}.json"))?.case(plan)
+        let turn = plan.schemes.iter().position(|s| s.id == scheme);
+        let chosen = super::scheme(plan, turn.context("the plan has no such scheme")?)?;
+        self.json::<Kept>(&format!("cases/{scheme}.json"))?.case(plan, &*chosen)
     }
 
     /// Reports that the collector stored in a scheme's turn, in the order in which it got them.

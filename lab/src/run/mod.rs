@@ -23,6 +23,7 @@ use crate::world::World;
 use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
+pub(crate) use rows::sight;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -113,12 +114,11 @@ pub struct Measured {
 pub fn measure(plan: &Plan, world: &mut dyn World) -> Result<Measured> {
     // Nobody outside learns of commitments that are opened a moment later.
     let mut truth = Keeper::new(plan, [0; 32]);
-    let map = plan.map()?;
     let mut measured = Measured { rows: vec![], void: vec![] };
     for scheme in 0..plan.schemes.len() {
         let turn = turn::one(plan, world, &mut (), &mut truth, scheme, &|_| {})?;
         measured.void.extend(rows::void(plan, truth.open(), &turn, 0.0));
-        measured.rows.push(rows::row(plan, truth.open(), &map, &turn, "sim")?);
+        measured.rows.push(rows::row(plan, truth.open(), &turn, "sim")?);
     }
     Ok(measured)
 }
@@ -151,13 +151,12 @@ fn summarise(
     started: Instant,
     options: &Options<'_>,
 ) -> Result<Summary> {
-    let map = plan.map()?;
     let mut rows = vec![];
     let mut packets = summary::Packets::default();
     let mut reasons = halt.map_or_else(Vec::new, |h| h.reasons.clone());
     let halted = reasons.len();
     for turn in turns {
-        let row = rows::row(plan, truth.open(), &map, turn, &options.datapath)?;
+        let row = rows::row(plan, truth.open(), turn, &options.datapath)?;
         packets.add(&row.packets);
         reasons.extend(rows::void(plan, truth.open(), turn, options.tolerance));
         rows.push(row);

@@ -2,49 +2,51 @@
 
 use super::turn::Turn;
 use super::{acceptance, convergence, latency, scheme};
-use crate::plan::{Class, Plan};
+use crate::plan::{Ceiling, Class, Plan};
 use crate::resolve::ways::Walker;
-use crate::summary::{DomainRow, Gap, Honest, Latency, Packets, SchemeRow, Stage, Ways};
+use crate::summary::{
+    DomainRow, Gap, Honest, Latency, MARKS_ONLY, Packets, SchemeRow, Stage, WITH_ANSWERS, Ways,
+};
 use crate::traffic;
 use crate::truth::Opened;
 use crate::world::{Followed, Outcome, Taken};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
-use traceback::map::Map;
+use traceback::RouterId;
+use traceback::disclose::{Cut, logs_only};
 use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::Keeper;
-use traceback::score::{Levels, score};
+use traceback::schemes::AnyScheme;
+use traceback::score::{Sight, score_shown};
 use traceback::vantage::Harms;
 
 /// The row of one turn.
-pub(super) fn row(
-    plan: &Plan,
-    truth: &Opened,
-    map: &Map,
-    turn: &Turn,
-    datapath: &str,
-) -> Result<SchemeRow> {
+pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> Result<SchemeRow> {
     let chosen = &plan.schemes[turn.scheme];
     let scheme = scheme(plan, turn.scheme)?;
     let paths = truth.paths(&chosen.id);
     let outcome = &turn.outcome;
-    let scored = score(&paths, outcome.finding.as_ref().ok(), map);
+    let cut = plan.disclosed(&*scheme)?;
+    let stages = stages(plan, &*scheme, &cut, &paths, turn, datapath);
+    let [.., Stage { levels, .. }] = &stages[..] else { bail!("a turn has its stages") };
+    let said = outcome.finding.as_ref().ok();
+    let whole_paths = score_shown(&paths, said, &Sight::of_marks(&cut)).paths;
     let tape = &turn.traffic.tape;
     let needed = convergence::packets_to_path(
         plan,
         &*scheme,
         &turn.case,
         &turn.traffic,
-        &paths,
+        (&paths, &cut),
         outcome.finding.as_ref().ok(),
     );
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
         datapath: datapath.into(),
-        levels: scored.levels,
-        paths: scored.paths,
+        levels: *levels,
+        paths: whole_paths,
         acceptance: acceptance::gap(plan, &*scheme, &turn.case, tape),
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
@@ -61,28 +63,45 @@ pub(super) fn row(
         observations: outcome.observations,
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
-        stages: stages(scheme.card().keeper, scored.levels, &paths, map, chosen.ceiling),
+        stages,
     })
+}
+
+/// What is known of names in the end. What stands behind words that only domains resolve is known where they
+/// were asked, which the simulator does for them.
+pub(crate) fn sight<'a>(
+    plan: &Plan,
+    scheme: &dyn AnyScheme,
+    cut: &'a Cut,
+    datapath: &str,
+) -> Sight<'a> {
+    let asked = logs_only(scheme) || datapath == "sim";
+    if asked { plan.answered(scheme, cut) } else { Sight::of_marks(cut) }
 }
 
 /// Marks tell what they tell before anybody is asked; logs tell nothing until then.
 fn stages(
-    keeper: Keeper,
-    levels: Levels,
-    truth: &BTreeSet<Vec<traceback::RouterId>>,
-    map: &Map,
-    ceiling: crate::plan::Ceiling,
+    plan: &Plan,
+    scheme: &dyn AnyScheme,
+    cut: &Cut,
+    truth: &BTreeSet<Vec<RouterId>>,
+    turn: &Turn,
+    datapath: &str,
 ) -> Vec<Stage> {
-    let nothing = score(truth, None, map).levels;
-    let zero = crate::plan::Ceiling { router: 0.0, r#as: 0.0, nation: 0.0 };
-    let (first, bound) = match keeper {
-        Keeper::Victim => (levels, ceiling),
-        Keeper::Routers | Keeper::None => (nothing, zero),
+    let chosen = &plan.schemes[turn.scheme];
+    let (said, marks) = (turn.outcome.finding.as_ref().ok(), Sight::of_marks(cut));
+    let sight = sight(plan, scheme, cut, datapath);
+    let zero = Ceiling { router: 0.0, r#as: 0.0, nation: 0.0 };
+    let (first, bound) = match scheme.card().keeper {
+        Keeper::Victim => (said, chosen.marks_ceiling.unwrap_or(chosen.ceiling)),
+        Keeper::Routers | Keeper::None => (None, zero),
     };
-    vec![
-        Stage { stage: "marks-only".into(), levels: first, ceiling: bound },
-        Stage { stage: "with-answers".into(), levels, ceiling },
-    ]
+    let stage = |stage: &str, said, sight, ceiling| Stage {
+        stage: stage.into(),
+        levels: score_shown(truth, said, sight).levels,
+        ceiling,
+    };
+    vec![stage(MARKS_ONLY, first, &marks, bound), stage(WITH_ANSWERS, said, &sight, chosen.ceiling)]
 }
 
 fn harms(outcome: &Outcome) -> Harms {
@@ -182,8 +201,8 @@ pub(super) fn share_control(rows: &mut [SchemeRow]) {
 /// What each domain was asked and answered, over all turns.
 pub(super) fn domains(plan: &Plan, turns: &[Turn]) -> Vec<DomainRow> {
     let home: BTreeMap<_, _> = plan.routers.iter().map(|r| (r.id, r.domain.as_str())).collect();
-    let total = |domain: &str, pick: fn(&Turn) -> &BTreeMap<traceback::RouterId, u64>| -> u64 {
-        let mine = |(r, _): &(&traceback::RouterId, &u64)| home.get(*r) == Some(&domain);
+    let total = |domain: &str, pick: fn(&Turn) -> &BTreeMap<RouterId, u64>| -> u64 {
+        let mine = |(r, _): &(&RouterId, &u64)| home.get(*r) == Some(&domain);
         turns.iter().map(|t| pick(t).iter().filter(mine).map(|(_, n)| *n).sum::<u64>()).sum()
     };
     let row = |d: &crate::plan::Domain| {

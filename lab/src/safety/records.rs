@@ -144,12 +144,6 @@ fn make(folder: &Path) -> Result<()> {
         .with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// Appends a line that lasts.
-pub(super) fn append(file: &mut File, line: &str) -> std::io::Result<()> {
-    file.write_all(line.as_bytes())?;
-    file.sync_data()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod links;
 mod networks;
 mod outcomes;
 mod overrides;
+pub mod policies;
 mod problems;
 mod report;
 mod shape;
@@ -26,7 +27,9 @@ pub use spec::Spec;
 pub(crate) use networks::{Ranges, net_of, overlap};
 pub(crate) use problems::Problems;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use traceback::disclose::Policy;
 
 /// Largest scenario file in bytes: more is a mistake, such as a capture given instead.
 const LARGEST: u64 = 4 << 20;
@@ -38,13 +41,15 @@ pub struct Scenario {
     pub spec: Spec,
     /// What was typed.
     pub document: Document,
+    /// What domains show and tell, of those that say so.
+    pub policies: BTreeMap<String, Policy>,
 }
 
 impl Scenario {
     /// The same without adversaries, faults of the network, or missing deployment.
     #[must_use]
     pub fn calm(&self) -> Self {
-        Self { spec: self.spec.calm(), document: self.document.clone() }
+        Self { spec: self.spec.calm(), ..self.clone() }
     }
 }
 
@@ -83,7 +88,11 @@ pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Scenario, 
     let spec = serde_json::from_value::<Spec>(document.root.to_json());
     let spec = spec.map_err(|e| Report::whole(format!("{name}: {e}"), ""))?;
     check::check(&spec, &document)?;
-    Ok(Scenario { spec, document })
+    let mut problems = Problems::new(&document);
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let policies = policies::all(&spec, folder, &mut problems);
+    problems.end()?;
+    Ok(Scenario { spec, document, policies })
 }
 
 /// The JSON Schema of scenario files.

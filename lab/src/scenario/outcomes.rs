@@ -45,7 +45,11 @@ const MEASURES: &[&str] = &[
 pub(super) fn measures() -> Vec<String> {
     let levels =
         effects::LEVELS.iter().flat_map(|l| METRICS.iter().map(move |m| format!("{l}.{m}")));
-    levels.chain(MEASURES.iter().map(|m| (*m).to_owned())).collect()
+    let levels: Vec<String> = levels.collect();
+    let staged =
+        effects::STAGES.iter().flat_map(|s| levels.iter().map(move |l| format!("{s}.{l}")));
+    let plain = MEASURES.iter().map(|m| (*m).to_owned());
+    levels.iter().cloned().chain(plain).chain(staged).collect()
 }
 
 /// Everything about effects.
@@ -61,6 +65,9 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
         if effects::parse(&effect.want).is_none() {
             let mend = "write such as \">= 0.99\" or \"== mixed\"";
             problems.add(path, format!("\"{}\" compares nothing", effect.want), mend);
+        } else if effect.want.contains(effects::CEILING) && !effect.measure.ends_with(".recall") {
+            let what = format!("\"{}\" has no ceiling", effect.measure);
+            problems.add(path, what, "recalls of router, as and nation have one");
         } else if is_word(&effect.want) != (effect.measure == MEASURES[0]) {
             let what = format!("\"{}\" cannot be \"{}\"", effect.measure, effect.want);
             let mend = "\"gap.kind\" is a word, such as \"== mixed\"; all else are numbers";
@@ -71,5 +78,6 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
 
 /// Whether a sound comparison is one with a word.
 fn is_word(want: &str) -> bool {
-    want.trim_start_matches(['=', '!', '<', '>']).trim().parse::<f64>().is_err()
+    let to = want.trim_start_matches(['=', '!', '<', '>']).trim();
+    to != effects::CEILING && to.parse::<f64>().is_err()
 }

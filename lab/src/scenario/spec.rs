@@ -4,10 +4,14 @@
 //! the messages about bad files are made from it. `docs/scenario.md` explains at more length.
 
 mod conditions;
+mod domains;
+mod exchange;
 mod faults;
 mod links;
 
 pub use conditions::{Change, Deployment, Multipath, Order, Routing, Safety};
+pub use domains::{Addresses, Disclose, Domain, Poc};
+pub use exchange::Exchange;
 pub use faults::{Clock, Cut, Fault, Slow};
 pub use links::{Direction, HostLink, Link};
 
@@ -72,6 +76,9 @@ pub struct Spec {
     /// How carefully a run between hosts begins, and what ends it early.
     #[serde(default, skip_serializing_if = "is_plain")]
     pub safety: Safety,
+    /// How domains ask each other: each then has a collector of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     /// What is agreed beforehand to be success.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -157,21 +164,6 @@ pub enum Ip {
     V4,
     /// IPv6.
     V6,
-}
-
-/// A nation that takes part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Domain {
-    /// A word for the domain.
-    pub id: String,
-    /// Two capital letters; shipped files use the user-assigned XA to XZ.
-    pub nation: String,
-    /// AS numbers of the domain, from 64496-64511 or 64512-65534.
-    pub asns: Vec<u32>,
-    /// Network that the addresses of the domain's links come from; taken from 198.18.0.0/16 or 2001:2::/49 where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
 }
 
 /// Routers, hosts and links.

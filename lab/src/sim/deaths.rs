@@ -6,7 +6,7 @@ use super::{Network, report, vantage};
 use crate::plan::Plan;
 use anyhow::Result;
 use traceback::Nanos;
-use traceback::map::Map;
+use traceback::disclose::Cut;
 use traceback::report::{Counters, Role};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
@@ -29,10 +29,10 @@ struct Death {
 }
 
 impl Deaths {
-    pub(super) fn of(plan: &Plan, map: &Map, scheme: &dyn AnyScheme) -> Result<Self> {
+    pub(super) fn of(plan: &Plan, cut: &Cut, scheme: &dyn AnyScheme) -> Result<Self> {
         let mut deaths = vec![];
         for (router, fault) in plan.killed() {
-            let heir = |end| anyhow::Ok((end, vantage(plan, map, scheme, router)?));
+            let heir = |end| anyhow::Ok((end, vantage(plan, cut, scheme, router)?));
             let heir = fault.end().map(heir).transpose()?;
             deaths.push(Death { router, at: Some(fault.at), heir });
         }

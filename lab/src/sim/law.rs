@@ -33,6 +33,9 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
     if let Some(trouble) = plan.troubles().first() {
         return refuse(trouble.clone());
     }
+    if !plan.shows_all() {
+        return refuse("domains do not show all of their routers".into());
+    }
     for flow in &plan.flows {
         if flow.mark != StartMark::Clean {
             return refuse(format!("{} starts with marks of many kinds", flow.traffic));

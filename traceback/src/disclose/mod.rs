@@ -4,11 +4,23 @@
 //! [`Shown`] hops; what they do not is said to be missing, never guessed. Labels ([`Tlp`]) travel with
 //! everything told and are never lowered.
 
+pub mod cut;
 mod detail;
+pub mod policy;
+mod show;
+mod terms;
 mod tlp;
+mod words;
+mod writing;
 
+pub use cut::{Cut, Estate};
 pub use detail::Detail;
+pub use policy::Policy;
+pub use show::{Grounds, aliases, is_alias};
+pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
+pub use words::{BadWord, Hours, Lapse, PerHour};
+pub use writing::{Unfit, logs_only, suits, written};
 
 use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,8 @@ use crate::invariant::{Invariant, mix2};
 use crate::law::distinct_values;
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, probability,
+    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, Reliance, RouterId, Scheme,
+    probability,
 };
 use crate::slot::Slot;
 use crate::stats::whole;
@@ -167,6 +168,7 @@ impl Scheme for Algebraic {
         harms: "overwrites the IPv4 Identification of every packet: fragments are left unmarked, marked packets get DF",
         state: "none",
     };
+    const RELIES_ON: Reliance = Reliance::Entrance;
     type Params = Params;
     type Local = RouterId;
     type Mark = Mark;

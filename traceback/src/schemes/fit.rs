@@ -28,7 +28,7 @@ use crate::law::{Coupon, Hops};
 use crate::ledger::Ledger;
 use crate::marks::Marks;
 use crate::scheme::{
-    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme,
+    BadParams, Card, Chance, Field, Hop, Keeper, Marked, Names, Place, Reliance, RouterId, Scheme,
     probability,
 };
 use crate::schemes::walk::MAX_PATHS;
@@ -151,6 +151,7 @@ impl Scheme for Fit {
                 the TTL and the bits of unmarked packets, by which a sender forges routers at any distance",
         state: "8 bytes for each router",
     };
+    const RELIES_ON: Reliance = Reliance::Everybody;
     type Params = Params;
     type Local = u64;
     type Mark = Mark;

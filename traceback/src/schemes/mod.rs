@@ -59,7 +59,9 @@ use crate::arrivals::{Arrivals, Arrived};
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
 use crate::invariant::Invariant;
 use crate::ledger::{BadBytes, Ledger};
-use crate::scheme::{BadParams, Card, Field, Hop, LogShape, Marked, Place, RouterId, Scheme};
+use crate::scheme::{
+    BadParams, Card, Field, Hop, LogShape, Marked, Place, Reliance, RouterId, Scheme,
+};
 use crate::vantage::{At, Setting, Vantage};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -174,6 +176,8 @@ pub trait AnyScheme: Send + Sync {
     fn entries(&self) -> Option<u32>;
     /// [`Scheme::SPEAKS`].
     fn speaks(&self) -> bool;
+    /// [`Scheme::RELIES_ON`].
+    fn relies_on(&self) -> Reliance;
     /// [`Scheme::log_key`], on bits.
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64>;
     /// [`Scheme::cells`].
@@ -262,6 +266,10 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
 
     fn speaks(&self) -> bool {
         S::SPEAKS
+    }
+
+    fn relies_on(&self) -> Reliance {
+        S::RELIES_ON
     }
 
     fn log_key(&self, hop: &Hop, inv: &Invariant, mark: u32) -> Option<u64> {

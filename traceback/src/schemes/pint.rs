@@ -30,8 +30,8 @@ use crate::case::{Case, Evidence, Gap, Step};
 use crate::invariant::{Invariant, addend, mix2};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{
-    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, RouterId, Scheme, hops_before,
-    probability,
+    BadParams, Card, Field, Hop, Keeper, Marked, Names, Place, Reliance, RouterId, Scheme,
+    hops_before, probability,
 };
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
@@ -228,6 +228,7 @@ impl Scheme for Pint {
         harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF; believes the TTL",
         state: "none",
     };
+    const RELIES_ON: Reliance = Reliance::Everybody;
     type Params = Params;
     type Local = RouterId;
     type Mark = Mark;

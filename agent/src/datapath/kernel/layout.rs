@@ -35,9 +35,14 @@ pub struct Setting {
     pub ahead: u32,
     /// XDP: 1 where the kernel looks at ports to choose between equal routes.
     pub by_ports: u32,
-    /// Nothing.
-    pub pad: u32,
+    /// [`QUIET_PORTS`] and [`QUIET_ERRORS`], where they apply.
+    pub quiet: u32,
 }
+
+/// Some ports are silent: packets that come in there are forwarded and nothing else.
+pub const QUIET_PORTS: u32 = 1;
+/// The router keeps its errors to itself.
+pub const QUIET_ERRORS: u32 = 2;
 
 impl Setting {
     /// A setting for a router whose run has not begun.
@@ -56,7 +61,7 @@ impl Setting {
             entries: 0,
             ahead: 0,
             by_ports: 0,
-            pad: 0,
+            quiet: 0,
         }
     }
 }
@@ -152,8 +157,10 @@ pub struct PortEntry {
     pub border: u8,
     /// 1 where that router takes no part.
     pub legacy: u8,
+    /// 1 where packets that come in are forwarded and nothing else.
+    pub silent: u8,
     /// Nothing.
-    pub pad: [u8; 2],
+    pub pad: u8,
 }
 
 /// Pages that a log has; a power of two. `PAGES` of `log.h`.

@@ -1,6 +1,6 @@
 //! A router whose packets stay in the kernel: its program, and what the agent reads from it.
 
-use super::layout::{Counts, PortEntry, Setting};
+use super::layout::{Counts, PortEntry, QUIET_ERRORS, QUIET_PORTS, Setting};
 use super::log::{Log, monotonic};
 use super::meter::Meter;
 use super::program::{Hook, Program};
@@ -66,6 +66,12 @@ impl KernelRouter {
     /// The kernel forwards nothing here, does not take the program, or has another on a port.
     pub fn start(config: &Config, post: Post, clock: Clock) -> anyhow::Result<Self> {
         let Post { place, vantage } = post;
+        // Only where its errors leave can they be told from what it forwards.
+        anyhow::ensure!(
+            !config.mute || config.datapath == Datapath::Tc,
+            "{}: mute needs datapath tc or afpacket: XDP does not see the kernel's own errors",
+            config.name()
+        );
         let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
         netns::kernel_forwards(names.iter().map(String::as_str))?;
         let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
@@ -76,7 +82,7 @@ impl KernelRouter {
             if config.datapath == Datapath::Tc { Hook::Tc } else { Hook::Xdp },
             &*scheme,
             &place,
-            &Setting { zero, me: place.id.0, ..setting(config) },
+            &Setting { zero, me: place.id.0, degree: place.degree.into(), ..setting(config) },
             &interfaces,
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
@@ -185,6 +191,7 @@ fn ports(config: &Config) -> Vec<PortEntry> {
             link,
             border: port.border.into(),
             legacy: port.legacy.into(),
+            silent: port.silent.into(),
             mac: ethtool::address(&port.ifname).unwrap_or_default(),
             ..PortEntry::default()
         });
@@ -195,7 +202,10 @@ fn ports(config: &Config) -> Vec<PortEntry> {
 fn setting(config: &Config) -> Setting {
     let keyed = config.draws == DrawKind::Keyed;
     let (key, me) = (config.key.0, config.router.into());
+    let silent = config.ports.iter().any(|port| port.silent);
+    let quiet = [(silent, QUIET_PORTS), (config.mute, QUIET_ERRORS)];
     Setting {
+        quiet: quiet.into_iter().map(|(on, bit)| if on { bit } else { 0 }).sum(),
         forwards: u32::from(config.datapath == Datapath::Xdp),
         ahead: config.ports.iter().any(|port| port.legacy).into(),
         by_ports: netns::routes_by_ports().into(),
@@ -302,7 +312,7 @@ fn trial_of_clock(config: &Config) -> anyhow::Result<u64> {
     // The kernel runs trials as if packets came in by the loopback, whose address is all zeros.
     let loopback = 1;
     let scheme = station::scheme(config)?;
-    let setting = Setting { every: 1, forwards: 0, ..setting(config) };
+    let setting = Setting { every: 1, forwards: 0, quiet: 0, ..setting(config) };
     let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &setting, &[loopback])?;
     program.set_port(loopback, PortEntry { known: 1, ..PortEntry::default() })?;
     let mut frame = vec![0; 12];
