@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod journal;
 pub mod netns;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod programs;
 pub mod reap;
