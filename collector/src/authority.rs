@@ -104,7 +104,15 @@ impl Authority {
     /// # Errors
     /// When the system has no randomness or no usable clock.
     pub fn new(lifetime: Duration) -> Result<Self, AuthorityError> {
-        let mut params = params("Ashiato experiment authority", lifetime)?;
+        Self::lasting(lifetime, lifetime)
+    }
+
+    /// The same of one that itself ends after `own`: as long as it lasts, certificates can be renewed.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn lasting(lifetime: Duration, own: Duration) -> Result<Self, AuthorityError> {
+        let mut params = params("Ashiato experiment authority", own)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
@@ -130,7 +138,7 @@ impl Authority {
         read(&dir.join("ca.pem"))
     }
 
-    /// Issues a certificate; `addresses` are those of a collector or director, beside
+    /// Issues a certificate; `addresses` are those of a collector, director or domain, beside
     /// its name.
     ///
     /// # Errors
@@ -165,8 +173,12 @@ impl Authority {
         let mut params = params(&who.to_string(), self.lifetime)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        if matches!(who, Identity::Collector | Identity::Director | Identity::Authority) {
+        if is_server(who) {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            if matches!(who, Identity::Domain(_)) {
+                // Domains call one another under the certificate that they answer with.
+                params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+            }
             let mut names = vec![who.to_string(), "localhost".to_owned()];
             names.extend(addresses.iter().map(IpAddr::to_string));
             params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
@@ -218,6 +230,11 @@ impl Authority {
     pub fn certificate(&self) -> String {
         self.pem.clone()
     }
+}
+
+fn is_server(who: &Identity) -> bool {
+    use Identity::{Authority, Collector, Director, Domain};
+    matches!(who, Collector | Director | Authority | Domain(_))
 }
 
 fn read(path: &Path) -> Result<String, AuthorityError> {

@@ -1,9 +1,15 @@
 //! The operator's side of the protocol.
 
 use crate::authority::Tls;
+use crate::evidence::Fact;
+use crate::exchange::{Begin, Joined, Received, Verdict};
 use crate::server::chain;
 use crate::trace::Traced;
+use crate::wire::exchange_client::ExchangeClient;
 use crate::wire::{self, MAX_MESSAGE, operator_client::OperatorClient};
+use ipnet::IpNet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -84,6 +90,7 @@ pub struct Sent {
 #[derive(Debug, Clone)]
 pub struct Operator {
     client: OperatorClient<Channel>,
+    domains: ExchangeClient<Channel>,
 }
 
 impl Operator {
@@ -98,10 +105,13 @@ impl Operator {
             .and_then(|e| e.connect_timeout(CONNECT).tcp_nodelay(true).tls_config(tls))
             .map_err(failed)?;
         let channel = endpoint.connect().await.map_err(failed)?;
+        let domains = ExchangeClient::new(channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
         let client = OperatorClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        Ok(Self { client })
+        Ok(Self { client, domains })
     }
 
     /// What is connected and stored; of all schemes where the name is empty.
@@ -179,6 +189,57 @@ impl Operator {
         }
         Ok(reports)
     }
+}
+
+impl Operator {
+    /// Begins an inquiry at this collector's domain, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn inquire(&mut self, begin: &Begin) -> Result<Joined, ClientError> {
+        let request = json(begin)?;
+        read(&self.domains.inquire(request).await?.into_inner())
+    }
+
+    /// Inquiries that came from other domains, those that wait for people first.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn received(&mut self) -> Result<Vec<Received>, ClientError> {
+        read(&self.domains.received(json(&())?).await?.into_inner())
+    }
+
+    /// Inquiries that were begun here, the newest first.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn cases(&mut self) -> Result<Vec<Value>, ClientError> {
+        read(&self.domains.cases(json(&())?).await?.into_inner())
+    }
+
+    /// This operator's word about an inquiry that waits; how many more must agree.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn decide(&mut self, id: &str, verdict: &Verdict) -> Result<usize, ClientError> {
+        read(&self.domains.decide(json(&(id, verdict))?).await?.into_inner())
+    }
+
+    /// What has left about addresses within a prefix.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn left_about(&mut self, prefix: IpNet) -> Result<Vec<Fact>, ClientError> {
+        read(&self.domains.left(json(&prefix)?).await?.into_inner())
+    }
+}
+
+fn json<T: Serialize>(what: &T) -> Result<wire::Json, ClientError> {
+    Ok(wire::Json { json: serde_json::to_string(what).map_err(answer)? })
+}
+
+fn read<T: DeserializeOwned>(reply: &wire::Json) -> Result<T, ClientError> {
+    serde_json::from_str(&reply.json).map_err(answer)
 }
 
 /// What a caller shows, and the name that it wants to see.

@@ -18,6 +18,8 @@ pub enum Identity {
     Operator(String),
     /// A machine that takes part, by the word that placements know it by.
     Host(String),
+    /// A domain that asks others and answers them, by its word.
+    Domain(String),
     /// The collector.
     Collector,
     /// The lab where it directs a run over several hosts.
@@ -42,6 +44,7 @@ impl Identity {
             "observer" => router().map(Self::Observer),
             "operator" if wire::is_name(rest) => Some(Self::Operator(rest.into())),
             "host" if is_word(rest) => Some(Self::Host(rest.into())),
+            "domain" if is_word(rest) => Some(Self::Domain(rest.into())),
             _ => None,
         }
     }
@@ -75,6 +78,7 @@ impl Identity {
             Self::Observer(id) => role == Role::Observer && *id == router,
             Self::Operator(_)
             | Self::Host(_)
+            | Self::Domain(_)
             | Self::Collector
             | Self::Director
             | Self::Authority => false,
@@ -97,6 +101,7 @@ impl fmt::Display for Identity {
             Self::Observer(id) => write!(f, "observer/{id}"),
             Self::Operator(name) => write!(f, "operator/{name}"),
             Self::Host(name) => write!(f, "host/{name}"),
+            Self::Domain(name) => write!(f, "domain/{name}"),
             Self::Collector => f.write_str("collector"),
             Self::Director => f.write_str("director"),
             Self::Authority => f.write_str("authority"),
@@ -104,8 +109,8 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Whether the text may name a host: it becomes a part of file names and run ids.
-fn is_word(text: &str) -> bool {
+/// Whether the text may name a host or a domain: it becomes a part of file names and run ids.
+pub fn is_word(text: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
     (1..=32).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        let good = "router/10.0.0.1 observer/10.0.0.9 operator/alice host/lab-1 collector director authority";
+        let good = "router/10.0.0.1 observer/10.0.0.9 operator/alice host/lab-1 domain/xa collector director authority";
         for name in good.split(' ') {
             assert_eq!(Identity::parse(name).unwrap().to_string(), name);
         }

@@ -3,7 +3,9 @@
 //! - [`wire`] is the protocol, [`identity`] who speaks, [`authority`] makes keys, [`enrol`] gives new machines theirs.
 //! - [`store`] keeps, [`commit`] writes in groups, [`hub`] knows who is connected.
 //! - [`agents`] and [`operator`] are the two services, [`server`] runs them, [`client`] calls one.
-//! - [`trace`] drives a reconstruction, [`exchange`] asks other domains.
+//! - [`trace`] drives a reconstruction, [`exchange`] asks other domains, [`evidence`] is its log, with times of [`clock`].
+//! - [`rid`] are the messages between domains, [`iodef`] the documents in them, [`stix`] the same for others,
+//!   [`dossier`] all that is known of a question, [`xml`] how XML is read.
 //!
 //! No generator of traffic here, and nothing that knows an experiment's truth.
 #![forbid(unsafe_code)]
@@ -11,13 +13,20 @@
 pub mod agents;
 pub mod authority;
 pub mod client;
+pub mod clock;
 pub mod commit;
+pub mod dossier;
 pub mod enrol;
+pub mod evidence;
 pub mod exchange;
 pub mod hub;
 pub mod identity;
+pub mod iodef;
 pub mod operator;
+pub mod rid;
 pub mod server;
+pub mod stix;
 pub mod store;
 pub mod trace;
 pub mod wire;
+pub mod xml;

@@ -154,7 +154,11 @@ pub fn case(json: &str, map: Option<&Map>) -> Result<Case, String> {
     serde_json::from_value(case).map_err(|e| format!("the case: {e}"))
 }
 
-fn gather(store: &Store, scheme: &dyn AnyScheme, case: &Case) -> Result<Gathered, StoreError> {
+pub(crate) fn gather(
+    store: &Store,
+    scheme: &dyn AnyScheme,
+    case: &Case,
+) -> Result<Gathered, StoreError> {
     let mut gathered = Gathered::default();
     store.reports(scheme.card().id, |stored| {
         // The store holds nothing that did not decode when it came.

@@ -3,6 +3,7 @@
 use crate::agents::Agents;
 use crate::authority::{Tls, beside};
 use crate::commit::Committer;
+use crate::exchange::{self, Exchange, Logs, Service};
 use crate::hub::Hub;
 use crate::operator::Operator;
 use crate::store::{Store, StoreError};
@@ -47,6 +48,9 @@ pub struct Config {
     /// Time that agents have to report what they hold.
     #[serde(default = "default_cut_timeout_ms")]
     pub cut_timeout_ms: u64,
+    /// The domain that it speaks for, where it does.
+    #[serde(default)]
+    pub exchange: Option<exchange::Config>,
 }
 
 fn default_listen() -> SocketAddr {
@@ -116,6 +120,9 @@ impl Config {
         config.tls.rebase(path);
         config.store = beside(path, &config.store);
         config.map = config.map.map(|map| beside(path, &map));
+        if let Some(exchange) = &mut config.exchange {
+            exchange.rebase(path);
+        }
         Ok(config)
     }
 }
@@ -129,7 +136,7 @@ pub fn read_map(path: &Path) -> Result<Map, ServeError> {
         .map_err(|e| ServeError::File { path: path.into(), what: e.to_string() })
 }
 
-fn read(path: &Path) -> Result<String, ServeError> {
+pub(crate) fn read(path: &Path) -> Result<String, ServeError> {
     std::fs::read_to_string(path).map_err(|source| ServeError::Read { path: path.into(), source })
 }
 
@@ -141,6 +148,7 @@ pub struct Collector {
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     writer: thread::JoinHandle<()>,
+    exchange: Option<Exchange>,
 }
 
 impl Collector {
@@ -157,12 +165,23 @@ impl Collector {
         let listen = listener.local_addr().map_err(busy)?;
         let hub = Arc::new(Hub::default());
         let (committer, writer) = Committer::start(store);
+        let ask_timeout = Duration::from_millis(config.ask_timeout_ms);
+        let exchange = match &config.exchange {
+            Some(own) => {
+                let (hub, store) = (hub.clone(), config.store.clone());
+                let logs = Logs { hub, store, patience: ask_timeout };
+                Some(Exchange::start(own, logs, map.as_deref()).await?)
+            }
+            None => None,
+        };
+        let office = exchange.as_ref().map(Exchange::office);
+        let domains = Service { office, hub: hub.clone() };
         let agents = Agents { hub: hub.clone(), committer, map: map.clone() };
         let operator = Operator {
             hub: hub.clone(),
             store: config.store.clone(),
             map,
-            ask_timeout: Duration::from_millis(config.ask_timeout_ms),
+            ask_timeout,
             cut_timeout: Duration::from_millis(config.cut_timeout_ms),
             traces: Arc::new(Semaphore::new(2)),
         };
@@ -179,16 +198,25 @@ impl Collector {
                 wire::operator_server::OperatorServer::new(operator)
                     .max_decoding_message_size(MAX_MESSAGE),
             )
+            .add_service(
+                wire::exchange_server::ExchangeServer::new(domains)
+                    .max_decoding_message_size(MAX_MESSAGE),
+            )
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 async { drop(stopped.await) },
             );
-        Ok(Self { listen, hub, stop: Some(stop), server: tokio::spawn(serving), writer })
+        Ok(Self { listen, hub, stop: Some(stop), server: tokio::spawn(serving), writer, exchange })
     }
 
     /// Where it listens.
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where other domains reach it, where it speaks for one.
+    pub fn exchange(&self) -> Option<SocketAddr> {
+        self.exchange.as_ref().map(Exchange::address)
     }
 
     /// Who is connected.
@@ -202,6 +230,9 @@ impl Collector {
     /// When the server had broken off.
     pub async fn stop(mut self) -> Result<(), ServeError> {
         self.hub.close();
+        if let Some(exchange) = self.exchange.take() {
+            exchange.stop();
+        }
         if let Some(stop) = self.stop.take() {
             // A server that broke off no longer listens for this; it is awaited below.
             let _ = stop.send(());

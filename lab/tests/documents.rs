@@ -191,3 +191,53 @@ fn verbs_in_the_readmes_exist() {
     }
     assert!(verbs > 20, "only {verbs} verbs were found");
 }
+
+/// A row of the coverage: class, state, and what shows it.
+fn coverage() -> Vec<(String, String, Vec<String>)> {
+    let text = std::fs::read_to_string(root().join("docs/coverage.md")).unwrap();
+    let mut rows = vec![];
+    for line in text.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, class, what, state, shown] = cells[..] else { continue };
+        let Ok(number) = number.parse::<usize>() else { continue };
+        assert_eq!(number, rows.len() + 1, "rows come in order: {line}");
+        assert!(!what.is_empty());
+        let shown = shown.split(',').filter(|s| !s.trim().is_empty());
+        let shown = shown.map(|s| s.trim().trim_matches('`').to_owned()).collect();
+        rows.push((class.to_owned(), state.to_owned(), shown));
+    }
+    rows
+}
+
+#[test]
+fn what_the_coverage_names_is_there() {
+    let rows = coverage();
+    let count = |class: &str| rows.iter().filter(|(c, ..)| c == class).count();
+    assert_eq!(["C", "S", "F", "N"].map(count), [29, 31, 15, 6]);
+    for (number, (class, state, shown)) in (1..).zip(&rows) {
+        let mut tests = 0;
+        for place in shown {
+            let (file, test) =
+                place.split_once("::").map_or((place.as_str(), None), |(f, t)| (f, Some(t)));
+            let text = std::fs::read_to_string(root().join(file));
+            let text = text.unwrap_or_else(|e| panic!("row {number}: {file}: {e}"));
+            if let Some(test) = test {
+                assert!(
+                    text.contains(&format!("fn {test}(")),
+                    "row {number}: {file} has no test {test}"
+                );
+                tests += 1;
+            }
+        }
+        match (state.as_str(), class.as_str()) {
+            ("not ours", "N") => assert!(shown.is_empty(), "row {number}"),
+            ("open", "C" | "S" | "F") => {
+                assert!(shown.is_empty(), "row {number} is open and names something")
+            }
+            // A document alone shows a property, not a behaviour.
+            ("shown" | "in part", "C" | "S") => assert!(tests > 0, "row {number} names no test"),
+            ("shown" | "in part", "F") => assert!(!shown.is_empty(), "row {number} names nothing"),
+            (state, class) => panic!("row {number}: {class} and {state}"),
+        }
+    }
+}

@@ -11,14 +11,14 @@ use ashiato::scenario::spec::Datapath;
 use ashiato::sim::Sim;
 use ashiato::world::World;
 use std::sync::Arc;
-use support::{over, root, run_id, seen, shipped, state};
+use support::{over, root, run_id, seen, shipped, side_by_side, state};
 
 #[test]
 fn forged_packets_are_marked_alike_in_both_worlds() {
     if !root() {
         return;
     }
-    for (name, datapath) in [
+    let cases = [
         ("x-marks-replayed", Datapath::Tc),
         ("x-ttl", Datapath::Afpacket),
         ("x-fragments", Datapath::Tc),
@@ -31,7 +31,8 @@ fn forged_packets_are_marked_alike_in_both_worlds() {
         ("x-router-poses", Datapath::Afpacket),
         ("x-router-poses", Datapath::Tc),
         ("x-router-poses", Datapath::Xdp),
-    ] {
+    ];
+    side_by_side(&cases, |&(name, datapath)| {
         let plan =
             shipped(name, &over(&["traffic.flood.packets=1000"], &["fms", "pint", "spie"], 5));
         let id = run_id();
@@ -52,7 +53,7 @@ fn forged_packets_are_marked_alike_in_both_worlds() {
         }
         assert_eq!(netns.remove().unwrap(), 0);
         std::fs::remove_dir_all(dir).unwrap();
-    }
+    });
 }
 
 #[test]

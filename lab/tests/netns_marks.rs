@@ -18,7 +18,7 @@ use ashiato_collector::client::Operator;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{line, root, run_id, scheme, state};
+use support::{line, root, run_id, scheme, side_by_side, state};
 use traceback::case::{Case, Gap, Sample};
 use traceback::graph::{AttackGraph, Finding};
 use traceback::packet::Packet;
@@ -34,7 +34,7 @@ fn both_worlds_mark_every_packet_alike() {
         return;
     }
     use Datapath::{Afpacket, Tc, Xdp, XdpPass};
-    for (datapath, v6, process_per_router, kind) in [
+    let cases = [
         (Afpacket, false, false, RoomKind::Option),
         (Afpacket, true, true, RoomKind::Option),
         (Afpacket, false, true, RoomKind::Payload),
@@ -43,7 +43,8 @@ fn both_worlds_mark_every_packet_alike() {
         (Xdp, true, true, RoomKind::Option),
         (Xdp, false, false, RoomKind::Payload),
         (XdpPass, false, false, RoomKind::Option),
-    ] {
+    ];
+    side_by_side(&cases, |&(datapath, v6, process_per_router, kind)| {
         let room = Some(Room {
             kind,
             records: ROUTERS,
@@ -57,7 +58,7 @@ fn both_worlds_mark_every_packet_alike() {
             flow.size = flow.size.max(traffic::smallest(v6, room));
         }
         alike(&plan, datapath);
-    }
+    });
 }
 
 fn alike(plan: &Plan, datapath: Datapath) {

@@ -14,7 +14,7 @@ use ashiato::truth::Keeper;
 use ashiato::world::{Followed, Outcome, Traffic, World};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::{over, root, run_id, seen, shipped, state};
+use support::{over, root, run_id, seen, shipped, side_by_side, state};
 use traceback::RouterId;
 use traceback::graph::Finding;
 
@@ -70,9 +70,7 @@ fn lossy_links_lose_the_same_packets_under_every_datapath() {
     if !root() {
         return;
     }
-    for datapath in [Afpacket, Tc, Xdp, XdpPass] {
-        alike("x-loss", datapath, &[FEW]);
-    }
+    side_by_side(&[Afpacket, Tc, Xdp, XdpPass], |datapath| alike("x-loss", *datapath, &[FEW]));
 }
 
 #[test]
@@ -80,9 +78,8 @@ fn a_translator_puts_the_same_addresses_and_ports_into_packets() {
     if !root() {
         return;
     }
-    for datapath in [Datapath::Afpacket, Datapath::Tc, Datapath::Xdp] {
-        alike("x-nat", datapath, &[FEW]);
-    }
+    let datapaths = [Datapath::Afpacket, Datapath::Tc, Datapath::Xdp];
+    side_by_side(&datapaths, |datapath| alike("x-nat", *datapath, &[FEW]));
 }
 
 /// The whole ways of a turn by flow.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Configuration, TOML or JSON (by the file's ending): listen, tls = {ca, cert, key}, store,
-    /// map, store_limit_bytes, ask_timeout_ms, cut_timeout_ms.
+    /// map, store_limit_bytes, ask_timeout_ms, cut_timeout_ms, exchange.
     #[arg(long, env = "ASHIATO_COLLECTOR_CONFIG", value_name = "FILE")]
     config: PathBuf,
     /// Listen here, whatever the configuration says (port 0: any).
@@ -49,7 +49,11 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
     let mut term = waits(SignalKind::terminate()).map_err(Failure::of(INTERNAL))?;
     let mut interrupt = waits(SignalKind::interrupt()).map_err(Failure::of(INTERNAL))?;
     let mut collector = Collector::start(config).await.map_err(failure)?;
-    let ready = serde_json::json!({ "event": "ready", "listen": collector.listen().to_string() });
+    let mut ready =
+        serde_json::json!({ "event": "ready", "listen": collector.listen().to_string() });
+    if let Some(exchange) = collector.exchange() {
+        ready["exchange"] = exchange.to_string().into();
+    }
     let mut out = std::io::stdout();
     // Whoever started us may not care to read; that is no reason to stop.
     let _ = writeln!(out, "{ready}").and_then(|()| out.flush());

@@ -5,6 +5,37 @@
 //! question travels. In the [`Mode::Star`] the domain that began asks every domain itself; in the
 //! [`Mode::Recursive`] each asks the next and hands the replies back.
 
+mod book;
+mod check;
+mod config;
+mod deliver;
+mod domain;
+mod drive;
+pub mod http;
+mod incoming;
+pub mod join;
+pub mod letter;
+mod look;
+mod office;
+mod outgoing;
+mod people;
+pub mod pursuit;
+mod rehearsal;
+mod relay;
+mod service;
+mod tell;
+pub mod tls;
+mod work;
+
+pub use config::{Bounds, Config, Neighbour, Peer, Searched};
+pub use domain::Domain;
+pub use look::Logs;
+pub use office::{Exchange, Office};
+pub use outgoing::{Asked, Begin, Joined, Named, inquire};
+pub use people::{Received, Verdict, Vote};
+pub use rehearsal::{Rebuild, rehearse};
+pub use service::Service;
+
 use serde::{Deserialize, Serialize};
 use traceback::RouterId;
 pub use traceback::disclose::{Justification, Withheld};
@@ -101,6 +132,13 @@ pub struct Reply {
     pub took_ms: u64,
 }
 
+impl Reply {
+    /// Its label, which is never below that of a reply that it hands on.
+    pub fn label(&self) -> Tlp {
+        self.further.iter().map(Self::label).fold(self.tlp, Tlp::max)
+    }
+}
+
 /// What came of an inquiry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -135,10 +173,38 @@ pub enum Status {
 /// What is told of packets that came one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
-    /// Positions of the packets in the inquiry.
+    /// Positions of the packets in the inquiry; none where an answer of others does not say which.
     pub packets: Vec<u32>,
     /// Hops, that nearest the source first.
     pub hops: Vec<Shown>,
     /// Where they came from.
     pub origin: Origin,
+}
+
+impl Reply {
+    /// A reply that tells nothing but what came of the inquiry.
+    pub fn bare(inquiry: String, domain: &str, status: Status, tlp: Tlp, took_ms: u64) -> Self {
+        Self {
+            inquiry,
+            domain: domain.into(),
+            status,
+            tlp,
+            passages: vec![],
+            names: vec![],
+            rule: String::new(),
+            withheld: vec![],
+            further: vec![],
+            took_ms,
+        }
+    }
+}
+
+impl Status {
+    /// Whether nothing is known from it: neither that packets were seen nor that they were not.
+    pub fn says_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Silent | Self::Failed { .. } | Self::Pending { .. }
+        )
+    }
 }

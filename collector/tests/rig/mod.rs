@@ -51,6 +51,7 @@ impl Rig {
             store_limit_bytes: None,
             ask_timeout_ms: 300,
             cut_timeout_ms: 5000,
+            exchange: None,
         };
         Self { dir, authority, config }
     }

@@ -13,8 +13,6 @@
 pub mod admission;
 pub mod beacon;
 pub mod bounds;
-pub mod clock;
-pub mod evidence;
 pub mod incident;
 mod internal;
 pub mod manifest;
@@ -22,6 +20,9 @@ pub mod records;
 pub mod sentinel;
 pub mod signature;
 pub mod site;
+pub(crate) mod witness;
+
+pub use ashiato_collector::{clock, evidence};
 
 pub use admission::{Asked, Permit};
 pub use bounds::{Bounds, Caps};

@@ -14,7 +14,7 @@ use super::manifest::Manifest;
 use crate::exit::Exit;
 use anyhow::{Context, Result};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -142,12 +142,6 @@ fn make(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("cannot make {}", folder.display()))
-}
-
-/// Appends a line that lasts.
-pub(super) fn append(file: &mut File, line: &str) -> std::io::Result<()> {
-    file.write_all(line.as_bytes())?;
-    file.sync_data()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use traceback::case::Filter;
 use traceback::invariant::Key;
 use traceback::packet::Packet;
@@ -31,6 +32,18 @@ pub(crate) fn root() -> bool {
         println!("skipped: needs root");
     }
     root
+}
+
+/// Does the work for each case, three at a time: worlds wait for packets most of their time.
+pub(crate) fn side_by_side<T: Sync>(cases: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let turn = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(case);
+        }
+    };
+    // A case that panics makes the scope panic.
+    std::thread::scope(|scope| (0..3).for_each(|_| drop(scope.spawn(turn))));
 }
 
 /// A run id that no other test uses.

@@ -1,0 +1,169 @@
+//! What a domain knows about itself and its peers while it runs.
+
+use super::Exhibit;
+use super::config::{Config, Peer, bad};
+use crate::operator;
+use crate::server::{ServeError, read, read_map};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use traceback::RouterId;
+use traceback::disclose::{Grounds, Policy};
+use traceback::invariant::Key;
+use traceback::map::Map;
+use traceback::packet::Packet;
+use traceback::scheme::Keeper;
+use traceback::schemes::AnyScheme;
+
+/// A domain at work.
+pub struct Domain {
+    /// As configured.
+    pub config: Config,
+    /// What it tells whom.
+    pub policy: Policy,
+    /// Its routers and those next to them.
+    pub map: Map,
+    /// Its routers alone, where its logs are searched.
+    pub inner: Map,
+    /// Schemes whose logs it searches, by id.
+    pub schemes: BTreeMap<String, Arc<dyn AnyScheme>>,
+    /// Domains that each domain is next to, its own included.
+    pub around: BTreeMap<String, Vec<String>>,
+    peers: BTreeMap<String, Peer>,
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Domain").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Domain {
+    /// Reads what the configuration names. `fallback` is the collector's own map.
+    ///
+    /// # Errors
+    /// [`ServeError`] names the file and what is wrong with it.
+    pub fn load(config: &Config, fallback: Option<&Map>) -> Result<Self, ServeError> {
+        let map = match (&config.map, fallback) {
+            (Some(path), _) => read_map(path)?,
+            (None, Some(map)) => map.clone(),
+            (None, None) => return Err(bad(Path::new("[exchange]"), "give a map of the domain")),
+        };
+        let policy = read_policy(&config.policy, &config.domain)?;
+        Self::new(config, policy, map)
+    }
+
+    /// The domain of a configuration, whose files are at hand.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what of it does not fit the map.
+    pub fn new(config: &Config, policy: Policy, map: Map) -> Result<Self, ServeError> {
+        let own: BTreeSet<u32> = config.asns.iter().copied().collect();
+        let inner = within(&map, &own);
+        let facing = config.neighbours.iter().flat_map(|n| &n.routers);
+        if let Some(odd) = facing.into_iter().find(|id| inner.index(**id).is_none()) {
+            let what = format!("neighbours: {odd} is no router of {} on its map", config.domain);
+            return Err(bad(Path::new("[exchange]"), what));
+        }
+        let peers = config.peers.iter().map(|p| (p.id.clone(), p.clone())).collect();
+        let mut around: BTreeMap<String, Vec<String>> =
+            config.peers.iter().map(|p| (p.id.clone(), p.neighbours.clone())).collect();
+        let next = config.neighbours.iter().map(|n| n.id.clone()).collect();
+        around.insert(config.domain.clone(), next);
+        let schemes = schemes(config)?;
+        Ok(Self { config: config.clone(), policy, map, inner, schemes, around, peers })
+    }
+
+    /// Its word.
+    pub fn id(&self) -> &str {
+        &self.config.domain
+    }
+
+    /// A peer by its word.
+    pub fn peer(&self, id: &str) -> Option<&Peer> {
+        self.peers.get(id)
+    }
+
+    /// Peers, by their words.
+    pub fn peers(&self) -> &BTreeMap<String, Peer> {
+        &self.peers
+    }
+
+    /// Its grounds, as policies show them.
+    pub fn grounds(&self) -> Grounds<'_> {
+        let key = self.config.alias_key.unwrap_or(Key(0, 0));
+        Grounds::new(&self.map, self.config.asns.iter().copied(), key)
+    }
+
+    /// Own routers that face a domain.
+    pub fn facing(&self, domain: &str) -> &[RouterId] {
+        let found = self.config.neighbours.iter().find(|n| n.id == domain);
+        found.map_or(&[], |n| &n.routers)
+    }
+
+    /// Domains that a router faces, but for one.
+    pub fn beyond(&self, router: RouterId, but: &str) -> Vec<String> {
+        let faces = self.config.neighbours.iter().filter(|n| n.routers.contains(&router));
+        faces.map(|n| n.id.clone()).filter(|id| id != but).collect()
+    }
+
+    /// Whether packets to an address are the domain's own to ask about; also another domain's, by its word.
+    pub fn may_ask(&self, domain: &str, address: IpAddr) -> bool {
+        let prefixes: &[IpNet] = if domain == self.id() {
+            &self.config.prefixes
+        } else {
+            self.peer(domain).map_or(&[], |p| &p.prefixes)
+        };
+        prefixes.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Where a packet goes; `None` where the bytes are no packet.
+pub(super) fn destination(exhibit: &Exhibit) -> Option<IpAddr> {
+    Packet::parse(exhibit.bytes.as_slice()).ok().map(|p| p.destination())
+}
+
+/// The part of a map that lies in some systems.
+fn within(map: &Map, own: &BTreeSet<u32>) -> Map {
+    let mut place = BTreeMap::new();
+    let mut routers = vec![];
+    for (router, at) in map.routers().iter().zip(0_u32..) {
+        if own.contains(&router.asn) {
+            place.insert(at, u32::try_from(routers.len()).expect("invariant: a map's indices fit"));
+            routers.push(router.clone());
+        }
+    }
+    let links = map.links().iter().filter_map(|(a, b)| Some((*place.get(a)?, *place.get(b)?)));
+    Map::new(routers, links.collect()).expect("invariant: a part of a map is a map")
+}
+
+fn read_policy(path: &Path, domain: &str) -> Result<Policy, ServeError> {
+    let text = read(path)?;
+    let policy: Policy = if path.extension().is_some_and(|e| e == "json") {
+        serde_json::from_str(&text).map_err(|e| bad(path, e))?
+    } else {
+        toml::from_str(&text).map_err(|e| bad(path, e))?
+    };
+    policy.check().map_err(|e| bad(path, e))?;
+    if policy.domain != domain {
+        return Err(bad(path, format!("the policy is {}'s, not {domain}'s", policy.domain)));
+    }
+    Ok(policy)
+}
+
+fn schemes(config: &Config) -> Result<BTreeMap<String, Arc<dyn AnyScheme>>, ServeError> {
+    let mut found = BTreeMap::new();
+    for searched in &config.schemes {
+        let params = searched.params.as_ref().map(ToString::to_string).unwrap_or_default();
+        let scheme = operator::scheme(&searched.id, &params);
+        let scheme = scheme.map_err(|e| bad(Path::new("[exchange]"), e))?;
+        if scheme.card().keeper != Keeper::Routers {
+            let what = format!("schemes: routers keep no log of {}", searched.id);
+            return Err(bad(Path::new("[exchange]"), what));
+        }
+        found.insert(searched.id.clone(), scheme);
+    }
+    Ok(found)
+}
