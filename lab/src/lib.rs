@@ -1,6 +1,7 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
 pub mod archive;
+mod asked;
 pub mod cli;
 mod clock;
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod imitate;
 pub mod interrupt;
 pub mod journal;
 pub mod netns;
+mod office;
 pub mod plan;
 pub mod process;
 pub mod programs;
@@ -31,6 +33,7 @@ pub mod summary;
 pub mod sweep;
 pub mod traffic;
 pub mod truth;
+pub mod tunnel;
 pub mod units;
 pub mod verify;
 pub mod world;

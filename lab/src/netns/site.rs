@@ -156,16 +156,22 @@ impl Site {
         })
     }
 
-    /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
+    /// Gets everything ready for a scheme's turn: agents, those who watch, those who send. `zero` is the
+    /// turn's, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
     /// Names who is not ready in time.
-    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats, ramps: bool) -> Result<Posted> {
+    pub(crate) fn prepare(
+        &mut self,
+        scheme: usize,
+        seats: &Seats,
+        ramps: bool,
+        zero: u64,
+    ) -> Result<Posted> {
         let (plan, folder) = (self.plan.clone(), self.folder.clone());
         self.stage.pulse()?;
         neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
         let (stage, nursery) = (&mut self.stage, &self.nursery);
-        let zero = unix_ns();
         let agents = Agents::start(&plan, scheme, zero, seats, stage, nursery, &folder)?;
         let posted = self.agents.insert(agents).posted;
         let clock = Clock::since(zero);
@@ -291,6 +297,16 @@ impl Site {
     /// When the kernel does not say.
     pub(crate) fn lost(&self) -> Result<u64> {
         self.act.as_ref().map_or(Ok(0), |act| act.taps.lost())
+    }
+
+    /// What taps here have counted so far: packets by router and flow, and those that went astray.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn look(&mut self) -> Result<(BTreeMap<(usize, u32), u64>, u64)> {
+        let act = self.act.as_mut().context("nothing is prepared")?;
+        let Counted { flows, astray, .. } = act.taps.look()?;
+        Ok((flows, astray))
     }
 
     /// Ends the watch, and returns what was seen.

@@ -107,7 +107,7 @@ impl Plan {
     }
 
     /// The map that whoever rebuilds paths may have: cut like marks, or, for schemes whose routers keep logs,
-    /// without the domains that tell nothing, so that those beyond are asked in their place.
+    /// like what domains tell who are asked.
     ///
     /// # Errors
     /// As [`Self::acting`].
@@ -115,10 +115,15 @@ impl Plan {
         if !logs_only(scheme) {
             return self.acting(scheme);
         }
-        self.cut(|domain| match self.answers_of(domain) {
-            Detail::None => Detail::None,
-            _ => Detail::Router,
-        })
+        self.told()
+    }
+
+    /// The map cut by what the victim's domain may hear from others at best.
+    ///
+    /// # Errors
+    /// As [`Self::acting`].
+    pub fn told(&self) -> Result<Cut, BadMap> {
+        self.cut(|domain| self.answers_of(domain))
     }
 
     /// What names of the disclosed map tell, once domains were asked.
