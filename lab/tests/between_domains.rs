@@ -20,7 +20,8 @@ const SCENARIOS: [&str; 2] = ["borders", "refusal"];
 fn meets_its_ceilings(summary: &Summary) {
     for row in summary.schemes.iter().filter(|row| row.scheme != "none") {
         for stage in &row.stages {
-            let what = format!("{} {} {} {}", summary.scenario, summary.world, row.scheme, stage.stage);
+            let what =
+                format!("{} {} {} {}", summary.scenario, summary.world, row.scheme, stage.stage);
             let levels = [
                 ("router", stage.levels.router, stage.ceiling.router),
                 ("as", stage.levels.r#as, stage.ceiling.r#as),
@@ -131,7 +132,12 @@ fn secret(plan: &Plan) -> BTreeSet<String> {
     let mut secret = BTreeSet::new();
     for (at, router) in plan.routers.iter().enumerate().filter(|(at, _)| hidden(*at)) {
         let [name, id] = [router.name.to_lowercase(), router.id.to_string()];
-        secret.extend([format!("\"{name}\""), format!(">{name}<"), id, format!("{:08x}", router.id.0)]);
+        secret.extend([
+            format!("\"{name}\""),
+            format!(">{name}<"),
+            id,
+            format!("{:08x}", router.id.0),
+        ]);
         for link in plan.ports(Node::Router(at)) {
             let (near, _) = plan.links[link].seen_from(Node::Router(at));
             secret.insert(near.address.to_string());
@@ -153,7 +159,12 @@ fn domains_in_namespaces_let_out_what_plans_say_and_nothing_else() {
         assert!(asked.flat_map(|inquiry| &inquiry.odd).next().is_none(), "{name}");
         // What may be known is there, so the search below sees what is said.
         for domain in &plan.domains {
-            assert!(text.contains(&domain.id), "{name}: {} bytes, none of {}", text.len(), domain.id);
+            assert!(
+                text.contains(&domain.id),
+                "{name}: {} bytes, none of {}",
+                text.len(),
+                domain.id
+            );
         }
         assert!(text.contains("iodef-document"), "{name}: no document was read");
         let secret = secret(&plan);
