@@ -7,6 +7,7 @@ use super::office::{Office, ahead_ms, now_ms};
 use super::pursuit::{Errand, Pursuit};
 use super::tell::about;
 use super::{Inquiry, Reply, Status};
+use crate::clock::Utc;
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -155,7 +156,10 @@ async fn put(office: Arc<Office>, errand: Errand) {
     let came = match noted.await {
         // What is not written down does not leave.
         Err(e) => Err(e.to_string()),
-        Ok(()) => send(&office, &to, &errand.inquiry).await,
+        Ok(()) => match office.domain.expired(&to, Utc::now()) {
+            Some(why) => Err(why),
+            None => send(&office, &to, &errand.inquiry).await,
+        },
     };
     let heard = came.and_then(|given| open(&office, &id, &to, given));
     match heard {

@@ -19,6 +19,7 @@ mod look;
 mod office;
 mod outgoing;
 mod people;
+mod ping;
 pub mod pursuit;
 mod rehearsal;
 mod relay;
@@ -27,12 +28,13 @@ mod tell;
 pub mod tls;
 mod work;
 
-pub use config::{Bounds, Config, Neighbour, Peer, Searched};
+pub use config::{Bounds, Config, Contacts, Neighbour, Peer, Searched};
 pub use domain::Domain;
 pub use look::Logs;
 pub use office::{Exchange, Office};
 pub use outgoing::{Asked, Begin, Joined, Named, inquire};
 pub use people::{Received, Verdict, Vote};
+pub use ping::Ping;
 pub use rehearsal::rehearse;
 pub use service::Service;
 

@@ -10,6 +10,8 @@ use super::office::{Office, now_ms, secret};
 use super::pursuit::{Pursuit, Quest};
 use super::work::{around, look, own};
 use super::{Exhibit, Inquiry, Mode, Reply, Status, Subject, Withheld};
+use crate::clock::Utc;
+use crate::contact::Reach;
 use crate::operator;
 use crate::store::Store;
 use crate::trace;
@@ -103,6 +105,9 @@ pub struct Joined {
     pub asked: Vec<Asked>,
     /// What is odd.
     pub flags: Vec<Flag>,
+    /// Whom to turn to for each domain that was silent, undecided, expired or out of reach.
+    #[serde(default)]
+    pub escalate: BTreeMap<String, Vec<Reach>>,
 }
 
 /// A word and who stands behind it.
@@ -272,7 +277,30 @@ async fn pursue(
         joined.finding = Some(finding);
     }
     joined.ended_ms = now_ms();
+    escalate(office, &mut joined).await?;
     Ok(joined)
+}
+
+/// Says whom to turn to for those who did not answer.
+async fn escalate(office: &Arc<Office>, joined: &mut Joined) -> Result<(), String> {
+    let dumb = |asked: &&Asked| {
+        matches!(asked.status, Status::Silent | Status::Failed { .. } | Status::Pending { .. })
+    };
+    for asked in joined.asked.iter().filter(dumb) {
+        let reach = office.domain.escalate(&asked.domain, Utc::now());
+        if !reach.is_empty() {
+            joined.escalate.insert(asked.domain.clone(), reach);
+        }
+    }
+    if joined.escalate.is_empty() {
+        return Ok(());
+    }
+    let line = json!({ "id": joined.id, "turn_to": joined.escalate, "exercise": joined.exercise });
+    let noted = office.book.write(move |page| {
+        page.note("escalated", line);
+        Ok(())
+    });
+    noted.await.map_err(|e| e.to_string())
 }
 
 fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
@@ -329,6 +357,7 @@ impl Joined {
             names: vec![],
             asked: vec![],
             flags: vec![],
+            escalate: BTreeMap::new(),
         }
     }
 
