@@ -2,7 +2,8 @@
 //!
 //! The key never leaves the machine. What stands in the folder afterwards, `ca.pem`, `own.pem` and
 //! `own.key`, is what `ashiato host` and configurations of agents name. Enrolling again, with a new token,
-//! replaces all three: that is rotation, and how a machine comes back after a new installation.
+//! replaces all three: that is how a machine comes back after a new installation. Before a certificate ends,
+//! [`renew`] gets the next one with it, for the same key or a new one; where to ask stands in `authority`.
 
 use anyhow::{Context, Result, bail};
 use rcgen::{CertificateParams, KeyPair};
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 #[allow(
     missing_docs,
@@ -29,6 +30,8 @@ mod wire {
 
 /// Time to connect, and for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The file that says where the authority listens.
+const DESK: &str = "authority";
 /// How far this machine's clock may be behind the authority's.
 const SLACK_S: u64 = 60;
 
@@ -72,10 +75,75 @@ pub fn enrol(token: &Path, dir: &Path) -> Result<String> {
     })?;
     let certificate = put_aside(&own, &certificate, 0o644)?;
     let ca = put_aside(&dir.join("ca.pem"), &token.ca, 0o644)?;
-    for (from, to) in [(aside, own_key), (certificate, own), (ca, dir.join("ca.pem"))] {
-        fs::rename(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
-    }
+    let desk = put_aside(&dir.join(DESK), &format!("{}\n", token.address), 0o644)?;
+    let ready =
+        [(aside, own_key), (certificate, own), (ca, dir.join("ca.pem")), (desk, dir.join(DESK))];
+    put_in_place(&ready)?;
     Ok(token.name)
+}
+
+/// How a certificate is to be renewed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Renewal {
+    /// Where the authority listens; as at enrolment where left out.
+    pub authority: Option<SocketAddr>,
+    /// Whether a new key is made.
+    pub rotate: bool,
+    /// Nothing is done while the certificate is good for longer than this.
+    pub within: Option<Duration>,
+}
+
+/// Renews the certificate of a folder by itself; when the one that is there afterwards ends, in seconds since the
+/// Unix epoch, and whether it is new.
+///
+/// # Errors
+/// What is wrong with files, clock, connection, or with the certificate in the authority's eyes. The files stay then.
+pub fn renew(dir: &Path, how: &Renewal) -> Result<(u64, bool)> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}: enrol first, with a token", path.display()))
+    };
+    let (cert, own_key, ca) = (read("own.pem")?, read("own.key")?, read("ca.pem")?);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (ends, left) = (end_of(&cert)?, end_of(&cert)?.saturating_sub(now.as_secs()));
+    if left == 0 {
+        bail!(
+            "by this machine's clock its certificate has ended: set the clock if it is wrong, else get a token"
+        );
+    }
+    if how.within.is_some_and(|within| left > within.as_secs()) {
+        return Ok((ends, false));
+    }
+    let address = match how.authority {
+        Some(address) => address,
+        None => read(DESK)?.trim().parse().context("the file `authority` holds no address")?,
+    };
+    let key = match how.rotate {
+        true => KeyPair::generate(),
+        false => KeyPair::from_pem(&own_key),
+    };
+    let key = key.context("no key to renew for")?;
+    let request_pem = CertificateParams::default().serialize_request(&key)?.pem()?;
+    // A new key lies on the disk before it is the one enrolled.
+    let aside = put_aside(&dir.join("own.key"), &key.serialize_pem(), 0o600)?;
+    let own = tonic::transport::Identity::from_pem(&cert, &own_key);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked = wire::RenewRequest { request_pem };
+    let new = runtime.block_on(ask_again(address, &ca, own, asked)).inspect_err(|_| {
+        let _ = fs::remove_file(&aside);
+    })?;
+    let ends = end_of(&new)?;
+    let new = put_aside(&dir.join("own.pem"), &new, 0o644)?;
+    put_in_place(&[(aside, dir.join("own.key")), (new, dir.join("own.pem"))])?;
+    Ok((ends, true))
+}
+
+/// When a certificate (PEM) ends, in seconds since the Unix epoch.
+fn end_of(pem: &str) -> Result<u64> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).context("no certificate")?;
+    let certificate = pem.parse_x509().context("no certificate")?;
+    Ok(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0))
 }
 
 /// A wrong clock breaks TLS with words that nobody understands; so it is said before.
@@ -97,20 +165,48 @@ fn check_clock(token: &Token, now: u64) -> Result<()> {
 }
 
 async fn ask(token: &Token, asked: wire::EnrolRequest) -> Result<String> {
-    let tls = ClientTlsConfig::new()
-        .domain_name("authority")
-        .ca_certificate(Certificate::from_pem(&token.ca));
-    let endpoint = Endpoint::from_shared(format!("https://{}", token.address))?;
+    let mut desk = reach(token.address, tls_of(&token.ca)).await?;
+    answered(desk.enrol(asked).await)
+}
+
+async fn ask_again(
+    address: SocketAddr,
+    ca: &str,
+    own: tonic::transport::Identity,
+    asked: wire::RenewRequest,
+) -> Result<String> {
+    let mut desk = reach(address, tls_of(ca).identity(own)).await?;
+    answered(desk.renew(asked).await)
+}
+
+fn tls_of(ca: &str) -> ClientTlsConfig {
+    ClientTlsConfig::new().domain_name("authority").ca_certificate(Certificate::from_pem(ca))
+}
+
+type Authority = wire::enrolment_client::EnrolmentClient<Channel>;
+
+async fn reach(address: SocketAddr, tls: ClientTlsConfig) -> Result<Authority> {
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))?;
     let endpoint = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).tls_config(tls)?;
     let channel = endpoint.connect().await.with_context(|| {
-        let address = token.address;
         format!("cannot reach the authority at {address}: does `authority serve` run there?")
     })?;
-    let mut client = wire::enrolment_client::EnrolmentClient::new(channel);
-    match client.enrol(asked).await {
+    Ok(Authority::new(channel))
+}
+
+fn answered(reply: Result<tonic::Response<wire::EnrolReply>, tonic::Status>) -> Result<String> {
+    match reply {
         Ok(reply) => Ok(reply.into_inner().certificate_pem),
         Err(status) => bail!("the authority refuses: {}", status.message()),
     }
+}
+
+/// Moves files that were put aside to where they belong.
+fn put_in_place(ready: &[(PathBuf, PathBuf)]) -> Result<()> {
+    for (from, to) in ready {
+        fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
 }
 
 /// Writes what is to become a file beside it.

@@ -9,9 +9,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde_json::Value;
 use std::fs::File;
 use std::io::BufWriter;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use traceback::case::Filter;
 use traceback::invariant::Key;
 use traceback::schemes;
@@ -32,6 +33,8 @@ enum Verb {
     Run(Run),
     /// Get this machine a certificate for a key of its own, by a token.
     Enrol(Enrol),
+    /// Get the next certificate by the one that this machine has, before that ends.
+    Renew(Renew),
     /// Prove by packets through namespaces which datapaths this host can run.
     Selftest(Selftest),
     /// Give interfaces back what killed agents changed on them.
@@ -77,6 +80,27 @@ struct Enrol {
         default_value = "/etc/ashiato"
     )]
     dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Renew {
+    /// Folder of the enrolment.
+    #[arg(
+        long,
+        env = "ASHIATO_AGENT_ENROL_DIR",
+        value_name = "DIR",
+        default_value = "/etc/ashiato"
+    )]
+    dir: PathBuf,
+    /// Where `authority serve` listens, if elsewhere than at enrolment.
+    #[arg(long, env = "ASHIATO_AGENT_RENEW_AUTHORITY", value_name = "ADDRESS:PORT")]
+    authority: Option<SocketAddr>,
+    /// Make a new key. What the old one was pinned for, such as a signed manifest, does not hold for the new one.
+    #[arg(long, env = "ASHIATO_AGENT_RENEW_ROTATE")]
+    rotate: bool,
+    /// Do nothing while the certificate is good for more days than this: for timers.
+    #[arg(long, env = "ASHIATO_AGENT_RENEW_WITHIN", value_name = "DAYS")]
+    within: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +192,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
         Verb::Enrol(enrol) => enrol.run().map_err(|e| (NOT_READY, e)),
+        Verb::Renew(renew) => renew.run().map_err(|e| (NOT_READY, e)),
         Verb::Selftest(selftest) => selftest.run().map_err(|e| (INTERNAL, e)),
         Verb::Gc => gc().map_err(|e| (INTERNAL, e)),
         Verb::Mark(mark) => mark.run().map_err(|e| (USAGE, e)),
@@ -199,6 +224,17 @@ impl Enrol {
     fn run(&self) -> anyhow::Result<u8> {
         let name = enrol::enrol(&self.token, &self.dir)?;
         println!("{name} is enrolled; its key is in {}", self.dir.display());
+        Ok(0)
+    }
+}
+
+impl Renew {
+    fn run(&self) -> anyhow::Result<u8> {
+        let within = self.within.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
+        let how = enrol::Renewal { authority: self.authority, rotate: self.rotate, within };
+        let (ends, new) = enrol::renew(&self.dir, &how)?;
+        let what = if new { "the new certificate" } else { "nothing to do: the certificate" };
+        println!("{what} is good until {ends} (seconds since 1970)");
         Ok(0)
     }
 }

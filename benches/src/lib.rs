@@ -4,6 +4,7 @@
 //! - [`host`]: commands, processors and processor time; [`report`]: medians, raw numbers, JSON.
 //! - [`traffic`]: frames, their source and their sink, both in the kernel.
 //! - [`lanes`]: one router each, between the same source and sink; [`queue`]: the one on NFQUEUE.
+//! - [`tunnels`]: a link between two hosts.
 //! - [`steps`]: single programs by test runs; [`rates`]: whole paths; [`verdicts`]: what the goals are.
 
 pub mod agents;
@@ -14,4 +15,5 @@ pub mod rates;
 pub mod report;
 pub mod steps;
 pub mod traffic;
+pub mod tunnels;
 pub mod verdicts;

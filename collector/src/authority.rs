@@ -104,7 +104,15 @@ impl Authority {
     /// # Errors
     /// When the system has no randomness or no usable clock.
     pub fn new(lifetime: Duration) -> Result<Self, AuthorityError> {
-        let mut params = params("Ashiato experiment authority", lifetime)?;
+        Self::lasting(lifetime, lifetime)
+    }
+
+    /// The same of one that itself ends after `own`: as long as it lasts, certificates can be renewed.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn lasting(lifetime: Duration, own: Duration) -> Result<Self, AuthorityError> {
+        let mut params = params("Ashiato experiment authority", own)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;

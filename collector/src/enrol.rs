@@ -1,4 +1,5 @@
-//! Enrolment: a token, once, becomes a certificate for a key that its owner made and keeps.
+//! Enrolment: a token, once, becomes a certificate for a key that its owner made and keeps. Before that certificate
+//! ends, it opens the door to the next one.
 //!
 //! ```text
 //! DIR/tokens/DIGEST.json       one for each token that was made and not used: what it is for
@@ -10,7 +11,7 @@
 use crate::authority::{Authority, AuthorityError};
 use crate::identity::Identity;
 use crate::wire::enrolment::{
-    EnrolReply, EnrolRequest,
+    EnrolReply, EnrolRequest, RenewRequest,
     enrolment_server::{Enrolment, EnrolmentServer},
 };
 use rcgen::KeyPair;
@@ -24,7 +25,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity as Keys, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as Keys, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// What a new machine is given: a file. Who has it can enrol in the machine's name, once.
@@ -137,7 +138,11 @@ pub async fn serve(
 ) -> Result<(), EnrolError> {
     let authority = Authority::open(dir, lifetime)?;
     let own = authority.issue(&Identity::Authority, &[listen.ip()])?;
-    let tls = ServerTlsConfig::new().identity(Keys::from_pem(own.cert, own.key));
+    let tls = ServerTlsConfig::new()
+        .identity(Keys::from_pem(own.cert, own.key))
+        .client_ca_root(Certificate::from_pem(authority.certificate()))
+        // Who comes with a token has none yet.
+        .client_auth_optional(true);
     let listener = TcpListener::bind(listen).await.map_err(|e| EnrolError::Listen(listen, e))?;
     ready(listener.local_addr().map_err(|e| EnrolError::Listen(listen, e))?);
     let desk = Desk { authority, dir: dir.into(), one: Mutex::new(()) };
@@ -182,6 +187,17 @@ impl Enrolment for Desk {
         }
         Ok(Response::new(EnrolReply { certificate_pem: done?.1 }))
     }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<EnrolReply>, Status> {
+        let shown = request.peer_certs();
+        let shown = shown.as_ref().and_then(|all| all.first());
+        let done = self.renew_once(shown.map(AsRef::as_ref), &request.get_ref().request_pem);
+        match &done {
+            Ok((name, _)) => tracing::info!("renewed the certificate of {name}"),
+            Err(status) => tracing::warn!("renewal refused: {}", status.message()),
+        }
+        Ok(Response::new(EnrolReply { certificate_pem: done?.1 }))
+    }
 }
 
 impl Desk {
@@ -200,16 +216,44 @@ impl Desk {
             return Err(Status::permission_denied(why));
         }
         let who = Identity::parse(&promise.name).ok_or_else(spent)?;
-        let (certificate, key) = self
-            .authority
-            .certify(&who, &asked.request_pem)
-            .map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let since = now().map_err(internal)?;
-        let enrolled = Enrolled { name: promise.name.clone(), key: digest(&key), since };
+        let (certificate, record) = self.certify(&who, &asked.request_pem)?;
         // Spent first: a token may be lost, and must not be used twice.
         fs::remove_file(&path).map_err(|e| Status::internal(e.to_string()))?;
-        write(&record(&self::enrolled(&self.dir), &who), &enrolled).map_err(internal)?;
+        self.keep(&who, &record)?;
         Ok((promise.name, certificate))
+    }
+
+    /// TLS has looked at the certificate that is shown, its signature and its dates.
+    fn renew_once(&self, shown: Option<&[u8]>, request: &str) -> Result<(String, String), Status> {
+        let _one = self.one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let who = shown.and_then(|der| Some((der, Identity::of_certificate(der)?)));
+        let (shown, who) = who.ok_or_else(|| {
+            Status::permission_denied(
+                "renewal needs the caller's own certificate, while that is valid",
+            )
+        })?;
+        if !is_enrolled(&enrolled(&self.dir), &who, shown) {
+            let why =
+                format!("{who} is not enrolled with this key, or was revoked: ask for a token");
+            return Err(Status::permission_denied(why));
+        }
+        let (certificate, record) = self.certify(&who, request)?;
+        self.keep(&who, &record)?;
+        Ok((record.name, certificate))
+    }
+
+    fn certify(&self, who: &Identity, request: &str) -> Result<(String, Enrolled), Status> {
+        let (certificate, key) = self
+            .authority
+            .certify(who, request)
+            .map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let since = now().map_err(|e| Status::internal(e.to_string()))?;
+        Ok((certificate, Enrolled { name: who.to_string(), key: digest(&key), since }))
+    }
+
+    fn keep(&self, who: &Identity, enrolled: &Enrolled) -> Result<(), Status> {
+        let path = record(&self::enrolled(&self.dir), who);
+        write(&path, enrolled).map_err(|e| Status::internal(e.to_string()))
     }
 }
 

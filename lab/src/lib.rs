@@ -33,6 +33,7 @@ pub mod summary;
 pub mod sweep;
 pub mod traffic;
 pub mod truth;
+pub mod tunnel;
 pub mod units;
 pub mod verify;
 pub mod world;

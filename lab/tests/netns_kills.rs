@@ -2,11 +2,14 @@
 //! stands is removed by `gc`, and nothing else is.
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
+#[path = "support/killer.rs"]
+mod killer;
 mod support;
 
+use killer::killer;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use support::{root, run_id, snapshot, state, unchanged};
 
@@ -14,16 +17,6 @@ use support::{root, run_id, snapshot, state, unchanged};
 const POINTS: usize = 50;
 /// Microseconds after a line is safe, in the midst of what it announces; 0: before it is safe.
 const AFTER: [u64; 6] = [0, 100, 500, 2_500, 12_000, 50_000];
-
-/// The library that kills, compiled into a folder.
-fn killer(dir: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kill_at_sync.c");
-    let library = dir.join("kill_at_sync.so");
-    let mut cc = Command::new("cc");
-    cc.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
-    assert!(cc.args(["-ldl", "-lrt"]).status().unwrap().success());
-    library
-}
 
 /// Somebody else's namespace, whose name looks like ours, with a process inside.
 struct Foreign(Child);

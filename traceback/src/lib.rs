@@ -9,6 +9,7 @@
 //!   a scheme at work at one place behind one erased interface.
 //! - Routers: [`fib`] looks up, [`router`] forwards and marks, [`scope`] says where their own messages may go.
 //! - Evidence: [`ledger`], [`counts`], [`marks`], [`table`] and [`report`] travel, [`case`] asks, [`map`] places, [`graph`] answers.
+//!   [`shelf`] keeps millions of small entries.
 //! - Borders: [`disclose`] says what a domain lets out.
 //! - Many packets at once: [`arrivals`] draws what comes out at the end of a path.
 //! - Judgement: [`score`] compares with the truth, [`law`] and [`stats`] say what to expect.
@@ -36,6 +37,7 @@ pub mod scheme;
 pub mod schemes;
 pub mod scope;
 pub mod score;
+pub mod shelf;
 pub mod slot;
 pub mod stats;
 pub mod table;

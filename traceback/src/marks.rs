@@ -4,7 +4,7 @@
 //! attacker fill memory, so this one keeps a bounded number of marks and counts what found no room.
 
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
-use std::collections::BTreeMap;
+use crate::shelf::Shelf;
 
 /// Packets by mark.
 ///
@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Marks {
-    packets: BTreeMap<u32, u64>,
+    packets: Shelf<u32, u64>,
     lost: u64,
 }
 
 impl Marks {
     /// Counts one packet; a new mark beyond `capacity` is counted as lost.
     pub fn add(&mut self, mark: u32, capacity: usize) {
-        if let Some(packets) = self.packets.get_mut(&mark) {
+        if let Some(packets) = self.packets.value_mut(mark) {
             *packets = packets.saturating_add(1);
         } else if self.packets.len() < capacity {
             self.packets.insert(mark, 1);
@@ -31,25 +31,25 @@ impl Marks {
 
     /// Marks that were seen, rising, with their packets.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.packets.iter().map(|(mark, packets)| (*mark, *packets))
+        self.packets.iter()
     }
 
     /// Whether a mark was seen.
     pub fn contains(&self, mark: u32) -> bool {
-        self.packets.contains_key(&mark)
+        self.packets.value(mark).is_some()
     }
 
     /// Packets in all.
     pub fn packets(&self) -> u64 {
-        self.packets.values().fold(0, |sum, n| sum.saturating_add(*n))
+        self.iter().fold(0, |sum, (_, n)| sum.saturating_add(n))
     }
 }
 
 impl Ledger for Marks {
     fn merge(&mut self, other: &Self) {
         for (mark, packets) in other.iter() {
-            let sum = self.packets.entry(mark).or_default();
-            *sum = sum.saturating_add(packets);
+            let mine = self.packets.value(mark).unwrap_or(0);
+            self.packets.insert(mark, mine.saturating_add(packets));
         }
         self.lost = self.lost.saturating_add(other.lost);
     }

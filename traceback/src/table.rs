@@ -12,18 +12,27 @@
 use crate::case::{Answer, Query};
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::Nanos;
-use std::collections::BTreeMap;
+use crate::shelf::Shelf;
 
 /// Entries of a table at most.
 pub const MOST_ENTRIES: u32 = 1 << 20;
 
 /// Keys with their indices.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
-    by_key: BTreeMap<u64, u32>,
-    by_index: BTreeMap<u32, u64>,
+    by_key: Shelf<u64, u32>,
+    /// The largest index that was ever given.
+    last: u32,
     lost: u64,
 }
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.by_key, self.lost) == (&other.by_key, other.lost)
+    }
+}
+
+impl Eq for Table {}
 
 impl Table {
     /// Number of entries.
@@ -38,13 +47,27 @@ impl Table {
 
     fn insert(&mut self, key: u64, index: u32) {
         self.by_key.insert(key, index);
-        self.by_index.insert(index, key);
+        self.last = self.last.max(index);
     }
 
-    fn value(&self, asked: u64) -> Option<u64> {
-        if let Ok(index) = u32::try_from(asked) {
-            return self.by_index.get(&index).copied();
+    /// The least key of each index that is asked for. Indices are asked for rarely and many at a time, so one walk
+    /// over all entries stands for a second map.
+    fn keys_of(&self, mut asked: Vec<u32>) -> Shelf<u32, u64> {
+        asked.sort_unstable();
+        let mut found = Shelf::default();
+        if asked.is_empty() {
+            return found;
         }
+        for (key, index) in self.by_key.iter() {
+            if asked.binary_search(&index).is_ok() && found.value(index).is_none() {
+                found.insert(index, key);
+            }
+        }
+        found
+    }
+
+    /// The lower half of the only key with a tag.
+    fn tagged(&self, asked: u64) -> Option<u64> {
         let low = asked >> 32 << 32;
         let mut tagged = self.by_key.range(low..=low | u64::from(u32::MAX));
         // Of two keys with one tag, nobody can say which is meant.
@@ -55,9 +78,9 @@ impl Table {
 
 impl Ledger for Table {
     fn merge(&mut self, other: &Self) {
-        for (key, index) in &other.by_key {
-            let least = self.by_key.get(key).map_or(*index, |mine| *mine.min(index));
-            self.insert(*key, least);
+        for (key, index) in other.by_key.iter() {
+            let least = self.by_key.value(key).map_or(index, |mine| mine.min(index));
+            self.insert(key, least);
         }
         self.lost = self.lost.saturating_add(other.lost);
     }
@@ -65,9 +88,9 @@ impl Ledger for Table {
     fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.lost);
         put_varint(out, self.by_key.len() as u64);
-        for (key, index) in &self.by_key {
+        for (key, index) in self.by_key.iter() {
             out.extend(key.to_le_bytes());
-            put_varint(out, (*index).into());
+            put_varint(out, index.into());
         }
     }
 
@@ -77,7 +100,7 @@ impl Ledger for Table {
         for _ in 0..read.varint()? {
             let key = read.u64()?;
             let index = u32::try_from(read.varint()?).map_err(|_| BadBytes)?;
-            if table.by_key.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            if table.by_key.last_key().is_some_and(|last| last >= key) {
                 return Err(BadBytes);
             }
             table.insert(key, index);
@@ -95,10 +118,10 @@ impl Ledger for Table {
     }
 
     fn cell(&mut self, key: u64, _: Nanos) -> u32 {
-        if let Some(index) = self.by_key.get(&key) {
-            return *index;
+        if let Some(index) = self.by_key.value(key) {
+            return index;
         }
-        let index = self.by_index.last_key_value().map_or(1, |(last, _)| last.saturating_add(1));
+        let index = self.last.saturating_add(1);
         if index > MOST_ENTRIES {
             self.lost += 1;
             return 0;
@@ -108,12 +131,18 @@ impl Ledger for Table {
     }
 
     fn adopt(&mut self, entries: &[(u64, u32)]) {
-        (self.by_key, self.by_index) = Default::default();
+        (self.by_key, self.last) = Default::default();
         entries.iter().for_each(|(key, index)| self.insert(*key, *index));
     }
 
     fn answer(&self, query: &Query) -> Answer {
-        Answer { values: query.keys.iter().map(|key| self.value(*key)).collect() }
+        let indices = query.keys.iter().filter_map(|key| u32::try_from(*key).ok()).collect();
+        let keys = self.keys_of(indices);
+        let value = |asked: &u64| match u32::try_from(*asked) {
+            Ok(index) => keys.value(index),
+            Err(_) => self.tagged(*asked),
+        };
+        Answer { values: query.keys.iter().map(value).collect() }
     }
 }
 

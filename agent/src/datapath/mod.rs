@@ -7,7 +7,7 @@
 //! - [`watch`] follows the kernel's [`tables`]; [`waiting`] keeps frames whose neighbour is unknown.
 //! - [`finish`] completes checksums, [`offload`] keeps the kernel from merging frames ([`ethtool`] for
 //!   good, on interfaces made for an experiment), [`outgoing`] gathers those about to leave, [`netns`]
-//!   enters namespaces, [`poll`] sleeps.
+//!   enters namespaces, [`poll`] sleeps. [`tap`] is an interface of the lab's, for tunnels between hosts.
 //!
 //! Nothing here knows a scheme: the router is [`traceback::router::Router`].
 
@@ -26,5 +26,6 @@ pub mod ring;
 pub mod serve;
 pub mod socket;
 pub mod tables;
+pub mod tap;
 pub mod waiting;
 pub mod watch;

@@ -123,6 +123,9 @@ pub(crate) struct Init {
     /// Days until the certificates end.
     #[arg(long, env = "ASHIATO_COLLECTOR_DAYS", default_value_t = 30)]
     days: u32,
+    /// Days until the authority itself ends; until then certificates can be renewed.
+    #[arg(long, env = "ASHIATO_COLLECTOR_AUTHORITY_DAYS", default_value_t = 365)]
+    authority_days: u32,
     /// Addresses of the collector beside 127.0.0.1.
     #[arg(long, env = "ASHIATO_COLLECTOR_ADDRESS", value_delimiter = ',')]
     address: Vec<IpAddr>,
@@ -173,8 +176,9 @@ impl Init {
         let mut who = operators.chain(hosts).collect::<Result<Vec<_>, _>>()?;
         who.extend(self.router.iter().map(|r| Identity::Router((*r).into())));
         who.extend(self.observer.iter().map(|r| Identity::Observer((*r).into())));
-        let lifetime = Duration::from_secs(u64::from(self.days) * 24 * 3600);
-        let authority = Authority::new(lifetime).map_err(Failure::of(HOST))?;
+        let [lifetime, own] = [self.days, self.authority_days.max(self.days)]
+            .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
+        let authority = Authority::lasting(lifetime, own).map_err(Failure::of(HOST))?;
         let mut servers = vec![(Identity::Collector, &self.address)];
         for domain in &self.domain {
             servers.push((named("domain", domain)?, &self.address));

@@ -125,6 +125,13 @@ impl Drop for Listening {
 }
 
 impl Listening {
+    /// Ends, and returns when the address is free.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It was told to break off.
+        let _ = (&mut self.task).await;
+    }
+
     /// Listens, and hands documents to the desk.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub use office::{Exchange, Office};
 pub use outgoing::{Asked, Begin, Joined, Named, inquire};
 pub use people::{Received, Verdict, Vote};
 pub use ping::Ping;
-pub use rehearsal::rehearse;
+pub use rehearsal::{Rebuild, rehearse};
 pub use service::Service;
 
 use serde::{Deserialize, Serialize};

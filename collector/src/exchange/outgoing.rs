@@ -5,7 +5,7 @@ use super::domain::{Domain, destination};
 use super::drive::{self, ahead};
 use super::http::{Arrival, Given};
 use super::incoming::{signed, to_text};
-use super::join::{Branch, Flag, Way};
+use super::join::{Branch, Flag, Kind, Way};
 use super::office::{Office, now_ms, secret};
 use super::pursuit::{Pursuit, Quest};
 use super::work::{around, look, own};
@@ -325,14 +325,18 @@ async fn packets(
     }
     joined.packets = u32::try_from(exhibits.len()).unwrap_or(u32::MAX);
     let found = if office.domain.schemes.contains_key(&begin.scheme) {
-        look(office, &begin.scheme, (vec![begin.case.gateway], ""), &exhibits).await?
+        look(office, &begin.scheme, (vec![begin.case.gateway], ""), &exhibits).await
     } else {
-        vec![]
+        Ok(vec![])
     };
+    // Without own logs the neighbours may still know.
+    let blind = found.as_ref().err().cloned();
+    let found = found.unwrap_or_default();
     let root = own(&office.domain, &joined.id, &found, begin.tlp);
     let quest = joined.quest(begin, exhibits, bounds.patience_ms);
     let (pursuit, errands) = Pursuit::begin(quest, around(&office.domain), root, now_ms());
     joined.settle(drive::drive(office, pursuit, errands).await);
+    joined.blind(blind);
     Ok(())
 }
 
@@ -407,6 +411,12 @@ impl Joined {
         self.asked = tree.all().into_iter().skip(1).map(Asked::of).collect();
         self.ways = ways;
         self.flags = flags.into_iter().chain(odd).collect();
+    }
+
+    /// Says that the own logs could not be searched, where that is so.
+    pub(super) fn blind(&mut self, why: Option<String>) {
+        let flag = why.map(|why| Flag::new(Kind::Blind, &self.domain, None, &[], why));
+        self.flags.extend(flag);
     }
 
     /// Takes over what a domain said of words.

@@ -152,7 +152,7 @@ async fn lies_lateness_and_wrong_clocks_are_said() {
         let kinds: BTreeSet<Kind> =
             joined.flags.iter().filter(|f| f.domain == "xb").map(|f| f.kind).collect();
         assert!(kinds.contains(&kind), "{kind:?}: {joined:#?}");
-        drop(listening);
+        listening.stop().await;
     }
 }
 
@@ -170,6 +170,10 @@ async fn ten_domains_in_a_row_take_as_long_as_their_answers() {
         assert_eq!(only(&joined).0.len(), 11);
         let answers: u64 =
             joined.asked.iter().filter_map(|a| Some(a.answered_ms? - a.asked_ms?)).sum();
+        if mode == Mode::Star {
+            // One after the other; what the asker itself does between is small beside it.
+            assert!(took <= u128::from(answers) * 11 / 10 + 200, "{took} ms, answers {answers} ms");
+        }
         println!("{mode:?}: ten domains in a row: {took} ms, their answers {answers} ms");
     }
 }

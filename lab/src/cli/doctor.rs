@@ -10,7 +10,7 @@ use crate::netns::guard::{Guard, Limits};
 use crate::netns::layout::Layout;
 use crate::netns::{Stage, within};
 use crate::programs;
-use crate::safety::sentinel::Sentinels;
+use crate::safety::sentinel::{Kind, Sentinels};
 use anyhow::{Context, Result, ensure};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use serde::Serialize;
@@ -104,7 +104,6 @@ fn table(checks: &[Check], ready: impl Fn(World) -> bool, wanted: Option<World>)
             let compose = if ready(World::Compose) { "ready" } else { "not ready" };
             writeln!(out, "world compose is {compose}")?;
         }
-        writeln!(out, "note  links between hosts are VXLAN, neither encrypted nor authenticated")?;
     }
     Ok(out)
 }
@@ -153,20 +152,26 @@ fn hosts() -> Vec<Check> {
             Ok(stage) => (Some(stage), Ok(())),
             Err(e) => (None, Err(e)),
         };
-    let fix = "run as root; the kernel needs CONFIG_VXLAN";
+    let fix = "run as root; the kernel needs CONFIG_TUN and /dev/net/tun";
     let mut checks = vec![check("a tunnel towards another host", fix, raised)];
     let Some(mut stage) = stage else { return checks };
-    let fix = "run as root on Linux 6.6 or newer; in a container add CAP_BPF and CAP_NET_ADMIN";
+    let fix = "run as root; in a container add CAP_BPF and CAP_NET_ADMIN";
     let what = "a gate for senders and sentinels against leaks, in the kernel";
-    checks.push(check(what, fix, guards(stage.layout())));
+    checks.push(check(what, fix, guards(&stage)));
     let fix = "run `ashiato gc`, and look at what it names";
     checks.push(check("removal of the tunnel: left 0", fix, removes(&mut stage)));
     checks
 }
 
-fn guards(layout: &Layout) -> Result<()> {
+fn guards(stage: &Stage) -> Result<()> {
+    let layout = stage.layout();
     Guard::stand(layout, &Limits { strict: true, ..Limits::default() })?;
-    within(&layout.spaces[0].path(), || Sentinels::post(BTreeSet::new()).map(drop))
+    within(&layout.spaces[0].path(), || {
+        let (kind, folder) = (Kind::of_kernel(), std::env::temp_dir());
+        let left = Sentinels::post(kind, stage.run(), &folder, BTreeSet::new())?.withdraw()?;
+        ensure!(left.is_empty(), "{} sentinels are left", left.len());
+        Ok(())
+    })
 }
 
 /// Takes a trial away, and looks whether all of it went.

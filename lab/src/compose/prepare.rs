@@ -2,7 +2,7 @@
 
 use super::{Compose, DIRECTOR, PORT};
 use crate::hosts::Config;
-use crate::hosts::placement::{Host, Placement, VXLAN, Word};
+use crate::hosts::placement::{Host, Placement, Tunnels, Word};
 use crate::safety::site::Need;
 use crate::safety::{Caps, Site};
 use anyhow::{Context, Result};
@@ -51,8 +51,11 @@ impl Compose {
         }
         let own = dir.join(DIRECTOR);
         let tls: Tls = authority.write(&own, &Identity::Director, &[listen.ip()])?;
-        let (collector, tunnel_port, world, enrolled) = (None, VXLAN, Word::Compose, None);
-        let placement = Placement { listen, collector, tunnel_port, world, tls, enrolled, hosts };
+        let (collector, enrolled, world) = (None, None, Word::Compose);
+        // They never leave this machine, and containers have no /dev/net/tun.
+        let (tunnels, tunnel_port) = (Tunnels::Bare, None);
+        let placement =
+            Placement { listen, collector, tunnels, tunnel_port, world, tls, enrolled, hosts };
         write(&own.join("placement.toml"), &placement)
     }
 }

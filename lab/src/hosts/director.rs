@@ -124,6 +124,11 @@ impl Director {
         }
     }
 
+    /// The hosts' names, in the placement's order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.peers.iter().map(|peer| peer.name.as_str())
+    }
+
     /// Tells a host something.
     pub(super) fn tell(&self, host: usize, order: to_host::Kind) {
         if let Some(orders) = &self.peers[host].orders {

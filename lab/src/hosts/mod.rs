@@ -3,7 +3,7 @@
 //! ```text
 //! director: placement -> HostsWorld -- orders, beats --> host: Part (a netns::site of its nodes)
 //!           collector <----------------- reports ------- its agents
-//!           node on host A ====== VXLAN in UDP ====== node on host B
+//!           node on host A ==== sealed, in UDP ===== node on host B
 //! ```
 //! Hosts call the director, by TLS with keys on both sides, and take nothing from anybody else. On each
 //! of them stands what the world `netns` would make of its nodes; only links between hosts differ.
@@ -11,6 +11,7 @@
 mod daemon;
 mod director;
 mod keys;
+mod links;
 mod part;
 pub mod placement;
 pub mod wire;

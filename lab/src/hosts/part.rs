@@ -2,6 +2,7 @@
 
 use super::daemon::Config;
 use super::keys::{Own, lay_out};
+use super::links::Links;
 use super::wire::{self, Assignment, FromHost, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
@@ -11,11 +12,12 @@ use crate::netns::layout::Layout;
 use crate::netns::site::{Played, Seen, Site};
 use crate::netns::{Heart, NetnsWorld, RunPaths};
 use crate::plan::{Measure, Plan};
+use crate::reap::Object;
 use crate::safety::beacon::{Ears, Willing};
 use crate::safety::clock::Utc;
 use crate::safety::incident::Incident;
 use crate::safety::records::Records;
-use crate::safety::sentinel::Sentinels;
+use crate::safety::sentinel::{Kind, Sentinels};
 use crate::safety::{Asked, Permit, Site as Policy, evidence};
 use crate::world::Arrival;
 use anyhow::{Context, Result, ensure};
@@ -49,6 +51,8 @@ pub(super) struct Part<'a> {
     voice: Option<Willing>,
     /// What senders here hear of it, while they send.
     ears: Arc<Mutex<Option<Ears>>>,
+    /// Those who look out for leaks, where a manifest is needed.
+    sentinels: Arc<Mutex<Option<Sentinels>>>,
     /// The run's id here, once it is known.
     run: String,
     failed: bool,
@@ -70,7 +74,8 @@ enum Slow {
 
 #[derive(Debug)]
 struct Raised {
-    // The site goes first: keys lie in its journal's folder.
+    // Tunnels end before what they lead into; keys lie in the site's journal's folder.
+    links: Option<Links>,
     site: Site,
     seats: Seats,
 }
@@ -83,7 +88,7 @@ impl<'a> Part<'a> {
     ) -> Self {
         let (raised, start_ns, arrived, left) = (None, 0, 0, None);
         let (permit, run, failed) = (None, String::new(), false);
-        let (voice, ears) = (None, Arc::default());
+        let (voice, ears, sentinels) = (None, Arc::default(), Arc::default());
         Self {
             config,
             policy,
@@ -94,6 +99,7 @@ impl<'a> Part<'a> {
             permit,
             voice,
             ears,
+            sentinels,
             run,
             failed,
             slow: Slow::Never,
@@ -182,15 +188,30 @@ impl<'a> Part<'a> {
         Ok(Some(match order {
             Kind::Raise(raise) => {
                 let bounds_json = self.raise(&raise)?;
-                from_host::Kind::Raised(wire::Raised { bounds_json })
+                let key = &self.config.tls.key;
+                let links = self.raised()?.links.as_ref();
+                let half = links.map(|links| links.show(key)).transpose()?;
+                let half = half.unwrap_or_default();
+                from_host::Kind::Raised(wire::Raised { bounds_json, half })
+            }
+            Kind::Meet(meet) => {
+                let links = self.raised()?.links.as_mut();
+                links.map_or(Ok(()), |links| links.meet(&meet.halves))?;
+                from_host::Kind::Met(wire::Met {})
             }
             Kind::Prepare(prepare) => self.prepare(prepare.scheme)?,
             Kind::Ramp(ramp) => self.ramp(Duration::from_nanos(ramp.lead_ns))?,
+            Kind::Look(_) => {
+                let (taps, astray) = self.raised()?.site.look()?;
+                from_host::Kind::Looked(wire::Looked { taps: wire::Tap::all(taps), astray })
+            }
             Kind::Play(play) => self.play(Duration::from_nanos(play.lead_ns))?,
             Kind::Drain(_) => {
                 self.voice = None;
-                let seen = self.raised()?.site.close()?;
-                self.hand_over(seen)
+                let Raised { links, site, .. } = self.raised()?;
+                let seen = site.close()?;
+                let faults = links.as_ref().map(|links| links.faults(&site.stage)).transpose()?;
+                self.hand_over(seen, faults.unwrap_or_default())
             }
             Kind::Dismiss(_) => {
                 let program_ns = self.raised()?.site.dismiss()?;
@@ -211,7 +232,7 @@ impl<'a> Part<'a> {
         self.begin()?;
         self.note("turn", json!({ "scheme": scheme }));
         let ramps = self.slow == Slow::Due;
-        let Raised { site, seats } = self.raised()?;
+        let Raised { site, seats, .. } = self.raised()?;
         let posted = site.prepare(scheme as usize, seats, ramps, unix_ns())?;
         self.arrived = 0;
         Ok(from_host::Kind::Ready(wire::Ready {
@@ -307,9 +328,8 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Everything that is to stand here; what is permitted, as JSON.
-    fn raise(&mut self, raise: &wire::Raise) -> Result<Vec<u8>> {
-        ensure!(self.raised.is_none() && self.left.is_none(), "one call is one run");
+    /// What it is handed, as far as it can be believed without looking at policies.
+    fn understand(&self, raise: &wire::Raise) -> Result<(Plan, Assignment)> {
         // It becomes a part of paths.
         let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
         let plain = (1..=96).contains(&raise.run.len()) && raise.run.bytes().all(is_plain);
@@ -330,9 +350,17 @@ impl<'a> Part<'a> {
                 )));
             }
         }
+        Ok((plan, given))
+    }
+
+    /// Everything that is to stand here; what is permitted, as JSON.
+    fn raise(&mut self, raise: &wire::Raise) -> Result<Vec<u8>> {
+        ensure!(self.raised.is_none() && self.left.is_none(), "one call is one run");
+        let (plan, given) = self.understand(raise)?;
         let (run, datapath) = (raise.run.clone(), given.datapath);
         self.run.clone_from(&run);
         let permit = self.admit(raise, &plan, &given)?;
+        permit.manifest.as_ref().map_or(Ok(()), |_| only_sealed(&given))?;
         let limits = Limits::within(&permit.bounds, permit.manifest.is_some());
         let bounds = serde_json::to_vec(&permit.bounds)?;
         let layout = Layout::part(&plan, &run, datapath, &given.share, self.config.in_place)?;
@@ -342,28 +370,40 @@ impl<'a> Part<'a> {
         eprintln!("host: run {run}: standing for {}", names.join(", "));
         let paths = RunPaths { id: run, dir, datapath };
         let plan = Arc::new(plan);
-        self.watch(&permit, &layout, &plan)?;
-        if permit.manifest.is_some() {
+        self.watch(&permit, &layout, &plan, &paths)?;
+        let terms = permit.manifest.as_ref().map(|manifest| manifest.terms.clone());
+        if terms.is_some() {
             self.slow = Slow::Due;
         }
         self.permit = Some((permit, false));
         let mut site = Site::up(plan, layout, &paths, self.heart.clone(), limits)?;
         let keys = site.stage.journal()?.dir().join("keys");
-        self.raised = Some(Raised { seats: lay_out(&keys, &given)?, site });
+        let links = Links::open(&given.share, &mut site.stage, terms.as_ref(), &raise.plan_json)?;
+        self.raised = Some(Raised { links, seats: lay_out(&keys, &given)?, site });
         Ok(bounds)
     }
 
     /// Ends the run when it would not be let in any more, when a packet leaks, when the victim falls silent,
     /// or when the disk is nearly full. Between hosts of one internal network nothing can leak.
-    fn watch(&self, permit: &Permit, layout: &Layout, plan: &Arc<Plan>) -> Result<()> {
+    fn watch(
+        &self,
+        permit: &Permit,
+        layout: &Layout,
+        plan: &Arc<Plan>,
+        run: &RunPaths,
+    ) -> Result<()> {
         let plan = plan.clone();
         let permit = permit.clone();
         let ports = layout.spaces.iter().filter(|s| s.own).flat_map(|s| &s.ports);
         let ours = ports.map(|port| port.name.clone()).collect();
-        let sentinels = permit.manifest.is_some().then(|| Sentinels::post(ours));
-        let (mut sentinels, ears) = (sentinels.transpose()?, self.ears.clone());
+        let (sentinels, ears) = (self.sentinels.clone(), self.ears.clone());
+        if permit.manifest.is_some() {
+            let posted = Sentinels::post(Kind::of_kernel(), &run.id, &run.dir, ours)?;
+            *sentinels.lock().unwrap_or_else(PoisonError::into_inner) = Some(posted);
+        }
         let folder = self.config.folder.clone();
         self.heart.guard_by(Box::new(move || {
+            let mut sentinels = sentinels.lock().unwrap_or_else(PoisonError::into_inner);
             sentinels.as_mut().map_or(Ok(()), Sentinels::check)?;
             permit.holds(Utc::now())?;
             let ears = ears.lock().unwrap_or_else(PoisonError::into_inner);
@@ -389,36 +429,49 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    fn hand_over(&self, seen: Seen) -> from_host::Kind {
+    fn hand_over(&self, seen: Seen, (refused, dropped): (u64, u64)) -> from_host::Kind {
         for arrivals in seen.tape.chunks(CHUNK) {
             let arrival = |a: &Arrival| wire::Arrival { at: a.at.0, packet: a.bytes.clone() };
             let arrivals = arrivals.iter().map(arrival).collect();
             self.tell(from_host::Kind::Tape(wire::Tape { arrivals }));
         }
-        let tap = |((router, flow), packets): ((usize, u32), u64)| wire::Tap {
-            router: u32::try_from(router).unwrap_or(u32::MAX),
-            flow,
-            packets,
-        };
         from_host::Kind::Seen(wire::Seen {
-            taps: seen.taps.into_iter().map(tap).collect(),
+            taps: wire::Tap::all(seen.taps),
             arrived: seen.arrived,
             astray: seen.astray,
             start_ns: self.start_ns,
+            refused,
+            dropped,
         })
     }
 
     /// Removes everything; what is left, for people.
     pub(super) fn strike(&mut self) -> Vec<String> {
         self.voice = None;
+        let failed = |e: anyhow::Error| vec![format!("removal failed: {e:#}; try `ashiato gc`")];
+        let shown = |left: Vec<Object>| left.iter().map(ToString::to_string).collect();
         if let Some(mut raised) = self.raised.take() {
-            let left = match raised.site.strike() {
-                Ok(removed) => removed.left.iter().map(ToString::to_string).collect(),
-                Err(e) => vec![format!("removal failed: {e:#}; try `ashiato gc`")],
-            };
-            self.left = Some(left);
+            raised.links = None;
+            let left = raised.site.strike().map(|removed| shown(removed.left));
+            self.left = Some(left.unwrap_or_else(failed));
+        }
+        // Last, since they look out until nothing can leak any more.
+        let posted = self.sentinels.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut posted) = posted {
+            let left = posted.withdraw().map_or_else(failed, shown);
+            self.left.get_or_insert_default().extend(left);
         }
         self.left.clone().unwrap_or_default()
+    }
+}
+
+/// Refuses links to other owners' hosts that everybody on the way could read and write.
+fn only_sealed(given: &Assignment) -> Result<()> {
+    match given.share.tunnels.values().all(|tunnel| tunnel.sealed) {
+        true => Ok(()),
+        false => Err(Exit::Safety.refuse(
+            "the placement says tunnels = \"bare\", and runs under a manifest have sealed ones: leave that out",
+        )),
     }
 }
 

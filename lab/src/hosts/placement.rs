@@ -32,9 +32,12 @@ pub struct Placement {
     /// Where the collector listens for agents; the next port where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collector: Option<SocketAddr>,
-    /// UDP port of tunnels between hosts.
-    #[serde(default = "vxlan")]
-    pub tunnel_port: u16,
+    /// Whether tunnels between hosts are sealed.
+    #[serde(default)]
+    pub tunnels: Tunnels,
+    /// Their UDP port: 51820 for sealed ones, 4789 for bare ones, where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_port: Option<u16>,
     /// What summaries call this world.
     #[serde(default)]
     pub world: Word,
@@ -82,11 +85,25 @@ pub struct Host {
     pub nodes: Vec<String>,
 }
 
-/// IANA's port for VXLAN.
-pub const VXLAN: u16 = 4789;
+/// How frames travel between hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tunnels {
+    /// Encrypted and authenticated.
+    #[default]
+    Sealed,
+    /// In plain VXLAN: for containers on one machine.
+    Bare,
+}
 
-const fn vxlan() -> u16 {
-    VXLAN
+impl Tunnels {
+    /// The port that people expect: WireGuard's usual one, IANA's for VXLAN.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Sealed => 51_820,
+            Self::Bare => 4789,
+        }
+    }
 }
 
 impl Placement {
@@ -127,10 +144,11 @@ impl Placement {
             }
             let vni = u32::try_from(link).ok().filter(|link| *link < LINKS).map(|l| first + l);
             let many = || Exit::Usage.refuse(format!("over {LINKS} links in a plan over hosts"));
-            let (vni, port) = (vni.ok_or_else(many)?, self.tunnel_port);
-            for (near, far) in [(a, b), (b, a)] {
-                let [here, there] = [near, far].map(|h| self.hosts[h].underlay);
-                shares[near].tunnels.insert(link, Tunnel { vni, port, near: here, far: there });
+            let (vni, sealed) = (vni.ok_or_else(many)?, self.tunnels == Tunnels::Sealed);
+            let port = self.tunnel_port.unwrap_or(self.tunnels.port());
+            for (host, other) in [(a, b), (b, a)] {
+                let [near, far] = [host, other].map(|h| self.hosts[h].underlay);
+                shares[host].tunnels.insert(link, Tunnel { vni, port, near, far, sealed });
             }
         }
         Ok(shares)

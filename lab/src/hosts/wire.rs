@@ -18,11 +18,12 @@ use crate::exit::Exit;
 use crate::netns::layout::Share;
 use crate::scenario::spec::Datapath;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use traceback::report::Role;
 
 /// Version of the protocol that this build speaks.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Largest message in bytes, on both sides: a plan is one message.
 pub const MAX_MESSAGE: usize = 64 << 20;
 /// How often a silent connection is probed, and how long it may take to answer.
@@ -75,6 +76,18 @@ impl FromHost {
     /// Wraps one kind of message.
     pub fn of(kind: from_host::Kind) -> Self {
         Self { kind: Some(kind) }
+    }
+}
+
+impl Tap {
+    /// What taps counted, by router and flow.
+    pub fn all(taps: BTreeMap<(usize, u32), u64>) -> Vec<Self> {
+        let tap = |((router, flow), packets): ((usize, u32), u64)| Self {
+            router: u32::try_from(router).unwrap_or(u32::MAX),
+            flow,
+            packets,
+        };
+        taps.into_iter().map(tap).collect()
     }
 }
 

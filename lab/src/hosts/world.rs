@@ -32,6 +32,8 @@ use traceback::case::Case;
 const LEAD_IN: Duration = Duration::from_millis(250);
 /// How long hosts may take to stand, and to take away.
 const RAISE: Duration = Duration::from_secs(120);
+/// How long tunnels may take to stand.
+const MEET: Duration = Duration::from_secs(40);
 /// How long they may take to get ready for a turn: every vantage takes part of a second.
 const PREPARE: Duration = Duration::from_secs(300);
 /// How long they may take to hand over what they saw, and to end their agents.
@@ -202,17 +204,31 @@ impl HostsWorld {
                 }),
             );
         }
-        let raised = |_, kind| match kind {
+        let raised = |host: usize, kind| match kind {
             from_host::Kind::Raised(raised) => {
-                Ok(Some(serde_json::from_slice(&raised.bounds_json)?))
+                let underlay = placement.hosts[host].underlay.to_string();
+                let half = wire::Half { underlay, shown: raised.half };
+                Ok(Some((serde_json::from_slice(&raised.bounds_json)?, half)))
             }
             _ => Ok(None),
         };
-        let all: Vec<Value> =
+        let all: Vec<(Value, wire::Half)> =
             self.director.gather(&self.stage, "hosts to make their share", RAISE, raised)?;
+        let (bounds, halves): (Vec<Value>, Vec<wire::Half>) = all.into_iter().unzip();
         let names = placement.hosts.iter().map(|host| host.name.clone());
-        self.bounds = names.zip(all).collect();
-        self.evidence.add("raised", json!({ "permitted": self.bounds }))
+        self.bounds = names.zip(bounds).collect();
+        self.evidence.add("raised", json!({ "permitted": self.bounds }))?;
+        self.introduce(halves)
+    }
+
+    /// Has hosts prove to each other who they are, where tunnels between them are sealed.
+    fn introduce(&mut self, halves: Vec<wire::Half>) -> Result<()> {
+        self.director.tell_all(&to_host::Kind::Meet(wire::Meet { halves }));
+        let met = |_, kind| match kind {
+            from_host::Kind::Met(_) => Ok(Some(())),
+            _ => Ok(None),
+        };
+        self.director.gather(&self.stage, "tunnels to stand", MEET, met).map(drop)
     }
 
     /// Has agents, watchers and senders everywhere get ready.
@@ -263,11 +279,12 @@ impl HostsWorld {
     fn ramp(&mut self, lead_ns: u64) -> Result<()> {
         self.director.tell_all(&to_host::Kind::Ramp(wire::Ramp { lead_ns }));
         let ramped = |_, kind| match kind {
-            from_host::Kind::Ramped(ramped) => Ok(Some(ramped.packets.values().sum::<u64>())),
+            from_host::Kind::Ramped(ramped) => Ok(Some(ramped.packets)),
             _ => Ok(None),
         };
-        let sent = self.director.gather(&self.stage, "a slow beginning", RAMP, ramped)?;
-        let sent: u64 = sent.iter().sum();
+        let all = self.director.gather(&self.stage, "a slow beginning", RAMP, ramped)?;
+        let by_flow: BTreeMap<u32, u64> = all.into_iter().flatten().collect();
+        let sent: u64 = by_flow.values().sum();
         let (director, stage) = (&mut self.director, &self.stage);
         await_quiet(&self.plan, sent, || director.arrived(stage))?;
         let arrived = director.arrived(stage)?;
@@ -278,8 +295,42 @@ impl HostsWorld {
                  the others before more are sent"
             )));
         }
+        self.taps_agree(&by_flow)?;
         self.ramped = true;
         Ok(())
+    }
+
+    /// Fails where a router on the way of what was sent slowly did not see all of it, or another one any.
+    fn taps_agree(&mut self, sent: &BTreeMap<u32, u64>) -> Result<()> {
+        self.director.tell_all(&to_host::Kind::Look(wire::Look {}));
+        let looked = |_, kind| match kind {
+            from_host::Kind::Looked(looked) => Ok(Some(looked)),
+            _ => Ok(None),
+        };
+        let all = self.director.gather(&self.stage, "taps to be read", HAND_OVER, looked)?;
+        let astray: u64 = all.iter().map(|looked| looked.astray).sum();
+        let taps = all.iter().flat_map(|looked| &looked.taps);
+        let seen: BTreeMap<(usize, u32), u64> =
+            taps.map(|tap| ((tap.router as usize, tap.flow), tap.packets)).collect();
+        let mut faults = vec![];
+        for flow in self.plan.flows.iter().filter(|flow| sent.contains_key(&flow.id)) {
+            let wanted = sent.get(&flow.id).copied().unwrap_or(0);
+            for router in &flow.path {
+                let saw = seen.get(&(*router, flow.id)).copied().unwrap_or(0);
+                if saw != wanted {
+                    let name = &self.plan.routers[*router].name;
+                    faults.push(format!("{saw} of {wanted} of {} at {name}", flow.traffic));
+                }
+            }
+        }
+        if faults.is_empty() && astray == 0 {
+            return Ok(());
+        }
+        Err(Exit::Safety.refuse(format!(
+            "taps do not agree with what was sent slowly ({}; {astray} packets where none may be): look for the \
+             reason before more are sent",
+            faults.join(", ")
+        )))
     }
 
     /// Ends the run where honest packets fare worse than its authors want.
@@ -326,10 +377,28 @@ impl HostsWorld {
             }
             traffic.leaked += seen.astray;
         }
+        self.note_faults(&all)?;
         let last = tape.last().map_or(0, |a: &Arrival| a.at.0);
         let start = all.iter().map(|s| s.start_ns).min().unwrap_or(0);
         traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
         traffic.tape = tape;
+        Ok(())
+    }
+}
+
+impl HostsWorld {
+    /// What tunnels refused ends nothing: it did no harm. What they lost shows where it did not arrive.
+    fn note_faults(&self, all: &[wire::Seen]) -> Result<()> {
+        for (name, seen) in self.director.names().zip(all) {
+            let (refused, dropped) = (seen.refused, seen.dropped);
+            if refused + dropped > 0 {
+                tracing::warn!(
+                    "host {name}: tunnels refused {refused} datagrams, and {dropped} found no room"
+                );
+                let fields = json!({ "host": name, "refused": refused, "dropped": dropped });
+                self.evidence.add("tunnels", fields)?;
+            }
+        }
         Ok(())
     }
 }

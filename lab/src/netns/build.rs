@@ -6,12 +6,13 @@
 use super::layout::{Layout, Port, Route, Space, Tunnel};
 use super::space;
 use crate::exit::Exit;
+use crate::tunnel::Tap;
 use anyhow::{Context, Result, bail};
-use ashiato_agent::datapath::ethtool;
+use ashiato_agent::datapath::{ethtool, tap};
 use futures_util::future::try_join_all;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::{
     Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVxlan, RouteMessageBuilder,
@@ -23,11 +24,15 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
-/// Makes everything of a layout. What exists when it fails stays, for the journal's owner to remove.
+/// Frames that may wait at a sealed tunnel.
+const WAITING: u32 = 4096;
+
+/// Makes everything of a layout, and returns the outer ends of its sealed tunnels. What exists when it fails stays,
+/// for the journal's owner to remove.
 ///
 /// # Errors
 /// Names the object that could not be made.
-pub(crate) fn build(layout: &Layout) -> Result<()> {
+pub(crate) fn build(layout: &Layout) -> Result<Vec<Tap>> {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -37,8 +42,10 @@ pub(crate) fn build(layout: &Layout) -> Result<()> {
                 Some(middle) => runtime.block_on(connect_through(layout, middle, &handles))?,
             }
             runtime.block_on(dig(layout, &handles))?;
+            let taps = runtime.block_on(seal(layout, &handles))?;
             runtime.block_on(furnish(layout, &handles))?;
-            offloads(layout)
+            offloads(layout)?;
+            Ok(taps)
         });
         match inside.join() {
             Ok(result) => result,
@@ -148,11 +155,11 @@ fn require(key: &str, value: &str) -> Result<()> {
     )))
 }
 
-/// Tunnels to other hosts. They are made from the host's own namespace, where their UDP stays, right
+/// Bare tunnels to other hosts. They are made from the host's own namespace, where their UDP stays, right
 /// inside the node's, so that what they carry is never seen outside of it.
 async fn dig(layout: &Layout, handles: &[Handle]) -> Result<()> {
     let (Some(outside), false) = (handles.last(), layout.tunnels.is_empty()) else { return Ok(()) };
-    for (end, tunnel) in &layout.tunnels {
+    for (end, tunnel) in layout.tunnels.iter().filter(|(_, tunnel)| !tunnel.sealed) {
         let space = &layout.spaces[end.space];
         let port = &space.ports[end.port];
         let what = || {
@@ -170,6 +177,31 @@ async fn dig(layout: &Layout, handles: &[Handle]) -> Result<()> {
         outside.link().add(message.build()).execute().await.with_context(what)?;
     }
     Ok(())
+}
+
+/// The inner ends of sealed tunnels: interfaces of the nodes whose outer ends are files.
+async fn seal(layout: &Layout, handles: &[Handle]) -> Result<Vec<Tap>> {
+    let mut taps = vec![];
+    for (end, tunnel) in layout.tunnels.iter().filter(|(_, tunnel)| tunnel.sealed) {
+        let space = &layout.spaces[end.space];
+        let port = &space.ports[end.port];
+        let what = || {
+            format!(
+                "cannot make the tunnel to {} at {} of {}",
+                tunnel.far,
+                port.name,
+                space.shown()
+            )
+        };
+        space::enter(&space.path())?;
+        let file = tap::open(&port.name, port.index).with_context(what)?;
+        let queue = LinkAttribute::TxQueueLen(WAITING);
+        let message = port_message::<LinkUnspec>(LinkMessageBuilder::default(), port);
+        let message = message.append_extra_attribute(queue).build();
+        handles[end.space].link().set(message).execute().await.with_context(what)?;
+        taps.push(Tap { link: tunnel.vni, far: tunnel.far, file });
+    }
+    Ok(taps)
 }
 
 async fn connect(layout: &Layout, handles: &[Handle]) -> Result<()> {

@@ -4,9 +4,9 @@
 //! addresses or is too fast, whoever sends it. Its filter belongs to the interface and not to a process: it
 //! goes with the namespace, and when everything of ours is killed it closes by itself.
 
+use super::filter::{self, Side};
 use super::layout::Layout;
 use super::lease::TERM;
-use super::netlink::{connect, runtime};
 use super::space::within;
 use crate::clock::nanos;
 use crate::exit::Exit;
@@ -14,15 +14,11 @@ use crate::safety::{Bounds, Caps};
 use anyhow::{Context, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, MapData, PerCpuArray};
-use aya::programs::tc::{NlOptions, TcAttachOptions};
-use aya::programs::{SchedClassifier, TcAttachType, tc};
+use aya::programs::{SchedClassifier, tc};
 use aya::{Ebpf, EbpfLoader};
-use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use nix::time::{ClockId, clock_gettime};
-use rtnetlink::packet_route::tc::{TcAttribute, TcFilterBpfOption, TcMessage, TcOption};
 use std::io;
-use std::mem::forget;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -211,7 +207,7 @@ impl Standing {
     /// Fails where the gate is not at every interface that is watched.
     fn look(&self) -> Result<()> {
         for Watched { space, index, what } in &self.watched {
-            if !within(space, || is_at(*index, self.program))? {
+            if !within(space, || filter::is_at(*index, Side::Egress, self.program))? {
                 return Err(Exit::Safety.refuse(format!(
                     "the gate at {what} is gone: somebody removed its filter; all traffic ends"
                 )));
@@ -219,24 +215,6 @@ impl Standing {
         }
         Ok(())
     }
-}
-
-/// Whether the program with this number filters what leaves by an interface of the calling thread's namespace.
-fn is_at(index: u32, program: u32) -> Result<bool> {
-    let runtime = runtime()?;
-    let handle = connect(&runtime)?;
-    let filters = handle.traffic_filter(i32::try_from(index)?).get().egress().execute();
-    // Without a clsact the kernel has no list to give.
-    let filters: Vec<TcMessage> = runtime.block_on(filters.try_collect()).unwrap_or_default();
-    let ours = |option: &TcOption| match option {
-        TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => *id == program,
-        _ => false,
-    };
-    let is_ours = |attribute: &TcAttribute| match attribute {
-        TcAttribute::Options(options) => options.iter().any(ours),
-        _ => false,
-    };
-    Ok(filters.iter().any(|filter| filter.attributes.iter().any(is_ours)))
 }
 
 fn raise(layout: &Layout, limits: &Limits) -> Result<Standing> {
@@ -291,9 +269,5 @@ fn is_unprivileged(error: &anyhow::Error) -> bool {
 fn attach(program: &mut SchedClassifier, interface: &str) -> Result<()> {
     // Somebody else's clsact will do.
     let _ = tc::qdisc_add_clsact(interface);
-    let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(interface, TcAttachType::Egress, options)?;
-    // A link that is dropped looks for its filter in the namespace where the thread happens to be.
-    forget(program.take_link(id)?);
-    Ok(())
+    filter::attach(program, interface, Side::Egress)
 }

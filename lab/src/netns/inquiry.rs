@@ -7,12 +7,12 @@ use super::space::within;
 use super::stage::Stage;
 use crate::asked;
 use crate::clock::unix_ns;
-use crate::plan::{Exchange, Plan, SchemePlan};
+use crate::plan::{Plan, SchemePlan};
 use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{self, Operator, Sent};
-use ashiato_collector::exchange::{Begin, Joined};
+use ashiato_collector::exchange::Joined;
 use ashiato_collector::trace;
 use ashiato_collector::wire::Tally;
 use hdrhistogram::Histogram;
@@ -22,7 +22,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use traceback::RouterId;
 use traceback::case::{Case, Gap};
-use traceback::disclose::Tlp;
 use traceback::graph::Finding;
 use traceback::report::{Counters, Role};
 
@@ -151,7 +150,7 @@ async fn ask(
     match &plan.exchange {
         None => traced = Some(operators[home].trace(id, &scheme.params, case, ANSWER).await?),
         Some(asks) => {
-            let begin = begin(scheme, case, asks);
+            let begin = asked::begin(scheme, case, asks);
             let people = people::decide(calls);
             joined = Some(tokio::select! {
                 joined = operators[home].inquire(&begin) => joined?,
@@ -165,23 +164,6 @@ async fn ask(
         tallies.extend(operator.status(id).await?.tallies);
     }
     Ok(Said { traced, joined, reports, tallies, cut })
-}
-
-/// What the victim's domain is told to begin.
-fn begin(scheme: &SchemePlan, case: &Case, asks: &Exchange) -> Begin {
-    Begin {
-        scheme: scheme.id.clone(),
-        params: Some(scheme.params.clone()),
-        case: case.clone(),
-        mode: asks.mode.into(),
-        purpose: asks.purpose.clone(),
-        tlp: Tlp::default(),
-        deadline_ms: asks.within.0 / 1_000_000,
-        patience_ms: 0,
-        exercise: asks.exercise,
-        verify: false,
-        names: BTreeMap::new(),
-    }
 }
 
 /// Waits until all agents are connected.

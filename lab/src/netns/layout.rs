@@ -1,6 +1,6 @@
 //! What a plan, or a host's share of it, becomes on one host: a namespace for every node, an interface
 //! for every end of a link. A link between two nodes of this host is a veth pair, one that leaves it a
-//! tunnel between the two hosts.
+//! tunnel between the two hosts: sealed ([`crate::tunnel`]), or bare (VXLAN).
 //!
 //! Pure: names, numbers and addresses only. [`super::build`] makes the objects.
 
@@ -30,11 +30,11 @@ pub struct Share {
     pub tunnels: BTreeMap<usize, Tunnel>,
 }
 
-/// A link that leaves the host: packets of it travel in UDP between the hosts' own addresses.
+/// A link that leaves the host: frames of it travel in UDP between the hosts' own addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tunnel {
-    /// VXLAN network identifier: 24 bits.
+    /// The link's number in 24 bits: of a VXLAN, its network identifier.
     pub vni: u32,
     /// UDP port at both ends.
     pub port: u16,
@@ -42,6 +42,8 @@ pub struct Tunnel {
     pub near: IpAddr,
     /// The other's.
     pub far: IpAddr,
+    /// Whether frames are encrypted and authenticated.
+    pub sealed: bool,
 }
 
 /// Every namespace of a run on this host: routers in the plan's order, then hosts, then the one from
@@ -201,6 +203,12 @@ impl Layout {
         if datapath.is_xdp() {
             bail!("datapath {} needs veth pairs, not tunnels", datapath.word());
         }
+        if in_place && share.tunnels.values().any(|tunnel| tunnel.sealed) {
+            bail!(
+                "this host stands for a node itself (in_place), where links are bare: say tunnels = \"bare\" in the \
+                 placement, or in_place = false"
+            );
+        }
         if in_place && share.nodes.len() != 1 {
             bail!("this host stands for one node (in_place), not for {}", share.nodes.len());
         }
@@ -250,7 +258,8 @@ impl Layout {
         layout.push(format!("{PREFIX}{}-trial", short(run)), None, false);
         layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0, apart: true });
         let local = IpAddr::from([127, 0, 0, 1]);
-        let tunnel = Tunnel { vni: 0xff_ffff, port: TRIAL_PORT, near: local, far: local };
+        let (vni, port, sealed) = (0xff_ffff, TRIAL_PORT, true);
+        let tunnel = Tunnel { vni, port, near: local, far: local, sealed };
         layout.tunnels.push((Socket { space: 0, port: 0 }, tunnel));
         layout.push(String::new(), None, false);
         layout

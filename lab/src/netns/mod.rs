@@ -14,6 +14,7 @@ pub mod crooked;
 mod delays;
 pub mod disk;
 mod faults;
+pub(crate) mod filter;
 mod followed;
 pub mod guard;
 pub(crate) mod headquarters;

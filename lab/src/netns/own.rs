@@ -1,6 +1,8 @@
-//! What a run makes in the host's own namespace, where a node of the plan stands in place: tunnels, and
-//! an address of the loopback. Everything else goes with the namespaces that were made.
+//! What a run makes in the host's own namespace: where a node of the plan stands in place, tunnels and an
+//! address of the loopback; on older kernels, sentinels' filters. Everything else goes with the namespaces that
+//! were made.
 
+use super::filter;
 use super::layout::{Layout, Space};
 use super::netlink::{connect, runtime};
 use super::space;
@@ -33,6 +35,17 @@ pub enum Thing {
     },
     /// An address of the loopback interface.
     Address(IpAddr),
+    /// Filters of clsact at an interface of the owner's, on both its sides.
+    Sentinel {
+        /// Name of the interface, for people.
+        interface: String,
+        /// The kernel's number for it.
+        index: u32,
+        /// The kernel's number for the program, by which the filters are known.
+        program: u32,
+        /// Whether the clsact is made with it, and may go with it.
+        clsact: bool,
+    },
 }
 
 impl fmt::Display for Thing {
@@ -40,6 +53,7 @@ impl fmt::Display for Thing {
         match self {
             Self::Tunnel { name, vni } => write!(f, "tunnel {name} ({vni})"),
             Self::Address(address) => write!(f, "address {address} of lo"),
+            Self::Sentinel { interface, .. } => write!(f, "sentinel at {interface}"),
         }
     }
 }
@@ -148,6 +162,9 @@ async fn one(handle: &Handle, thing: &Thing, remove: bool) -> Result<bool> {
                 handle.address().del(message.clone()).execute().await?;
             }
             Ok(true)
+        }
+        Thing::Sentinel { index, program, clsact, .. } => {
+            filter::one(handle, (*index, *program, *clsact), remove).await
         }
     }
 }

@@ -299,6 +299,16 @@ impl Site {
         self.act.as_ref().map_or(Ok(0), |act| act.taps.lost())
     }
 
+    /// What taps here have counted so far: packets by router and flow, and those that went astray.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn look(&mut self) -> Result<(BTreeMap<(usize, u32), u64>, u64)> {
+        let act = self.act.as_mut().context("nothing is prepared")?;
+        let Counted { flows, astray, .. } = act.taps.look()?;
+        Ok((flows, astray))
+    }
+
     /// Ends the watch, and returns what was seen.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::journal::{Entry, Journal, Record, lock, state_dir};
 use crate::reap::{self, Object};
+use crate::tunnel::Tap;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub struct Stage {
     state: PathBuf,
     heart: Heart,
     kept: bool,
+    /// Outer ends of sealed tunnels, until somebody carries what comes out.
+    taps: Vec<Tap>,
 }
 
 impl Stage {
@@ -57,8 +60,8 @@ impl Stage {
         }
         let state = state_dir()?;
         let journal = Journal::start(&state, run, folder)?;
-        let mut stage =
-            Self { run: run.into(), layout, journal: Some(journal), state, heart, kept: false };
+        let (run_id, journal, taps) = (run.into(), Some(journal), vec![]);
+        let mut stage = Self { run: run_id, layout, journal, state, heart, kept: false, taps };
         stage.make().with_context(|| format!("cannot set up run {run}"))?;
         Ok(stage)
     }
@@ -82,7 +85,7 @@ impl Stage {
                 fs::write(self.state.join(reap::DIR_MARK), b"")?;
             }
         }
-        build(&self.layout)?;
+        self.taps = build(&self.layout)?;
         let made = self.layout.spaces.iter().filter(|s| !s.own).filter_map(|s| {
             Some(Entry::Made { name: s.name.clone(), inode: space::inode(&s.name)? })
         });
@@ -106,6 +109,11 @@ impl Stage {
     /// When the stage is down.
     pub fn journal(&mut self) -> Result<&mut Journal> {
         self.journal.as_mut().context("the world is down already")
+    }
+
+    /// The outer ends of its sealed tunnels, once.
+    pub(crate) fn take_taps(&mut self) -> Vec<Tap> {
+        std::mem::take(&mut self.taps)
     }
 
     /// What the run's life hangs on.

@@ -40,12 +40,15 @@ pub(crate) struct Wired {
 }
 
 /// Taps that are packet sockets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sockets {
     flows: BTreeMap<(usize, u32), PacketSocket>,
     /// For each router, every packet of the plan's, whatever its flow; one socket for each version
     /// of IP.
     all: BTreeMap<usize, [PacketSocket; 2]>,
+    /// What they had counted at the last look, by flow, and in all by router: the kernel begins anew then.
+    by_flow: BTreeMap<(usize, u32), u64>,
+    by_router: BTreeMap<usize, u64>,
 }
 
 /// What taps counted.
@@ -90,13 +93,25 @@ impl Taps {
         }
     }
 
+    /// Packets by router and flow so far, and those at routers that are on no way of their flow. (Wires are not asked
+    /// before the end of a turn: worlds that look earlier have none.)
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn look(&mut self) -> Result<Counted> {
+        match self {
+            Self::Sockets(sockets) => sockets.look(),
+            Self::Wires(_) => bail!("wires are read at the end of a turn"),
+        }
+    }
+
     /// Reads all counts and closes the taps.
     ///
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn read(self, plan: &Plan) -> Result<Counted> {
         match self {
-            Self::Sockets(sockets) => sockets.read(),
+            Self::Sockets(mut sockets) => sockets.look(),
             Self::Wires(wired) => wired.read(plan),
         }
     }
@@ -145,7 +160,7 @@ impl Wired {
 impl Sockets {
     /// Opens one tap for each router and flow that is to pass it, and one for the rest.
     fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
-        let mut taps = Self { flows: BTreeMap::new(), all: BTreeMap::new() };
+        let mut taps = Self::default();
         let here = |(router, _): &(usize, _)| layout.holds(Node::Router(*router));
         for (router, spec) in plan.routers.iter().enumerate().filter(here) {
             let passing = plan.flows.iter().filter(|f| f.path.contains(&router));
@@ -164,23 +179,25 @@ impl Sockets {
         Ok(taps)
     }
 
-    fn read(self) -> Result<Counted> {
-        let mut counted = Counted::default();
-        let mut seen: BTreeMap<usize, u64> = BTreeMap::new();
-        for (key, socket) in self.flows {
-            let count = u64::from(socket.statistics().context("cannot read a tap")?.packets);
-            *seen.entry(key.0).or_default() += count;
-            counted.flows.insert(key, count);
+    fn look(&mut self) -> Result<Counted> {
+        let count = |socket: &PacketSocket| -> Result<u64> {
+            Ok(socket.statistics().context("cannot read a tap")?.packets.into())
+        };
+        for (key, socket) in &self.flows {
+            *self.by_flow.entry(*key).or_default() += count(socket)?;
         }
         for (router, sockets) in &self.all {
-            let seen = seen.get(router).copied().unwrap_or(0);
-            let mut all = 0;
             for socket in sockets {
-                all += u64::from(socket.statistics().context("cannot read a tap")?.packets);
+                *self.by_router.entry(*router).or_default() += count(socket)?;
             }
-            counted.astray += all.saturating_sub(seen);
         }
-        Ok(counted)
+        let of = |router: usize| {
+            let known = self.by_flow.iter().filter(move |((at, _), _)| *at == router);
+            known.map(|(_, packets)| packets).sum::<u64>()
+        };
+        let astray = self.by_router.iter().map(|(router, all)| all.saturating_sub(of(*router)));
+        let astray = astray.sum();
+        Ok(Counted { flows: self.by_flow.clone(), astray, ..Counted::default() })
     }
 }
 

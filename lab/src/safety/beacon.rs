@@ -1,22 +1,20 @@
 //! The victim's consent: "still willing", once a second, along the data path back to every sender. Senders
 //! that have not heard it for five seconds stop.
 //!
-//! It is signed with the key that the victim's host enrolled with, whose hash is in the manifest: neither the
-//! director nor a router on the way can make one up.
+//! The victim's host says it as its own [`witness`]: neither the director nor a router on the way can make one up.
 //! ```text
-//! "ashiato.beacon/1" LF | digest of the terms (32) | count (8, rising) | key (DER) length (2) | key | signature
+//! "ashiato.beacon/1" LF | digest of the terms (32) | count (8, rising) | key and signature
 //! ```
 
 use super::manifest::Terms;
+use super::witness;
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::netns::layout::Layout;
 use crate::netns::within;
 use crate::plan::{Node, Plan};
 use anyhow::{Context, Result};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SigningKey};
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use sha2::{Digest, Sha256};
+use rcgen::KeyPair;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -37,8 +35,6 @@ const FIRST: Duration = Duration::from_millis(500);
 const NAP: Duration = Duration::from_millis(100);
 /// First line of a beacon.
 const MAGIC: &[u8] = b"ashiato.beacon/1\n";
-/// Bytes of a point of the curve, at the end of a key.
-const POINT: usize = 65;
 
 /// Hosts of a plan that send, other than its victim.
 fn senders(plan: &Plan) -> BTreeSet<usize> {
@@ -60,12 +56,7 @@ impl Willing {
         if !layout.holds(Node::Host(victim)) {
             return Ok(None);
         }
-        let pem = std::fs::read_to_string(key).context("cannot read the host's key")?;
-        let key = KeyPair::from_pem(&pem).context("the host's key is none")?;
-        if !key.is_compatible(&PKCS_ECDSA_P256_SHA256) {
-            let why = "the key of the victim's host is not of curve P-256: enrol anew";
-            return Err(Exit::HostNotReady.refuse(why));
-        }
+        let key = witness::read_key(key)?;
         let address = plan.hosts[victim].address;
         let socket = within(&layout.host(victim).path(), || Ok(UdpSocket::bind((address, 0))?))
             .context("no socket for the beacon")?;
@@ -193,35 +184,21 @@ impl Ear {
 }
 
 fn compose(key: &KeyPair, digest: &[u8; 32], count: u64) -> Result<Vec<u8>> {
-    let mut out = [MAGIC, digest, &count.to_be_bytes()].concat();
-    let signature = key.sign(&out).context("cannot sign")?;
-    let public = key.subject_public_key_info();
-    out.extend(u16::try_from(public.len())?.to_be_bytes());
-    out.extend(public);
-    out.extend(signature);
-    Ok(out)
+    witness::sign([MAGIC, digest, &count.to_be_bytes()].concat(), key)
 }
 
 /// The count of a beacon that was signed with the key of this hash, under these terms.
 pub fn understand(bytes: &[u8], wanted: &str, digest: &[u8; 32]) -> Option<u64> {
-    let signed = MAGIC.len() + digest.len() + 8;
-    let (head, rest) = bytes.split_at_checked(signed)?;
-    let (terms, count) = head.strip_prefix(MAGIC)?.split_at_checked(digest.len())?;
-    let (length, rest) = rest.split_at_checked(2)?;
-    let length = u16::from_be_bytes(length.try_into().ok()?);
-    let (key, signature) = rest.split_at_checked(length.into())?;
-    if terms != digest || hex::encode(Sha256::digest(key)) != wanted {
-        return None;
-    }
-    let point = key.len().checked_sub(POINT)?;
-    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &key[point..]);
-    key.verify(head, signature).ok()?;
-    Some(u64::from_be_bytes(count.try_into().ok()?))
+    let said = witness::hear(bytes, MAGIC.len() + digest.len() + 8, Some(wanted))?;
+    let (terms, count) = said.strip_prefix(MAGIC)?.split_at_checked(digest.len())?;
+    (terms == digest).then_some(u64::from_be_bytes(count.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rcgen::PublicKeyData;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn only_the_victims_host_can_be_willing() {

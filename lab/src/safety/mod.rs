@@ -20,6 +20,7 @@ pub mod records;
 pub mod sentinel;
 pub mod signature;
 pub mod site;
+pub(crate) mod witness;
 
 pub use ashiato_collector::{clock, evidence};
 

@@ -92,13 +92,18 @@ impl Lab {
 
     /// Starts the daemon of a host, by its position.
     pub(crate) fn start(&self, at: usize, name: &str) -> Child {
+        self.daemon(at, name).spawn().unwrap()
+    }
+
+    /// The command that does.
+    pub(crate) fn daemon(&self, at: usize, name: &str) -> Command {
         let mut daemon = self.inside(at + 2, &format!("{name}-state"));
         let mut log = fs::File::options();
         let log = log.create(true).append(true).open(self.dir.join(format!("{name}.log"))).unwrap();
         let own = self.dir.join(name);
         daemon.arg("host").arg("--config").arg(own.join("host.toml"));
-        daemon.arg("--site").arg(own.join("site.toml"));
-        daemon.stderr(log).spawn().unwrap()
+        daemon.arg("--site").arg(own.join("site.toml")).stderr(log);
+        daemon
     }
 
     /// The authority and the placement; each host enrols itself by a token, from its own namespace.
