@@ -182,8 +182,8 @@ impl Desk for Counter {
                 office.note("query", json!({ "from": arrival.peer }), said).await
             }
             Err(unread) => {
-                let line =
-                    json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len() });
+                let line = json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len(),
+                    "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
                 // What belongs to nothing is an improper message of HTTP.
                 let status =
                     if unread.has_subject { StatusCode::OK } else { StatusCode::BAD_REQUEST };

@@ -4,8 +4,8 @@
 use super::check::{No, check};
 use super::domain::Domain;
 use super::join::Branch;
+use super::joined::{Begin, Joined, owners};
 use super::look::search;
-use super::outgoing::{Begin, Joined, owners};
 use super::pursuit::Pursuit;
 use super::tell::{resolve, tell};
 use super::work::{around, own};
