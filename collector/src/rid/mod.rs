@@ -47,7 +47,7 @@ pub struct Envelope {
     pub origin: String,
     /// Between whom it travels.
     pub region: Region,
-    /// When it was written.
+    /// When it was written; the epoch where it holds no document, which alone could say so.
     pub at: Stamp,
 }
 
