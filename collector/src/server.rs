@@ -231,7 +231,7 @@ impl Collector {
     pub async fn stop(mut self) -> Result<(), ServeError> {
         self.hub.close();
         if let Some(exchange) = self.exchange.take() {
-            exchange.stop();
+            exchange.stop().await;
         }
         if let Some(stop) = self.stop.take() {
             // A server that broke off no longer listens for this; it is awaited below.

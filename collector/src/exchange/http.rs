@@ -28,6 +28,9 @@ const TOKEN: &str = "rid-callback-token";
 /// Time for the head of a request, and for its body.
 const READ: Duration = Duration::from_secs(10);
 
+/// Longest time for a response: peers promise a later answer long before.
+const RESPONSE: Duration = Duration::from_secs(60);
+
 /// A document that came, and from whom.
 #[derive(Debug)]
 pub struct Arrival {
@@ -125,6 +128,13 @@ impl Drop for Listening {
 }
 
 impl Listening {
+    /// Ends, and returns when the address is free.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It was told to break off.
+        let _ = (&mut self.task).await;
+    }
+
     /// Listens, and hands documents to the desk.
     ///
     /// # Errors
@@ -273,7 +283,8 @@ pub async fn post(
         let body = Limited::new(body, bounds.document).collect().await;
         Ok((head, body.map_err(|e| e.to_string())?.to_bytes().to_vec()))
     };
-    let came: Result<_, String> = came.await;
+    let came: Result<_, String> =
+        timeout(RESPONSE, came).await.unwrap_or_else(|_| Err("no response".into()));
     driven.abort();
     let (head, body) = came.map_err(broken)?;
     let token = token_of(&head.headers).map_err(|()| broken("a token that is none".into()))?;

@@ -63,6 +63,8 @@ pub enum Kind {
     Clock,
     /// An answer that does not fit its question.
     Malformed,
+    /// Own routers did not answer.
+    Blind,
 }
 
 /// Something odd, said in the result.

@@ -1,6 +1,7 @@
 //! Domains that ask each other: real TLS, real logs, real documents.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+mod contacts;
 mod hostile;
 mod load;
 mod paths;
