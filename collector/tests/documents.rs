@@ -242,7 +242,10 @@ fn the_program_makes_and_reads_documents() {
     let run = |input: &[u8], args: &[&str]| {
         std::fs::write(&file, input).unwrap();
         let args = [&["document"], args, &[path.as_str()]].concat();
-        std::process::Command::new(env!("CARGO_BIN_EXE_ashiato-collector")).args(args).output().unwrap()
+        std::process::Command::new(env!("CARGO_BIN_EXE_ashiato-collector"))
+            .args(args)
+            .output()
+            .unwrap()
     };
     let known = serde_json::to_vec(&dossier).unwrap();
     let line = |bytes: Vec<u8>| [bytes, b"\n".to_vec()].concat();

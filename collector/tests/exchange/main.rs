@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 mod hostile;
+mod independent;
 mod load;
 mod paths;
 mod people;
