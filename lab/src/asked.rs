@@ -36,8 +36,22 @@ pub(crate) fn finding(plan: &Plan, joined: &Joined) -> Result<Result<Finding, Ga
     if let Some(finding) = &joined.finding {
         return Ok(finding.clone());
     }
+    finding_of(plan, joined, |_| true)
+}
+
+/// The same of those domains alone that `known` names, as far as they hang together from the victim on.
+///
+/// # Errors
+/// As [`finding`].
+pub(crate) fn finding_of(
+    plan: &Plan,
+    joined: &Joined,
+    known: impl Fn(&str) -> bool,
+) -> Result<Result<Finding, Gap>> {
     let cut = plan.told()?;
     let path = |stretches: &[Stretch]| {
+        let unknown = stretches.iter().rposition(|s| s.told && !known(&s.domain));
+        let stretches = &stretches[unknown.map_or(0, |at| at + 1)..];
         let hops = stretches.iter().flat_map(|s| s.hops.iter().map(|hop| (&s.domain, hop)));
         let mut names: Vec<RouterId> =
             hops.filter_map(|(domain, hop)| name(plan, &cut, domain, hop)).collect();

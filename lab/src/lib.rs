@@ -18,6 +18,7 @@ pub mod journal;
 pub mod netns;
 mod office;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod programs;
 pub mod reap;

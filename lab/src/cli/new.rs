@@ -16,6 +16,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("ioam", include_str!("../../../scenarios/ioam.toml")),
     ("itrace", include_str!("../../../scenarios/itrace.toml")),
     ("process-per-router", include_str!("../../../scenarios/process-per-router.toml")),
+    ("borders", include_str!("../../../scenarios/borders.toml")),
+    ("refusal", include_str!("../../../scenarios/refusal.toml")),
     ("x-marks-random", include_str!("../../../scenarios/x-marks-random.toml")),
     ("x-marks-every", include_str!("../../../scenarios/x-marks-every.toml")),
     ("x-marks-replayed", include_str!("../../../scenarios/x-marks-replayed.toml")),

@@ -165,23 +165,22 @@ fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {
     let deployed = deployed::routers(spec, nodes);
     let multipath = spec.routing.multipath != Multipath::First;
     let position = |name: &String| spec.topology.routers.iter().position(|r| r.id == *name);
-    let router =
-        |((i, r), (routes, also)): ((usize, &spec::Router), (_, Vec<_>))| {
-            let domain = &spec.domain[nodes.router_domains[i]];
-            RouterPlan {
-                name: r.id.clone(),
-                id: addresses::loopback(i),
-                asn: r.asn.unwrap_or(domain.asns[0]),
-                nation: domain.nation.clone(),
-                domain: domain.id.clone(),
-                deployed: deployed[i],
-                conduct: r.conduct,
-                poses_as: r.poses_as.as_ref().and_then(position),
-                nat: r.nat,
-                routes,
-                also: if multipath { also } else { vec![] },
-            }
-        };
+    let router = |((i, r), (routes, also)): ((usize, &spec::Router), (_, Vec<_>))| {
+        let domain = &spec.domain[nodes.router_domains[i]];
+        RouterPlan {
+            name: r.id.clone(),
+            id: addresses::loopback(i),
+            asn: r.asn.unwrap_or(domain.asns[0]),
+            nation: domain.nation.clone(),
+            domain: domain.id.clone(),
+            deployed: deployed[i],
+            conduct: r.conduct,
+            poses_as: r.poses_as.as_ref().and_then(position),
+            nat: r.nat,
+            routes,
+            also: if multipath { also } else { vec![] },
+        }
+    };
     all.map(router).collect()
 }
 
