@@ -187,7 +187,8 @@ fn flow(routers: usize, v6: bool) -> Flow {
 pub(crate) fn scheme(id: &str) -> SchemePlan {
     let ceiling = ashiato::plan::Ceiling { router: 1.0, r#as: 1.0, nation: 1.0 };
     let params = if id == "fms" { serde_json::json!({"p": 0.25}) } else { serde_json::json!({}) };
-    SchemePlan { id: id.into(), params, ceiling, expected_false_routers: None }
+    let (id, marks_ceiling) = (id.into(), None);
+    SchemePlan { id, params, ceiling, marks_ceiling, expected_false_routers: None }
 }
 
 /// Runs a scenario's text in the simulator into a folder.
