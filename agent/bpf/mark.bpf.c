@@ -16,7 +16,7 @@
 #define NEXT -1
 #define DROP 2 /* TC_ACT_SHOT */
 
-// Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, time
+// Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, redirect, time
 // exceeded and parameter problem, and ICMPv6's errors.
 static __always_inline int is_error(struct __sk_buff *skb)
 {
@@ -27,7 +27,7 @@ static __always_inline int is_error(struct __sk_buff *skb)
 		if (bpf_skb_load_bytes(skb, ETH_HLEN, head, 20) || head[9] != ICMP ||
 		    bpf_skb_load_bytes(skb, ETH_HLEN + (head[0] & 15) * 4, &type, 1))
 			return 0;
-		return type == 3 || type == 11 || type == 12;
+		return type == 3 || type == 5 || type == 11 || type == 12;
 	}
 	if (ethertype != ETH_P_IPV6 || bpf_skb_load_bytes(skb, ETH_HLEN, head, 41))
 		return 0;

@@ -81,7 +81,14 @@ fn observer(net: &Net) -> Vantage {
         netns: Some(net.path("dst")),
         spread: traceback::router::Spread::Flow,
         filter: Some(filter),
-        ports: vec![Port { ifname: "eth0".into(), neighbour: None, border: false, legacy: false, silent: false, link: None }],
+        ports: vec![Port {
+            ifname: "eth0".into(),
+            neighbour: None,
+            border: false,
+            legacy: false,
+            silent: false,
+            link: None,
+        }],
         ..net.config("fms")
     }
 }

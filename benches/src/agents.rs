@@ -9,8 +9,14 @@ use traceback::report::Role;
 
 /// The `n`th router: between `p0` and `p1` of a namespace, with keyed draws, no step timed.
 pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Vantage {
-    let port =
-        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false, silent: false, link: None };
+    let port = |name: &str| Port {
+        ifname: name.into(),
+        neighbour: None,
+        border: false,
+        legacy: false,
+        silent: false,
+        link: None,
+    };
     Vantage {
         role: Role::Router,
         router: RouterId(0xc613_0001 + u32::try_from(n).unwrap_or_default()),

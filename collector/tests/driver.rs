@@ -12,7 +12,7 @@ use traceback::invariant::{Invariant, Key};
 use traceback::ledger::BadBytes;
 use traceback::map::Map;
 use traceback::report::{Counters, Report, Role};
-use traceback::scheme::{Card, Hop, Keeper, LogShape, Marked, Names, Place};
+use traceback::scheme::{Card, Hop, Keeper, LogShape, Marked, Names, Place, Reliance};
 use traceback::schemes::{Answers, AnyScheme};
 use traceback::slot::Slot;
 use traceback::vantage::{Setting, Vantage};
@@ -44,6 +44,9 @@ impl AnyScheme for Made {
     }
     fn params(&self) -> Value {
         Value::Null
+    }
+    fn relies_on(&self) -> Reliance {
+        Reliance::Nobody
     }
     fn vantage(&self, _: Setting) -> Box<dyn Vantage> {
         unreachable!("the driver puts nothing to work")

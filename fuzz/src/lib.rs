@@ -153,6 +153,28 @@ pub fn wire(bytes: &[u8]) {
     black_box(wire::TraceRequest::decode(bytes)).ok();
 }
 
+/// Messages between domains, documents in XML and JSON: what is read says the same when it is written again.
+pub fn rid(bytes: &[u8]) {
+    use ashiato_collector::iodef::{Document, Stamp};
+    use ashiato_collector::rid::Message;
+    match Message::read(bytes) {
+        Ok(read) => {
+            let again = Message::read(&read.message.write()).expect("what was written is read");
+            assert_eq!((&again.message, again.ignored.len()), (&read.message, 0));
+        }
+        Err(unread) => {
+            let refusal = unread.refusal("xb", "xa", Stamp::from_unix_ns(0));
+            Message::read(&refusal.write()).expect("a refusal is read");
+        }
+    }
+    for read in [Document::from_xml(bytes), Document::from_json(bytes)].into_iter().flatten() {
+        let xml = Document::from_xml(&read.document.to_xml()).expect("what was written is read");
+        assert_eq!(xml.document.label(), read.document.label());
+        let json = Document::from_json(&read.document.to_json()).expect("what was written is read");
+        assert_eq!(json.document, read.document);
+    }
+}
+
 /// Capture files: marked by a router into a copy, and watched by an observer.
 ///
 /// Input: scheme, then the file.

@@ -1,6 +1,7 @@
 //! Ashiato's lab: scenario -> plan -> world -> run -> score -> report.
 
 pub mod archive;
+mod asked;
 pub mod cli;
 mod clock;
 pub mod compare;
@@ -15,7 +16,9 @@ pub mod imitate;
 pub mod interrupt;
 pub mod journal;
 pub mod netns;
+mod office;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod programs;
 pub mod reap;

@@ -7,6 +7,7 @@
 
 mod deaths;
 mod flight;
+mod inquiry;
 mod law;
 mod nat;
 mod straits;
@@ -18,23 +19,20 @@ use crate::plan::{DrawKind, Node, Plan};
 use crate::resolve::ways;
 use crate::run;
 use crate::traffic::{self, Tag};
-use crate::world::{Arrival, Observations, Outcome, Traffic, World};
+use crate::world::{Arrival, Outcome, Traffic, World};
 use anyhow::{Context, Result};
-use ashiato_collector::trace::trace;
 use deaths::Deaths;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use straits::Straits;
-use traceback::case::{Case, Window};
+use traceback::Nanos;
+use traceback::case::Case;
 use traceback::disclose::Cut;
 use traceback::invariant::Invariant;
 use traceback::packet::Packet;
-use traceback::report::{Counters, Report, Role};
 use traceback::router::{ETHERNET, Router, Verdict, ethertype};
-use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
 use traceback::vantage::{Draws, Setting, Vantage};
-use traceback::{Nanos, RouterId};
 
 /// Time from one node to the next.
 pub const HOP: Nanos = Nanos(100_000);
@@ -95,7 +93,7 @@ impl World for Sim {
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
         let chosen = run::scheme(&self.plan, scheme)?;
         let network = self.turn.take().context("traffic comes before reconstruction")?;
-        network.reconstruct(chosen.as_ref(), case)
+        network.reconstruct(&self.plan, scheme, chosen.as_ref(), case)
     }
 
     fn remove(&mut self) -> Result<u64> {
@@ -344,61 +342,6 @@ impl Network {
             log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
         }
     }
-
-    fn reconstruct(mut self, scheme: &dyn AnyScheme, case: &Case) -> Result<Outcome> {
-        let (mut reports, counters, footprint) = self.cut(case.gateway);
-        let mut ledgers = vec![];
-        let mut lost = 0;
-        for bytes in &reports {
-            let report = Report::decode(bytes).context("our own report decodes")?;
-            lost += report.lost;
-            ledgers.extend(report.ledger.map(|l| (report.router, l)));
-        }
-        reports.append(&mut self.deaths.reports);
-        let keepers: BTreeMap<RouterId, &dyn Vantage> = (self.routers.iter())
-            .filter_map(|r| Some((r.place().id, r.vantage.as_deref()? as &dyn Vantage)))
-            .filter(|_| scheme.card().keeper == Keeper::Routers)
-            .collect();
-        let traced = trace(scheme, case, &ledgers, &mut |questions| {
-            questions.iter().map(|(r, q)| keepers.get(r).map(|v| v.answer(q))).collect()
-        });
-        let sent = reports.len() as u64;
-        Ok(Outcome {
-            finding: traced.finding,
-            reconstruct_s: traced.seconds,
-            counters,
-            ledger_bytes: footprint,
-            reports,
-            asked: traced.asked,
-            answered: traced.answered,
-            observations: Observations { sent, stored: sent, lost, duplicate: 0, refused: 0 },
-            latency: BTreeMap::new(),
-            clock_cost_ns: 0,
-            program_ns: None,
-            sampled_1_in: 0,
-            clocks: BTreeMap::new(),
-        })
-    }
-
-    /// Every vantage's report, what routers counted, and the memory that ledgers took.
-    fn cut(&mut self, gateway: RouterId) -> (Vec<Vec<u8>>, BTreeMap<RouterId, Counters>, u64) {
-        let mut counters = BTreeMap::new();
-        let mut footprint = self.observer.footprint() as u64;
-        let mut reports = vec![];
-        for router in &mut self.routers {
-            let id = router.place().id;
-            let mut count = router.counters;
-            if let Some(vantage) = &mut router.vantage {
-                count.harms = vantage.harms();
-                footprint += vantage.footprint() as u64;
-                reports.push(report(&self.scheme, id, Role::Router, count, vantage.as_mut()));
-            }
-            counters.insert(id, count);
-        }
-        let (none, observer) = (Counters::default(), self.observer.as_mut());
-        reports.push(report(&self.scheme, gateway, Role::Observer, none, observer));
-        (reports, counters, footprint)
-    }
 }
 
 fn draws(plan: &Plan) -> Draws {
@@ -423,27 +366,4 @@ fn vantage(
     let place = place.context("the map holds every router")?;
     let setting = Setting { place, key: plan.key, draws: draws(plan), filter: None };
     Ok(conduct::of(spec.conduct, scheme, scheme.vantage(setting)))
-}
-
-fn report(
-    scheme: &str,
-    router: RouterId,
-    role: Role,
-    counters: Counters,
-    vantage: &mut dyn Vantage,
-) -> Vec<u8> {
-    let footprint = vantage.footprint() as u64;
-    let ledger = vantage.cut();
-    Report {
-        scheme: scheme.into(),
-        router,
-        role,
-        window: Window::ALWAYS,
-        counters,
-        lost: vantage.lost(),
-        footprint,
-        ledger,
-        latency: vec![],
-    }
-    .encode()
 }

@@ -4,11 +4,13 @@
 //! a `why`, never 0 and never NaN.
 
 mod conditions;
+mod exchange;
 
 use crate::exit::Exit;
 use crate::plan::{Ceiling, Effect};
 use crate::world::Observations;
 pub use conditions::{Asked, ClockRow, FaultRow, LinkRow, Measured};
+pub use exchange::{Border, Inquiry, Name, Question, Stretch, Way};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -211,6 +213,12 @@ pub struct SchemeRow {
     pub expected_false_routers: Option<f64>,
     /// Scores stage by stage, each with the best recall that any answer can reach.
     pub stages: Vec<Stage>,
+    /// Borders between domains that found paths cross.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borders: Vec<Border>,
+    /// What domains asked and told each other, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inquiry: Option<Inquiry>,
 }
 
 /// Why a scheme found nothing.
@@ -295,7 +303,7 @@ pub struct Stage {
 }
 
 /// What one domain gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DomainRow {
     /// Its word in the scenario.
     pub id: String,
@@ -303,13 +311,14 @@ pub struct DomainRow {
     pub nation: String,
     /// Detail that it lets out.
     pub disclosed: String,
-    /// Questions put to its routers.
+    /// Questions put to it where domains ask each other, else to its routers.
     pub requests: u64,
-    /// Answers that came.
+    /// Answers that came, also those that packets were not seen.
     pub answered: u64,
     /// Refusals and silences.
     pub refused: u64,
-    /// Times to answer; empty until points of contact take part.
+    /// Times to answer in seconds, people's included: `n`, `p50`, `max`; empty where domains were not asked, and
+    /// in the simulator.
     pub answer_s: BTreeMap<String, f64>,
     /// Cost; empty until price lists are read.
     pub cost: BTreeMap<String, f64>,

@@ -1,5 +1,6 @@
 //! What a world is: it gives each scheme of a plan its turn and says what happened.
 
+use ashiato_collector::exchange::Joined;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -170,6 +171,8 @@ pub struct Outcome {
     pub program_ns: Option<u64>,
     /// Agents whose clock is not the lab's, by the lab's judgement: by how many seconds it is fast.
     pub clocks: BTreeMap<RouterId, f64>,
+    /// What domains were asked, and what they told, where they ask each other.
+    pub joined: Option<Joined>,
 }
 
 /// Reports, counted on both sides.

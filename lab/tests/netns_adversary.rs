@@ -47,7 +47,7 @@ fn forged_packets_are_marked_alike_in_both_worlds() {
             assert_eq!(mine.len(), 1600, "{name}");
             assert!(mine == other, "{name}: {} marks otherwise", plan.schemes[turn].id);
             // It also ends the turn's agents.
-            let [ours, theirs] = [ours, theirs].map(|t| case::build(&plan, &t.tape).unwrap());
+            let [ours, theirs] = [ours, theirs].map(|t| case::build(&plan, turn, &t.tape).unwrap());
             let ours = netns.reconstruct(turn, &ours).unwrap();
             assert_eq!(ours.finding, sim.reconstruct(turn, &theirs).unwrap().finding, "{name}");
         }

@@ -81,7 +81,7 @@ fn alike(plan: &Plan, datapath: Datapath) {
             logs_alike(plan, turn, &netns, &mut sim, [&ours, &theirs]);
             sim.traffic(turn).unwrap();
         }
-        let [ours, theirs] = [ours, theirs].map(|t| case::build(plan, &t.tape).unwrap());
+        let [ours, theirs] = [ours, theirs].map(|t| case::build(plan, turn, &t.tape).unwrap());
         let ours = netns.reconstruct(turn, &ours).unwrap();
         let theirs = sim.reconstruct(turn, &theirs).unwrap();
         same_results(name, datapath, &ours, &theirs);
@@ -114,7 +114,7 @@ fn same_results(name: &str, datapath: Datapath, ours: &Outcome, theirs: &Outcome
 /// logs say must not: about every packet asked for, each router of one world says what its double says,
 /// and nobody claims to have seen a packet that was never sent.
 fn logs_alike(plan: &Plan, turn: usize, netns: &NetnsWorld, sim: &mut Sim, traffic: [&Traffic; 2]) {
-    let [mut ours, mut theirs] = traffic.map(|t| case::build(plan, &t.tape).unwrap());
+    let [mut ours, mut theirs] = traffic.map(|t| case::build(plan, turn, &t.tape).unwrap());
     let mut bytes: Vec<Vec<u8>> =
         marked(plan, traffic[0]).into_values().step_by(ASKED_1_IN).collect();
     let sent = bytes.len();

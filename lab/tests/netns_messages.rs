@@ -46,7 +46,7 @@ fn every_datapath_tells_about_the_packets_of_the_simulator() {
         let (mine, other) = (told(&plan, &ours), told(&plan, &theirs));
         assert_eq!(mine, other, "{datapath:?}");
         assert!(mine.len() > 5, "{datapath:?}: {}", mine.len());
-        let case = case::build(&plan, &ours.tape).unwrap();
+        let case = case::build(&plan, 0, &ours.tape).unwrap();
         let outcome = netns.reconstruct(0, &case).unwrap();
         assert!(matches!(outcome.finding, Ok(Finding::Paths(_))), "{:?}", outcome.finding);
         let answered: u64 = outcome.counters.values().map(|c| c.answered).sum();
@@ -72,7 +72,7 @@ fn messages_wait_for_packets_that_are_wanted() {
         let ours = netns.traffic(0).unwrap();
         let about: BTreeSet<u32> = told(&plan, &ours).iter().map(|(_, tag)| tag.flow).collect();
         assert_eq!(about, BTreeSet::from([0]), "{datapath:?}: about the flood alone");
-        let case = case::build(&plan, &ours.tape).unwrap();
+        let case = case::build(&plan, 0, &ours.tape).unwrap();
         let found = netns.reconstruct(0, &case).unwrap().finding;
         let Ok(Finding::Paths(found)) = found else { panic!("{datapath:?}: {found:?}") };
         let path = plan.flows[0].path.iter().map(|r| plan.routers[*r].id).collect();

@@ -37,7 +37,7 @@ fn both(
         packets(&scheme.id, &ours, &theirs);
         let mut truth = Keeper::new(plan, [0; 32]);
         truth.seal(plan, &scheme.id, &ours);
-        let [ours, theirs] = [ours, theirs].map(|t| case::build(plan, &t.tape).unwrap());
+        let [ours, theirs] = [ours, theirs].map(|t| case::build(plan, turn, &t.tape).unwrap());
         let ours = netns.reconstruct(turn, &ours).unwrap();
         let apart = truth.open().disagreement(&scheme.id, &ours.counters);
         assert!(apart < 1e-3, "{apart}");

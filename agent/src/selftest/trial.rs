@@ -94,8 +94,14 @@ fn proof(counted: u64, marked: u64) -> anyhow::Result<String> {
 }
 
 fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
-    let port =
-        |name: &str| Port { ifname: name.into(), neighbour: None, border: false, legacy: false, silent: false, link: None };
+    let port = |name: &str| Port {
+        ifname: name.into(),
+        neighbour: None,
+        border: false,
+        legacy: false,
+        silent: false,
+        link: None,
+    };
     Ok(Vantage {
         role: Role::Router,
         router: RouterId::from(Ipv4Addr::new(198, 19, 0, 1)),

@@ -162,8 +162,14 @@ impl Net {
 
     /// A router over all three ports.
     pub(crate) fn config(&self, scheme: &str) -> Vantage {
-        let port =
-            |n| Port { ifname: format!("p{n}"), neighbour: None, border: false, legacy: false, silent: false, link: None };
+        let port = |n| Port {
+            ifname: format!("p{n}"),
+            neighbour: None,
+            border: false,
+            legacy: false,
+            silent: false,
+            link: None,
+        };
         Vantage {
             role: Role::Router,
             router: RouterId::from(std::net::Ipv4Addr::new(198, 19, 0, 1)),

@@ -97,7 +97,8 @@ const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0xfffe);
 /// A router that writes messages, at this port.
 fn teller(scheme: &dyn AnyScheme, port: PortEntry) -> Router {
     let neighbour = Some(RouterId(port.from)).filter(|r| r.0 != 0);
-    let near = Far { neighbour, border: port.border == 1, legacy: false, silent: false, link: None };
+    let near =
+        Far { neighbour, border: port.border == 1, legacy: false, silent: false, link: None };
     let port = |far| router::Port { far, addresses: vec![OWN.into(), OWN6.into()], mtu: 1500 };
     // Packets of a trial leave to nobody who is known.
     let ports = [Far::default(), Far::default(), Far::default(), near].map(port);

@@ -1,6 +1,7 @@
 //! What can be typed, and the exit codes that come of it.
 
 mod authority;
+mod document;
 mod serve;
 mod trace;
 
@@ -48,6 +49,8 @@ enum Verb {
     Serve(serve::Serve),
     /// Rebuild the paths of a case from report files, without a network.
     Trace(trace::Trace),
+    /// Make a document for others of what is known of a question, or say what one of theirs holds.
+    Document(document::Document),
     /// Make keys and certificates.
     #[command(subcommand)]
     Authority(authority::Verb),
@@ -72,6 +75,7 @@ impl Command {
         match self.verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Trace(trace) => trace.run(),
+            Verb::Document(document) => document.run(),
             Verb::Authority(verb) => verb.run(),
             Verb::Token(token) => token.run(),
             Verb::Completion { shell } => Ok(completion(shell)),

@@ -33,10 +33,7 @@ pub(super) fn check(domain: &Domain, peer: &str, inquiry: &Inquiry, now_ms: u64)
         return refuse(AuthenticationOrigin, "in the star, who asks must be who began");
     }
     if !is_word(&inquiry.id) {
-        return refuse(
-            UnrecognizedFormat,
-            "the word of the inquiry has 1 to 255 letters of [A-Za-z0-9._-]",
-        );
+        return refuse(UnrecognizedFormat, "the word of the inquiry has 1 to 255 visible letters");
     }
     if inquiry.visited.iter().any(|id| id == domain.id()) {
         return Err(No::Seen);
@@ -103,6 +100,5 @@ fn anchored(
 }
 
 fn is_word(text: &str) -> bool {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
-    (1..=WORD).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=WORD).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
 }

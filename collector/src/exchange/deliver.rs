@@ -1,9 +1,8 @@
 //! Answers that come later: posted to who asked, with the token that was promised.
 
 use super::drive::post_to;
-use super::letter::Letter;
+use super::incoming::signed;
 use super::office::{Office, now_ms};
-use super::{Reply, incoming::signed};
 use rusqlite::params;
 use serde_json::json;
 use std::sync::Arc;
@@ -16,9 +15,8 @@ const AFTER: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Says that people must decide first.
-pub(super) async fn acknowledge(office: Arc<Office>, peer: String, token: String, reply: Reply) {
+pub(super) async fn acknowledge(office: Arc<Office>, peer: String, token: String, body: Vec<u8>) {
     sleep(AFTER).await;
-    let Ok(body) = Letter::Reply(reply).encode() else { return };
     if let Err(e) = post_to(&office, &peer, body, Some(&token)).await {
         tracing::warn!("exchange: {peer} could not be told that people must decide: {e}");
     }
@@ -29,9 +27,8 @@ pub(super) async fn answer(
     office: Arc<Office>,
     (id, peer, token): (String, String, String),
     until_ms: u64,
-    reply: Reply,
+    body: Vec<u8>,
 ) {
-    let Ok(body) = Letter::Reply(reply).encode() else { return };
     let mut pause = PAUSE;
     sleep(AFTER).await;
     let given = loop {

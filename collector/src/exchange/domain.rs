@@ -51,6 +51,15 @@ impl Domain {
             (None, Some(map)) => map.clone(),
             (None, None) => return Err(bad(Path::new("[exchange]"), "give a map of the domain")),
         };
+        let policy = read_policy(&config.policy, &config.domain)?;
+        Self::new(config, policy, map)
+    }
+
+    /// The domain of a configuration, whose files are at hand.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what of it does not fit the map.
+    pub fn new(config: &Config, policy: Policy, map: Map) -> Result<Self, ServeError> {
         let own: BTreeSet<u32> = config.asns.iter().copied().collect();
         let inner = within(&map, &own);
         let facing = config.neighbours.iter().flat_map(|n| &n.routers);
@@ -63,7 +72,6 @@ impl Domain {
             config.peers.iter().map(|p| (p.id.clone(), p.neighbours.clone())).collect();
         let next = config.neighbours.iter().map(|n| n.id.clone()).collect();
         around.insert(config.domain.clone(), next);
-        let policy = read_policy(&config.policy, &config.domain)?;
         let schemes = schemes(config)?;
         Ok(Self { config: config.clone(), policy, map, inner, schemes, around, peers })
     }

@@ -2,7 +2,7 @@
 
 use super::http::{Given, PostError, post};
 use super::join::{Branch, Flag, Kind};
-use super::letter::Letter;
+use super::letter::{self, Letter};
 use super::office::{Office, ahead_ms, now_ms};
 use super::pursuit::{Errand, Pursuit};
 use super::tell::about;
@@ -182,12 +182,12 @@ fn open(
         }
         return Ok(None);
     }
-    match Letter::decode(&given.body) {
+    match Letter::read(&given.body, peer, office.domain.id()) {
         Ok(Letter::Reply(reply)) if reply.inquiry == id && reply.domain == peer => {
             Ok(Some((reply, ahead_ms(given.clock, now_ms()))))
         }
         Ok(_) => Err("the response is no answer to this question".into()),
-        Err(e) => Err(e.to_string()),
+        Err(e) => Err(e.why),
     }
 }
 
@@ -213,7 +213,8 @@ pub(super) async fn hear(office: &Arc<Office>, peer: &str, reply: Reply, ahead: 
 }
 
 async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Given, String> {
-    let body = Letter::Inquiry(inquiry.clone()).encode().map_err(|e| e.to_string())?;
+    let region = office.domain.peer(to).map(|peer| peer.region).unwrap_or_default();
+    let body = letter::ask(inquiry, to, region);
     let left = Duration::from_millis(inquiry.deadline_ms.saturating_sub(now_ms()));
     let tried = async {
         let mut pause = PAUSE;

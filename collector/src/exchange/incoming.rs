@@ -13,7 +13,7 @@ use super::check::{No, check};
 use super::http::Given;
 use super::office::{Office, ahead_ms, document, now_ms, secret};
 use super::tell::{Told, about};
-use super::{Inquiry, Justification, Reply, Status, deliver, work};
+use super::{Inquiry, Justification, Reply, Status, Subject, deliver, letter, work};
 use hyper::StatusCode;
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
@@ -23,6 +23,9 @@ use std::time::SystemTime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 use traceback::disclose::{Approval, Ask, Terms};
+
+/// Longest time that an inquiry may wait, in milliseconds.
+const LONGEST_MS: u64 = 7 * 86_400_000;
 
 /// What becomes of an inquiry that came.
 enum Entered {
@@ -42,6 +45,7 @@ pub(super) async fn receive(
     clock: Option<SystemTime>,
 ) -> Given {
     let now = now_ms();
+    complete(office, &peer, &mut inquiry, now);
     let ahead = ahead_ms(clock, now);
     let off = ahead.unsigned_abs() > office.domain.config.bounds.clock_ms;
     if off {
@@ -52,18 +56,34 @@ pub(super) async fn receive(
     let entered =
         enter(office, &peer, &inquiry, (now, off.then_some(ahead)), place.is_some()).await;
     match (entered, place) {
-        (Ok(Entered::Closed(reply)), _) => document(reply),
+        (Ok(Entered::Closed(reply)), _) => document(&inquiry, &reply),
         (Ok(Entered::Later { token, acknowledge }), _) => {
             if acknowledge {
                 let by_ms = Some(inquiry.deadline_ms);
                 let reply = bare(office, &inquiry, Status::Pending { by_ms }, 0);
-                tokio::spawn(deliver::acknowledge(office.clone(), peer, token.clone(), reply));
+                let letter = letter::answer(&reply, &peer, &inquiry.origin);
+                tokio::spawn(deliver::acknowledge(office.clone(), peer, token.clone(), letter));
             }
             Given::later(token)
         }
         (Ok(Entered::Work(terms)), Some(place)) => prompt(office, inquiry, *terms, place).await,
         (Ok(Entered::Work(_)), None) | (Err(_), _) => {
             Given::empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// Fills in what documents of other makers leave out: the packets came to who asks, the scheme is the one whose
+/// logs are searched here, and an answer is of use for a week.
+fn complete(office: &Office, peer: &str, inquiry: &mut Inquiry, now: u64) {
+    inquiry.deadline_ms = inquiry.deadline_ms.min(now + LONGEST_MS);
+    if let Subject::Packets { scheme, towards, .. } = &mut inquiry.subject {
+        if towards.is_empty() {
+            peer.clone_into(towards);
+        }
+        let first = office.domain.schemes.keys().next();
+        if let (true, Some(first)) = (scheme.is_empty(), first) {
+            first.clone_into(scheme);
         }
     }
 }
@@ -76,15 +96,16 @@ async fn prompt(
     place: OwnedSemaphorePermit,
 ) -> Given {
     let (tell, told) = oneshot::channel();
-    let (working, id) = (office.clone(), inquiry.id.clone());
+    let (working, id, asked) = (office.clone(), inquiry.id.clone(), inquiry.clone());
     tokio::spawn(async move {
-        let reply = finish(&working, inquiry, terms).await;
+        let reply = finish(&working, asked, terms).await;
         drop(place);
         // Whoever waited may have said already that the answer comes later.
         let _ = tell.send(reply);
     });
     if let Ok(Ok(reply)) = timeout(office.domain.config.bounds.prompt(), told).await {
-        return reply.map_or(Given::empty(StatusCode::INTERNAL_SERVER_ERROR), document);
+        let failed = Given::empty(StatusCode::INTERNAL_SERVER_ERROR);
+        return reply.map_or(failed, |reply| document(&inquiry, &reply));
     }
     let later = office.book.write(move |page| {
         page.t.execute("UPDATE incoming SET later = 1 WHERE id = ? AND reply IS NULL", [&id])?;
@@ -95,7 +116,7 @@ async fn prompt(
     match later.await {
         Ok((token, None)) => Given::later(token),
         Ok((_, Some(reply))) => match serde_json::from_str(&reply) {
-            Ok(reply) => document(reply),
+            Ok(reply) => document(&inquiry, &reply),
             Err(_) => Given::empty(StatusCode::INTERNAL_SERVER_ERROR),
         },
         Err(_) => Given::empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -115,7 +136,7 @@ pub(super) async fn close(
     told: Told,
     state: &'static str,
 ) -> Option<Reply> {
-    let (now, id) = (now_ms(), inquiry.id.clone());
+    let (now, id, origin) = (now_ms(), inquiry.id.clone(), inquiry.origin.clone());
     let reply = told.reply.clone();
     let written = office.book.write(move |page| {
         let text = to_text(&told.reply)?;
@@ -133,12 +154,8 @@ pub(super) async fn close(
     });
     let (later, token, peer) = written.await.ok()?;
     if later {
-        let sent = deliver::answer(
-            office.clone(),
-            (id, peer, token),
-            inquiry_deadline(now),
-            reply.clone(),
-        );
+        let letter = letter::answer(&reply, &peer, &origin);
+        let sent = deliver::answer(office.clone(), (id, peer, token), patience(now), letter);
         tokio::spawn(sent);
     }
     Some(reply)
@@ -287,14 +304,14 @@ fn admit(
 
 /// Goes on with what was under way when the collector went down.
 pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
-    type Row = (String, String, Option<String>, String, String, i64);
+    type Row = (String, String, Option<String>, String, String);
     let open = office.book.write(|page| {
         // Nobody was told yet that an answer would come: the asker's connection broke, and it asks again.
         page.t.execute(
             "UPDATE incoming SET state = 'broken' WHERE state = 'working' AND later = 0",
             [],
         )?;
-        let sql = "SELECT inquiry, terms, reply, peer, token, deadline_ms FROM incoming
+        let sql = "SELECT inquiry, terms, reply, peer, token FROM incoming
             WHERE later = 1 AND delivered_ms IS NULL AND state <> 'pending'";
         let mut query = page.t.prepare(sql)?;
         let row = |r: &rusqlite::Row<'_>| {
@@ -304,17 +321,17 @@ pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
                 r.get(2)?,
                 r.get(3)?,
                 r.get(4)?,
-                r.get(5)?,
             ))
         };
         query.query_map([], row)?.collect::<rusqlite::Result<Vec<Row>>>()
     });
-    for (inquiry, terms, reply, peer, token, deadline) in open.await? {
+    for (inquiry, terms, reply, peer, token) in open.await? {
         let Ok(inquiry) = serde_json::from_str::<Inquiry>(&inquiry) else { continue };
         let office = office.clone();
-        if let Some(reply) = reply.and_then(|r| serde_json::from_str(&r).ok()) {
-            let deadline = u64::try_from(deadline).unwrap_or(0);
-            tokio::spawn(deliver::answer(office, (inquiry.id, peer, token), deadline, reply));
+        if let Some(reply) = reply.and_then(|r| serde_json::from_str::<Reply>(&r).ok()) {
+            let letter = letter::answer(&reply, &peer, &inquiry.origin);
+            let until = patience(now_ms());
+            tokio::spawn(deliver::answer(office, (inquiry.id, peer, token), until, letter));
         } else if let Ok(terms) = serde_json::from_str(&terms) {
             tokio::spawn(async move {
                 let _place = office.room.clone().acquire_owned().await;
@@ -377,7 +394,7 @@ fn until(office: &Office, now_ms: u64) -> u64 {
 }
 
 /// How long it is tried to tell an answer that is ready.
-fn inquiry_deadline(now: u64) -> u64 {
+fn patience(now: u64) -> u64 {
     now.saturating_add(60_000)
 }
 

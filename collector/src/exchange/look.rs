@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use traceback::case::{Budget, Case, Filter, Sample, Window};
+use traceback::case::{Budget, Case, Filter, Gap, Sample, Window};
 use traceback::disclose::{Origin, Shown};
 use traceback::graph::Finding;
 use traceback::schemes::AnyScheme;
@@ -63,45 +63,46 @@ impl Logs {
         packets: &[Exhibit],
         runtime: &tokio::runtime::Handle,
     ) -> Result<Vec<Stretch>, String> {
-        let known = domain.schemes.get(scheme);
-        let known = known.ok_or_else(|| format!("the logs of {scheme} are not searched here"))?;
-        let mut ways: BTreeMap<(Vec<RouterId>, Origin), Vec<u32>> = BTreeMap::new();
-        for (packet, at) in packets.iter().zip(0_u32..) {
-            let mut paths = BTreeSet::new();
-            for gateway in gateways {
-                paths.extend(self.follow(domain, known, *gateway, packet, runtime)?);
-            }
-            let Some(longest) = paths.iter().max_by_key(|path| path.len()) else { continue };
-            let way = (longest.clone(), origin(domain, &paths, towards));
-            ways.entry(way).or_default().push(at);
-        }
-        let stretch = |((path, origin), packets)| Stretch { packets, path, origin };
-        Ok(ways.into_iter().map(stretch).collect())
-    }
-
-    fn follow(
-        &self,
-        domain: &Domain,
-        scheme: &Arc<dyn AnyScheme>,
-        gateway: RouterId,
-        packet: &Exhibit,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<BTreeSet<Vec<RouterId>>, String> {
-        let Some(case) = case(domain, gateway, packet) else { return Ok(BTreeSet::new()) };
-        let id = scheme.card().id;
-        let store = Store::reader(&self.store).map_err(|e| e.to_string())?;
-        let gathered =
-            operator::gather(&store, scheme.as_ref(), &case).map_err(|e| e.to_string())?;
-        let mut ask = |questions: &[trace::Question]| {
-            runtime.block_on(self.hub.ask(id, questions, self.patience))
-        };
-        let traced = trace::trace(scheme.as_ref(), &case, &gathered.ledgers, &mut ask);
-        Ok(match traced.finding {
-            Ok(Finding::Paths(graph)) => graph.paths,
-            // What names no path through the domain shows none; too little evidence is none.
-            Ok(_) | Err(_) => BTreeSet::new(),
+        search(domain, scheme, (gateways, towards), packets, &mut |scheme, case| {
+            let store = Store::reader(&self.store).map_err(|e| e.to_string())?;
+            let gathered = operator::gather(&store, scheme, case).map_err(|e| e.to_string())?;
+            let mut ask = |questions: &[trace::Question]| {
+                runtime.block_on(self.hub.ask(scheme.card().id, questions, self.patience))
+            };
+            Ok(trace::trace(scheme, case, &gathered.ledgers, &mut ask).finding)
         })
     }
+}
+
+/// Rebuilds one packet's ways.
+pub(super) type Rebuild<'a> =
+    dyn FnMut(&dyn AnyScheme, &Case) -> Result<Result<Finding, Gap>, String> + 'a;
+
+/// The same, whoever rebuilds.
+pub(super) fn search(
+    domain: &Domain,
+    scheme: &str,
+    (gateways, towards): (&[RouterId], &str),
+    packets: &[Exhibit],
+    rebuild: &mut Rebuild<'_>,
+) -> Result<Vec<Stretch>, String> {
+    let known = domain.schemes.get(scheme);
+    let known = known.ok_or_else(|| format!("the logs of {scheme} are not searched here"))?;
+    let mut ways: BTreeMap<(Vec<RouterId>, Origin), Vec<u32>> = BTreeMap::new();
+    for (packet, at) in packets.iter().zip(0_u32..) {
+        let mut paths = BTreeSet::new();
+        for case in gateways.iter().filter_map(|gateway| case(domain, *gateway, packet)) {
+            // What names no path through the domain shows none; too little evidence is none.
+            if let Ok(Finding::Paths(graph)) = rebuild(known.as_ref(), &case)? {
+                paths.extend(graph.paths);
+            }
+        }
+        let Some(longest) = paths.iter().max_by_key(|path| path.len()) else { continue };
+        let way = (longest.clone(), origin(domain, &paths, towards));
+        ways.entry(way).or_default().push(at);
+    }
+    let stretch = |((path, origin), packets)| Stretch { packets, path, origin };
+    Ok(ways.into_iter().map(stretch).collect())
 }
 
 /// One packet's case within the domain; `None` where the bytes are no packet.

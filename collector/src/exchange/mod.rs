@@ -20,6 +20,7 @@ mod office;
 mod outgoing;
 mod people;
 pub mod pursuit;
+mod rehearsal;
 mod relay;
 mod service;
 mod tell;
@@ -32,6 +33,7 @@ pub use look::Logs;
 pub use office::{Exchange, Office};
 pub use outgoing::{Asked, Begin, Joined, Named, inquire};
 pub use people::{Received, Verdict, Vote};
+pub use rehearsal::{Rebuild, rehearse};
 pub use service::Service;
 
 use serde::{Deserialize, Serialize};

@@ -5,13 +5,14 @@ use super::config::bad;
 use super::domain::Domain;
 use super::drive::Waiting;
 use super::http::{Arrival, Desk, Given, Listening};
-use super::letter::Letter;
+use super::letter::{self, Letter};
 use super::look::Logs;
 use super::tls::Pins;
-use super::{Config, Reply, incoming, outgoing};
+use super::{Config, Inquiry, Justification, Reply, Status, incoming, outgoing};
 use crate::server::ServeError;
 use hyper::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ClientConfig;
+use traceback::disclose::Tlp;
 use traceback::map::Map;
 
 /// How often the book is looked through for what is over.
@@ -112,6 +114,15 @@ impl Office {
         &self.book
     }
 
+    /// Writes a line into the log, and gives `said` where it is on the disk.
+    async fn note(&self, event: &'static str, line: Value, said: Given) -> Given {
+        let noted = self.book.write(move |page| {
+            page.note(event, line);
+            Ok(())
+        });
+        noted.await.map_or(Given::empty(StatusCode::INTERNAL_SERVER_ERROR), |()| said)
+    }
+
     /// Questions that wait for answers, by their words.
     pub(super) fn waiting(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
         // No step under the lock leaves it half done, so a panic elsewhere does not matter.
@@ -125,24 +136,37 @@ struct Counter(Arc<Office>);
 #[tonic::async_trait]
 impl Desk for Counter {
     async fn take(&self, arrival: Arrival) -> Given {
-        match Letter::decode(&arrival.body) {
+        let office = &self.0;
+        match Letter::read(&arrival.body, &arrival.peer, office.domain.id()) {
             Ok(Letter::Inquiry(inquiry)) => {
-                incoming::receive(&self.0, arrival.peer, inquiry, arrival.clock).await
+                incoming::receive(office, arrival.peer, inquiry, arrival.clock).await
             }
-            Ok(Letter::Reply(reply)) => outgoing::called_back(&self.0, arrival, reply).await,
-            Err(e) => {
-                let (peer, why) = (arrival.peer, e.to_string());
-                let fields =
-                    serde_json::json!({ "from": peer, "why": why, "bytes": arrival.body.len() });
-                let noted = self.0.book.write(move |page| {
-                    page.note("unreadable", fields);
-                    Ok(())
-                });
-                let status = match noted.await {
-                    Ok(()) => StatusCode::BAD_REQUEST,
-                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-                };
-                Given { body: why.into_bytes(), ..Given::empty(status) }
+            Ok(Letter::Reply(reply)) => outgoing::called_back(office, arrival, reply).await,
+            Ok(Letter::Report(document)) => {
+                let id = document.incident.first().map(|i| i.incident_id.id.clone());
+                let (id, peer) = (id.unwrap_or_default(), arrival.peer);
+                let taken = Given::document(letter::taken(&id, &peer));
+                let text = String::from_utf8_lossy(&arrival.body).into_owned();
+                let until = now_ms() / 1_000 + office.domain.config.bounds.keep_s;
+                let line = json!({ "from": peer, "id": id, "document": text, "until": until });
+                office.note("report", line, taken).await
+            }
+            Ok(Letter::Query(id)) => {
+                let why = "queries are not answered here; put the question again".to_owned();
+                let status = Status::Refused { justification: Justification::CannotProcess, why };
+                let id = id.unwrap_or_else(|| "unknown".into());
+                let reply = Reply::bare(id, office.domain.id(), status, Tlp::default(), 0);
+                let said = Given::document(letter::answer(&reply, &arrival.peer, &arrival.peer));
+                office.note("query", json!({ "from": arrival.peer }), said).await
+            }
+            Err(unread) => {
+                let line =
+                    json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len() });
+                // What belongs to nothing is an improper message of HTTP.
+                let status =
+                    if unread.has_subject { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+                let said = Given { status, ..Given::document(unread.answer) };
+                office.note("unreadable", line, said).await
             }
         }
     }
@@ -157,14 +181,9 @@ async fn sweep(office: Arc<Office>) {
     }
 }
 
-/// The response that holds a reply.
-pub(super) fn document(reply: Reply) -> Given {
-    match Letter::Reply(reply).encode() {
-        Ok(body) => Given::document(body),
-        Err(e) => {
-            Given { body: e.to_string().into(), ..Given::empty(StatusCode::INTERNAL_SERVER_ERROR) }
-        }
-    }
+/// The response that holds a reply to an inquiry.
+pub(super) fn document(inquiry: &Inquiry, reply: &Reply) -> Given {
+    Given::document(letter::answer(reply, &inquiry.asker, &inquiry.origin))
 }
 
 /// This host's clock, in milliseconds since the Unix epoch.

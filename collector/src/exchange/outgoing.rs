@@ -1,7 +1,7 @@
 //! Inquiries that an operator of this domain begins, and what comes of them.
 
 use super::book::BookError;
-use super::domain::destination;
+use super::domain::{Domain, destination};
 use super::drive::{self, ahead};
 use super::http::{Arrival, Given};
 use super::incoming::{signed, to_text};
@@ -263,25 +263,7 @@ async fn pursue(
     begun_ms: u64,
 ) -> Result<Joined, String> {
     let scheme = scheme(office, &begin)?;
-    let mut joined = Joined {
-        schema: SCHEMA.into(),
-        id: id.into(),
-        domain: office.domain.id().to_owned(),
-        scheme: begin.scheme.clone(),
-        mode: begin.mode,
-        purpose: begin.purpose.clone(),
-        tlp: begin.tlp,
-        exercise: begin.exercise,
-        begun_ms,
-        ended_ms: begun_ms,
-        packets: 0,
-        finding: None,
-        ways: vec![],
-        unseen: vec![],
-        names: vec![],
-        asked: vec![],
-        flags: vec![],
-    };
+    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
     if scheme.card().keeper == Keeper::Routers {
         packets(office, &begin, exhibits, &mut joined).await?;
     } else {
@@ -320,36 +302,100 @@ async fn packets(
         vec![]
     };
     let root = own(&office.domain, &joined.id, &found, begin.tlp);
-    let quest = Quest {
-        id: joined.id.clone(),
-        me: joined.domain.clone(),
-        origin: joined.domain.clone(),
-        purpose: begin.purpose.clone(),
-        tlp: begin.tlp,
-        mode: begin.mode,
-        visited: vec![],
-        deadline_ms: joined.begun_ms + begin.deadline_ms,
-        patience_ms: if begin.patience_ms == 0 { bounds.patience_ms } else { begin.patience_ms },
-        exercise: begin.exercise,
-        verify: begin.verify,
-        scheme: begin.scheme.clone(),
-        packets: exhibits,
-        towards: None,
-    };
+    let quest = joined.quest(begin, exhibits, bounds.patience_ms);
     let (pursuit, errands) = Pursuit::begin(quest, around(&office.domain), root, now_ms());
-    let (tree, flags) = drive::drive(office, pursuit, errands).await.finish();
-    let (ways, odd) = tree.ways();
-    let seen: BTreeSet<u32> = ways.iter().flat_map(|w| w.packets.iter().copied()).collect();
-    joined.unseen = (0..joined.packets).filter(|p| !seen.contains(p)).collect();
-    joined.tlp = joined.tlp.max(tree.tlp());
-    joined.asked = tree.all().into_iter().skip(1).map(Asked::of).collect();
-    joined.ways = ways;
-    joined.flags = flags.into_iter().chain(odd).collect();
+    joined.settle(drive::drive(office, pursuit, errands).await);
     Ok(())
 }
 
+impl Joined {
+    /// Nothing known yet.
+    pub(super) fn new(id: &str, domain: &Domain, begin: &Begin, begun_ms: u64) -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            id: id.into(),
+            domain: domain.id().to_owned(),
+            scheme: begin.scheme.clone(),
+            mode: begin.mode,
+            purpose: begin.purpose.clone(),
+            tlp: begin.tlp,
+            exercise: begin.exercise,
+            begun_ms,
+            ended_ms: begun_ms,
+            packets: 0,
+            finding: None,
+            ways: vec![],
+            unseen: vec![],
+            names: vec![],
+            asked: vec![],
+            flags: vec![],
+        }
+    }
+
+    /// The pursuit of packets that it begins.
+    pub(super) fn quest(&self, begin: &Begin, packets: Vec<Exhibit>, patience_ms: u64) -> Quest {
+        Quest {
+            id: self.id.clone(),
+            me: self.domain.clone(),
+            origin: self.domain.clone(),
+            purpose: begin.purpose.clone(),
+            tlp: begin.tlp,
+            mode: begin.mode,
+            visited: vec![],
+            deadline_ms: self.begun_ms + begin.deadline_ms,
+            patience_ms: if begin.patience_ms == 0 { patience_ms } else { begin.patience_ms },
+            exercise: begin.exercise,
+            verify: begin.verify,
+            scheme: begin.scheme.clone(),
+            packets,
+            towards: None,
+        }
+    }
+
+    /// The question who stands behind words.
+    pub(super) fn naming(&self, at: usize, begin: &Begin, names: BTreeSet<RouterId>) -> Inquiry {
+        Inquiry {
+            id: format!("{}.{at}", self.id),
+            origin: self.domain.clone(),
+            asker: self.domain.clone(),
+            purpose: begin.purpose.clone(),
+            tlp: begin.tlp,
+            mode: Mode::Star,
+            visited: vec![self.domain.clone()],
+            deadline_ms: self.begun_ms + begin.deadline_ms,
+            exercise: begin.exercise,
+            subject: Subject::Names { names: names.into_iter().collect() },
+        }
+    }
+
+    /// Takes over what came of following packets.
+    pub(super) fn settle(&mut self, pursuit: Pursuit) {
+        let (tree, flags) = pursuit.finish();
+        let (ways, odd) = tree.ways();
+        let seen: BTreeSet<u32> = ways.iter().flat_map(|w| w.packets.iter().copied()).collect();
+        self.unseen = (0..self.packets).filter(|p| !seen.contains(p)).collect();
+        self.tlp = self.tlp.max(tree.tlp());
+        self.asked = tree.all().into_iter().skip(1).map(Asked::of).collect();
+        self.ways = ways;
+        self.flags = flags.into_iter().chain(odd).collect();
+    }
+
+    /// Takes over what a domain said of words.
+    pub(super) fn name(&mut self, branch: &Branch) {
+        let reply = &branch.reply;
+        self.asked.push(Asked::of(branch));
+        self.tlp = self.tlp.max(reply.tlp);
+        let named = |(name, shown): &(RouterId, Shown)| Named {
+            domain: reply.domain.clone(),
+            name: *name,
+            shown: shown.clone(),
+        };
+        self.names.extend(reply.names.iter().map(named));
+    }
+}
+
 impl Asked {
-    fn of(branch: &Branch) -> Self {
+    pub(super) fn of(branch: &Branch) -> Self {
         let reply = &branch.reply;
         Self {
             domain: reply.domain.clone(),
@@ -396,42 +442,25 @@ async fn names(
     finding: &Result<Finding, traceback::case::Gap>,
     joined: &mut Joined,
 ) {
-    let wanted =
-        if begin.names.is_empty() { owners(office, begin, finding) } else { begin.names.clone() };
-    let deadline_ms = joined.begun_ms + begin.deadline_ms;
+    let wanted = if begin.names.is_empty() {
+        owners(&office.domain, begin, finding)
+    } else {
+        begin.names.clone()
+    };
     let ask = |(at, (domain, names)): (usize, (String, BTreeSet<RouterId>))| {
-        let inquiry = Inquiry {
-            id: format!("{}.{}", joined.id, at + 1),
-            origin: joined.domain.clone(),
-            asker: joined.domain.clone(),
-            purpose: begin.purpose.clone(),
-            tlp: begin.tlp,
-            mode: Mode::Star,
-            visited: vec![joined.domain.clone()],
-            deadline_ms,
-            exercise: begin.exercise,
-            subject: Subject::Names { names: names.into_iter().collect() },
-        };
+        let inquiry = joined.naming(at + 1, begin, names);
         drive::ask_one(office, domain, inquiry)
     };
     let peers = wanted.into_iter().filter(|(domain, _)| office.domain.peer(domain).is_some());
     let asked = peers.enumerate().map(ask);
     for branch in futures_util::future::join_all(asked.collect::<Vec<_>>()).await {
-        let domain = branch.reply.domain.clone();
-        joined.asked.push(Asked::of(&branch));
-        joined.tlp = joined.tlp.max(branch.reply.tlp);
-        let named = branch.reply.names.into_iter();
-        joined.names.extend(named.map(|(name, shown)| Named {
-            domain: domain.clone(),
-            name,
-            shown,
-        }));
+        joined.name(&branch);
     }
 }
 
 /// Words of a finding, by the domain whose system the case's map says that they belong to.
-fn owners(
-    office: &Office,
+pub(super) fn owners(
+    domain: &Domain,
     begin: &Begin,
     finding: &Result<Finding, traceback::case::Gap>,
 ) -> BTreeMap<String, BTreeSet<RouterId>> {
@@ -443,7 +472,7 @@ fn owners(
     let mut owners: BTreeMap<String, BTreeSet<RouterId>> = BTreeMap::new();
     for name in found.into_iter().filter(|id| traceback::disclose::is_alias(*id)) {
         let Some(asn) = begin.case.map.router(name).map(|r| r.asn) else { continue };
-        let owner = office.domain.peers().values().find(|peer| peer.asns.contains(&asn));
+        let owner = domain.peers().values().find(|peer| peer.asns.contains(&asn));
         if let Some(peer) = owner {
             owners.entry(peer.id.clone()).or_default().insert(name);
         }

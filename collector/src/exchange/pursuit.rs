@@ -389,6 +389,10 @@ impl Pursuit {
 fn local(reply: &mut Reply, packets: &[u32], depth: usize) -> bool {
     let mut fit = depth < 256;
     for passage in &mut reply.passages {
+        if passage.packets.is_empty() {
+            // Answers of other makers do not say which packets they are about.
+            passage.packets = (0..).take(packets.len()).collect();
+        }
         let before = passage.packets.len();
         let place = |at: &u32| packets.get(*at as usize).copied();
         passage.packets = passage.packets.iter().filter_map(place).collect();

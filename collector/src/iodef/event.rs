@@ -65,9 +65,8 @@ impl EventData {
     }
 
     pub(super) fn write(&self) -> Element {
-        let within = |name, elements: Vec<Element>| {
-            (!elements.is_empty()).then(|| tag(name).and(elements))
-        };
+        let within =
+            |name, elements: Vec<Element>| (!elements.is_empty()).then(|| tag(name).and(elements));
         let systems = self.system.iter().map(System::write).collect();
         let records = self.record_data.iter().map(RecordData::write).collect();
         tag("EventData")

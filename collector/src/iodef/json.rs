@@ -21,12 +21,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read, BadDocument> {
     if document.version != super::VERSION {
         return Err(BadDocument::value("version", &document.version));
     }
-    if document.incident.is_empty() {
-        return Err(BadDocument::missing("Incident", "IODEF-Document"));
-    }
-    if document.incident.iter().any(|incident| incident.contact.is_empty()) {
-        return Err(BadDocument::missing("Contact", "Incident"));
-    }
+    // What XML must have, JSON must have: there is one place that knows.
+    let Read { document, .. } = Document::from_element(document.to_element())?;
     Ok(Read { document, ignored })
 }
 

@@ -49,7 +49,15 @@ pub fn first(label: Tlp) -> &'static str {
 
 /// All words that `restriction` may be. Source: RFC 7970 section 3.3.1.
 pub(super) const WORDS: [&str; 10] = [
-    "default", "public", "partner", "need-to-know", "private", "white", "green", "amber", "red",
+    "default",
+    "public",
+    "partner",
+    "need-to-know",
+    "private",
+    "white",
+    "green",
+    "amber",
+    "red",
     "ext-value",
 ];
 
@@ -73,7 +81,8 @@ pub(super) fn read(
 pub(crate) fn strictest(element: &Element) -> Result<Option<Tlp>, BadDocument> {
     let (mut most, mut bad) = (None, None);
     element.each(&mut |e| {
-        let value = |name| e.attributes.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+        let value =
+            |name| e.attributes.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
         let word = value("restriction");
         if let Some(word) = word.filter(|word| !WORDS.contains(&word.trim())) {
             bad = Some(BadDocument::value(format!("{}@restriction", e.name), word));

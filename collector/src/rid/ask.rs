@@ -191,7 +191,11 @@ fn is_packet(dtype: &str) -> bool {
     ["ipv4-packet", "ipv6-packet", "packet"].contains(&dtype)
 }
 
-fn exhibit(incident: &Incident, record: &RecordData, item: &Extension) -> Result<Exhibit, BadDocument> {
+fn exhibit(
+    incident: &Incident,
+    record: &RecordData,
+    item: &Extension,
+) -> Result<Exhibit, BadDocument> {
     let digits: String = item.value.split_whitespace().collect();
     let bytes = hex::decode(&digits).map_err(|_| BadDocument::value("RecordItem", &item.value))?;
     let at = record.date_time.or(incident.detect_time).unwrap_or(incident.generation_time);

@@ -47,7 +47,7 @@ pub struct Envelope {
     pub origin: String,
     /// Between whom it travels.
     pub region: Region,
-    /// When it was written.
+    /// When it was written; the epoch where it holds no document, which alone could say so.
     pub at: Stamp,
 }
 
@@ -148,9 +148,10 @@ impl Message {
                 (Some(reply.inquiry.clone()), Some(Document::new(vec![incident])))
             }
             Body::Taken { id } => (Some(id.clone()), None),
-            Body::Report(document) => {
-                (document.incident.first().map(|i| i.incident_id.id.clone()), Some(document.clone()))
-            }
+            Body::Report(document) => (
+                document.incident.first().map(|i| i.incident_id.id.clone()),
+                Some(document.clone()),
+            ),
             Body::Query { id } => (id.clone(), None),
         };
         let id = id.map(|id| IncidentId { id, name: origin.clone() });
@@ -204,7 +205,8 @@ impl Parts {
         if let (Some(id), Some(first)) = (&id, first)
             && *id != first.incident_id
         {
-            let said = format!("the message is about {id}, its document about {}", first.incident_id);
+            let said =
+                format!("the message is about {id}, its document about {}", first.incident_id);
             return Err(BadDocument::Contradiction(said));
         }
         let at = first.map_or(Stamp::from_unix_ns(0), |incident| incident.generation_time);

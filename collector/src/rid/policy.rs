@@ -78,16 +78,18 @@ impl Policy {
         // Systems of RID are named by domain: their addresses change, and are nobody else's business.
         let node = Element::new(Ns::Iodef1, "Node")
             .and([Element::new(Ns::Iodef1, "NodeName").text(&self.to)]);
-        let id = self.id.iter().map(|id| {
-            Element::new(Ns::Iodef1, "IncidentID").with("name", &id.name).text(&id.id)
-        });
+        let id = self
+            .id
+            .iter()
+            .map(|id| Element::new(Ns::Iodef1, "IncidentID").with("name", &id.name).text(&id.id));
         let label = self.document.as_ref().map(|document| restriction::first(document.label()));
         Element::new(Ns::Rid, "RIDPolicy")
             .with("MsgType", self.kind.word())
             .with("MsgDestination", "RIDSystem")
             .with_some("restriction", label)
             .and([
-                Element::new(Ns::Rid, "PolicyRegion").with("region", word_of(&REGIONS, self.region)),
+                Element::new(Ns::Rid, "PolicyRegion")
+                    .with("region", word_of(&REGIONS, self.region)),
                 node,
                 Element::new(Ns::Rid, "TrafficType").with("type", "Attack"),
             ])
@@ -116,7 +118,8 @@ impl Read for Policy {
             other => return Err(BadDocument::value("RIDPolicy@MsgDestination", other)),
         };
         let regions: Vec<PolicyRegion> = walk.all("PolicyRegion")?;
-        let region = regions.first().ok_or_else(|| BadDocument::missing("PolicyRegion", "RIDPolicy"))?;
+        let region =
+            regions.first().ok_or_else(|| BadDocument::missing("PolicyRegion", "RIDPolicy"))?;
         if walk.all::<TrafficType>("TrafficType")?.is_empty() {
             return Err(BadDocument::missing("TrafficType", "RIDPolicy"));
         }
@@ -146,12 +149,20 @@ struct TrafficType;
 impl Read for TrafficType {
     fn read(walk: &mut Walk<'_>) -> Result<Self, BadDocument> {
         const TYPES: [&str; 7] = [
-            "Attack", "Network", "Content", "DataWithHandlingRequirements", "AudienceRestriction",
-            "Other", "ext-value",
+            "Attack",
+            "Network",
+            "Content",
+            "DataWithHandlingRequirements",
+            "AudienceRestriction",
+            "Other",
+            "ext-value",
         ];
         let word = walk.needed("type")?;
         // Everything that is asked here is about attacks, whatever else it is called.
-        TYPES.contains(&word.trim()).then_some(Self).ok_or_else(|| BadDocument::value("TrafficType@type", &word))
+        TYPES
+            .contains(&word.trim())
+            .then_some(Self)
+            .ok_or_else(|| BadDocument::value("TrafficType@type", &word))
     }
 }
 
@@ -177,7 +188,8 @@ impl Read for ReportSchema {
         });
         let Content(ns, document) = walk.one("XMLDocument")?;
         if let Some(want) = want.transpose()?.filter(|want| *want != ns) {
-            let said = format!("the document is said to be of {}, and is of {}", want.uri(), ns.uri());
+            let said =
+                format!("the document is said to be of {}, and is of {}", want.uri(), ns.uri());
             return Err(BadDocument::Contradiction(said));
         }
         let signatures: Vec<Signature> = walk.all("Signature")?;

@@ -102,14 +102,16 @@ impl Read for RequestStatus {
         Ok(match status.trim() {
             "Approved" => Self::Approved,
             "Pending" => Self::Pending,
-            "Denied" => Self::Denied(match (reason.as_deref().map(str::trim), extension.as_deref()) {
-                (None, _) => Denial::Unknown,
-                (Some("ext-value"), Some(ALREADY_SEEN)) => Denial::AlreadySeen,
-                (Some("ext-value"), _) => Denial::Unknown,
-                (Some(word), _) => {
-                    Denial::Justified(justification("RequestStatus@Justification", word)?)
-                }
-            }),
+            "Denied" => {
+                Self::Denied(match (reason.as_deref().map(str::trim), extension.as_deref()) {
+                    (None, _) => Denial::Unknown,
+                    (Some("ext-value"), Some(ALREADY_SEEN)) => Denial::AlreadySeen,
+                    (Some("ext-value"), _) => Denial::Unknown,
+                    (Some(word), _) => {
+                        Denial::Justified(justification("RequestStatus@Justification", word)?)
+                    }
+                })
+            }
             other => return Err(BadDocument::value("RequestStatus@AuthorizationStatus", other)),
         })
     }

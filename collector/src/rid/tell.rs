@@ -3,10 +3,10 @@
 //! A reply is one event, whose contact of role `provider` is the domain: what RFC 6545 section 7.1 has every provider
 //! add. Within it lie events of its passages, one of names, and those of the replies that it hands on.
 
+use super::Body;
 use super::hop::{hop_of, origin_of, source_of, system_of, word};
 use super::own::{Own, own};
 use super::status::{self, IncidentSource, RequestStatus};
-use super::Body;
 use crate::exchange::{Passage, Reply, Status, Withheld};
 use crate::iodef::{Contact, Document, EventData, Extension, Incident, IncidentId, Stamp, System};
 use crate::xml::{BadDocument, parsed};

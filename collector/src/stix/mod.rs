@@ -49,8 +49,7 @@ fn tell(objects: &mut Objects, dossier: &Dossier, reply: &Reply, told: &mut Vec<
     objects.domain(&reply.domain);
     let first = told.len();
     for (n, passage) in reply.passages.iter().enumerate() {
-        let shown: Vec<String> =
-            passage.hops.iter().filter_map(|hop| objects.shown(hop)).collect();
+        let shown: Vec<String> = passage.hops.iter().filter_map(|hop| objects.shown(hop)).collect();
         if shown.is_empty() {
             continue;
         }
@@ -119,7 +118,9 @@ fn content(reply: &Reply) -> String {
         lines.push(format!("{count} packets {from}, way: {}", hops.join(" > ")));
     }
     let names = reply.names.iter();
-    lines.extend(names.map(|(name, shown)| format!("{:08x} is {}", name.0, said(shown, &reply.domain))));
+    lines.extend(
+        names.map(|(name, shown)| format!("{:08x} is {}", name.0, said(shown, &reply.domain))),
+    );
     let withheld = reply.withheld.iter();
     lines.extend(withheld.map(|w| format!("withheld: {} (rule {})", w.field, w.rule)));
     lines.push(format!("rule applied: {}", if reply.rule.is_empty() { "-" } else { &reply.rule }));

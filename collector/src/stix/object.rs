@@ -60,7 +60,9 @@ impl Objects {
     pub(super) fn shown(&mut self, hop: &Shown) -> Option<String> {
         match hop {
             Shown::Router { id } => Some(self.address(Ipv4Addr::from(*id).into())),
-            Shown::As { asn } => Some(self.observable("autonomous-system", json!({ "number": asn }))),
+            Shown::As { asn } => {
+                Some(self.observable("autonomous-system", json!({ "number": asn })))
+            }
             Shown::Nation { nation } => {
                 let what = json!({ "country": nation });
                 Some(self.put("location", identity("location", nation), what))

@@ -10,7 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// When each packet was seen, in nanoseconds since the Unix epoch.
 pub(super) fn times(inquiry: &Inquiry) -> Vec<u64> {
     match &inquiry.subject {
-        Subject::Packets { packets, .. } => packets.iter().map(|packet| packet.at_unix_ns).collect(),
+        Subject::Packets { packets, .. } => {
+            packets.iter().map(|packet| packet.at_unix_ns).collect()
+        }
         Subject::Names { .. } => vec![],
     }
 }

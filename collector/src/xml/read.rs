@@ -47,7 +47,9 @@ pub enum Malformed {
     #[error("the document declares a type (<!DOCTYPE>), which is refused; leave it out")]
     DocumentType,
     /// An entity that XML does not have.
-    #[error("the entity \"{0}\" is refused; there are lt, gt, amp, apos, quot and characters by number")]
+    #[error(
+        "the entity \"{0}\" is refused; there are lt, gt, amp, apos, quot and characters by number"
+    )]
     Entity(String),
     /// A character that XML does not have.
     #[error("the character U+{:04X} may not stand in XML", *.0 as u32)]

@@ -159,7 +159,8 @@ impl Walk<'_> {
     /// # Errors
     /// One cannot be read.
     pub fn all_of<T: Read>(&mut self, ns: &Ns, name: &str) -> Result<Vec<T>, BadDocument> {
-        let is_one = |child: &mut Child| matches!(child, Child::Element(e) if e.name == name && e.ns == *ns);
+        let is_one =
+            |child: &mut Child| matches!(child, Child::Element(e) if e.name == name && e.ns == *ns);
         let taken: Vec<_> = self.element.children.extract_if(.., is_one).collect();
         let elements = taken.into_iter().filter_map(|child| match child {
             Child::Element(element) => Some(element),

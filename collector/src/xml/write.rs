@@ -51,7 +51,9 @@ impl Element {
     fn declares(&self, above: Option<&Ns>) -> Vec<(String, &str)> {
         let mut own = vec![];
         if above.is_none() && self.ns == Ns::Rid {
-            own.extend(PREFIXED.iter().filter_map(|ns| Some((format!("xmlns:{}", prefix(ns)?), ns.uri()))));
+            own.extend(
+                PREFIXED.iter().filter_map(|ns| Some((format!("xmlns:{}", prefix(ns)?), ns.uri()))),
+            );
         }
         let is_default = above.map_or(self.ns == Ns::None, |above| *above == self.ns);
         if prefix(&self.ns).is_none() && !is_default {

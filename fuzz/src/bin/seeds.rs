@@ -34,6 +34,7 @@ fn main() -> Outcome {
         put(dir, "scenario", name, text)?;
     }
     put(dir, "manifest", "signed", manifest()?)?;
+    messages(dir)?;
     let hello = wire::Hello {
         agent: "a".into(),
         version: "0".into(),
@@ -73,6 +74,52 @@ fn manifest() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut manifest = Manifest { terms, signatures: vec![] };
     manifest.sign(&Signer::generate()?, Role::Safety)?;
     Ok(serde_json::to_vec(&manifest)?)
+}
+
+/// A question, replies to it and a report, and the document in it by itself.
+fn messages(dir: &Path) -> Outcome {
+    use ashiato_collector::dossier::Dossier;
+    use ashiato_collector::exchange::{Exhibit, Inquiry, Mode, Passage, Reply, Status, Subject};
+    use ashiato_collector::rid::{Body, Envelope, Message};
+    use traceback::disclose::{Origin, Shown, Tlp, Withheld};
+    let packets = vec![Exhibit { bytes: udp4(1), at_unix_ns: 1 }];
+    let inquiry = Inquiry {
+        id: "1".into(),
+        origin: "xa".into(),
+        asker: "xa".into(),
+        purpose: "traceback".into(),
+        tlp: Tlp::Amber,
+        mode: Mode::Recursive,
+        visited: vec!["xa".into()],
+        deadline_ms: 1,
+        exercise: true,
+        subject: Subject::Packets { scheme: "spie".into(), towards: "xa".into(), packets },
+    };
+    let hops = vec![Shown::As { asn: 1 }, Shown::Hidden { hops: Some(3) }, Shown::Alias { id: ids()[0] }];
+    let inner = Reply {
+        inquiry: "1".into(),
+        domain: "xb".into(),
+        status: Status::Answered,
+        tlp: Tlp::Green,
+        passages: vec![Passage { packets: vec![0], hops, origin: Origin::Inside }],
+        names: vec![(ids()[0], Shown::Nation { nation: "XB".into() })],
+        rule: "r".into(),
+        withheld: vec![Withheld { field: "hops".into(), rule: "r".into() }],
+        further: vec![],
+        took_ms: 1,
+    };
+    let late = Reply { status: Status::Pending { by_ms: Some(1) }, ..inner.clone() };
+    let reply = Reply { further: vec![inner], tlp: Tlp::AmberStrict, ..late.clone() };
+    let reply = Reply { status: Status::NotSeen, ..reply };
+    let dossier = Dossier { inquiry: inquiry.clone(), replies: vec![reply.clone()], at_unix_ms: 1 };
+    let envelope = Envelope::asking(&inquiry, "xb", dossier.at());
+    let message = |body| Message { envelope: envelope.clone(), body }.write();
+    put(dir, "rid", "ask", message(Body::Ask(inquiry)))?;
+    put(dir, "rid", "result", message(Body::Answer(reply)))?;
+    put(dir, "rid", "pending", message(Body::Answer(late)))?;
+    put(dir, "rid", "report", dossier.report("xe").write())?;
+    put(dir, "rid", "xml", dossier.iodef().to_xml())?;
+    put(dir, "rid", "json", dossier.iodef().to_json())
 }
 
 fn put(dir: &Path, target: &str, name: &str, bytes: impl AsRef<[u8]>) -> Outcome {

@@ -23,6 +23,11 @@ pub struct Given {
 }
 
 impl Given {
+    /// A file with nothing put over it.
+    pub fn of(file: &std::path::Path) -> Self {
+        Self { file: file.to_path_buf(), set: vec![], seed: None, scheme: vec![] }
+    }
+
     /// The same without the file, as words of a command line.
     pub fn words(&self) -> Vec<String> {
         let set = self.set.iter().map(|s| format!("--set={s}"));

@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod manual;
 pub mod new;
 pub mod plan;
+pub mod policy;
 mod progress;
 pub mod replay;
 pub mod report;
@@ -80,6 +81,8 @@ enum Verb {
     Validate(validate::Args),
     /// Shows everything that a run would make and send, and the best it could find.
     Plan(plan::Args),
+    /// Shows a domain's policy, or what it would let out.
+    Policy(policy::Args),
     /// Prints the JSON Schema of a file format.
     Schema(schema::Args),
     /// Lists the traceback schemes, or shows one.
@@ -131,6 +134,7 @@ impl Verb {
             Self::New(args) => new::run(args),
             Self::Validate(args) => validate::run(args),
             Self::Plan(args) => plan::run(args),
+            Self::Policy(args) => policy::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Scheme(args) => scheme::run(args),
             Self::Doctor(args) => doctor::run(args),

@@ -1,4 +1,4 @@
-//! `ashiato schema [scenario|plan|summary]`: JSON Schemas, for editors and other programs.
+//! `ashiato schema [scenario|plan|summary|policy]`: JSON Schemas, for editors and other programs.
 
 use crate::exit::Exit;
 use crate::plan::Plan;
@@ -20,6 +20,7 @@ enum What {
     Scenario,
     Plan,
     Summary,
+    Policy,
 }
 
 /// Runs the verb.
@@ -31,6 +32,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         What::Scenario => scenario::schema(),
         What::Plan => schemars::schema_for!(Plan).to_value(),
         What::Summary => schemars::schema_for!(Summary).to_value(),
+        What::Policy => scenario::policies::schema(),
     };
     super::print(format!("{schema:#}\n"))?;
     Ok(Exit::Met)

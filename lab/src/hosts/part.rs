@@ -4,6 +4,7 @@ use super::daemon::Config;
 use super::keys::{Own, lay_out};
 use super::links::Links;
 use super::wire::{self, Assignment, FromHost, from_host, to_host};
+use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::netns::guard::Limits;
 use crate::netns::headquarters::Seats;
@@ -232,7 +233,7 @@ impl<'a> Part<'a> {
         self.note("turn", json!({ "scheme": scheme }));
         let ramps = self.slow == Slow::Due;
         let Raised { site, seats, .. } = self.raised()?;
-        let posted = site.prepare(scheme as usize, seats, ramps)?;
+        let posted = site.prepare(scheme as usize, seats, ramps, unix_ns())?;
         self.arrived = 0;
         Ok(from_host::Kind::Ready(wire::Ready {
             vantages: posted.vantages as u64,

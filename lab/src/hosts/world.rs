@@ -150,7 +150,8 @@ impl HostsWorld {
         let nursery = Nursery::open()?;
         let mut stage = Stage::raise_under(Layout::nowhere(), &run.id, &run.dir, Heart::default())?;
         let listen = Some(placement.collector());
-        let headquarters = Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen)?;
+        let headquarters =
+            Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen, unix_ns())?;
         let director = Director::listen(placement)?;
         let (plan, posted, _nursery) = (Arc::new(plan), None, nursery);
         let bounds = BTreeMap::new();

@@ -1,15 +1,19 @@
 //! The end of a turn: the lab, as operator, has the collector gather, rebuild, and account for it.
 
 use super::agents::Posted;
-use super::headquarters::Headquarters;
+use super::headquarters::{Headquarters, Post};
+use super::people;
 use super::space::within;
 use super::stage::Stage;
+use crate::asked;
 use crate::clock::unix_ns;
 use crate::plan::{Plan, SchemePlan};
 use crate::world::{Observations, Outcome};
 use anyhow::{Context, Result, bail};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{self, Operator, Sent};
+use ashiato_collector::exchange::Joined;
+use ashiato_collector::trace;
 use ashiato_collector::wire::Tally;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
@@ -17,7 +21,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use traceback::RouterId;
-use traceback::case::Case;
+use traceback::case::{Case, Gap};
+use traceback::graph::Finding;
 use traceback::report::{Counters, Role};
 
 /// How long agents may take to report what they hold.
@@ -40,9 +45,12 @@ pub(crate) struct Watch {
     pub dead: usize,
 }
 
-/// Everything that the collector says about a turn.
+/// Everything that collectors say about a turn.
 struct Said {
-    traced: client::Outcome,
+    /// What the only collector rebuilt, where there is one for all.
+    traced: Option<client::Outcome>,
+    /// What domains told each other, where each has its own.
+    joined: Option<Joined>,
     reports: Vec<Sent>,
     tallies: Vec<Tally>,
     /// When agents were asked to report all, and when they had, in nanoseconds since the Unix epoch.
@@ -64,14 +72,14 @@ pub(crate) fn inquire(
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
     let roll = Roll { vantages: posted.vantages - dead, dead };
-    let calls: Vec<Call<'_>> =
-        headquarters.posts.iter().map(|post| (post.address, &post.operator)).collect();
+    let call = |post: &'_ Post| (post.address, post.operators.clone());
+    let calls: Vec<Call> = headquarters.posts.iter().map(call).collect();
     let at = headquarters.home();
     let said = within(&stage.layout().control().path(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             tokio::select! {
-                said = ask(chosen, case, (&calls, at), roll) => Ok(said),
+                said = ask(plan, chosen, case, (&calls, at), roll) => Ok(said),
                 end = pulse(stage) => Err(end),
             }
         })
@@ -80,7 +88,7 @@ pub(crate) fn inquire(
     let log = || format!("the collector could not rebuild{}", home.quote());
     let said = said.with_context(log)?;
     let clocks = zero.map_or_else(BTreeMap::new, |zero| clocks(&said, zero));
-    Ok(Outcome { clocks, ..outcome(said, posted)? })
+    Ok(Outcome { clocks, ..outcome(plan, said, posted)? })
 }
 
 /// Who is there to be asked.
@@ -120,30 +128,42 @@ async fn pulse(stage: &Stage) -> anyhow::Error {
 }
 
 /// A collector's address, and the lab's keys there.
-type Call<'k> = (SocketAddr, &'k Tls);
+pub(super) type Call = (SocketAddr, Vec<Tls>);
 
 async fn ask(
+    plan: &Plan,
     scheme: &SchemePlan,
     case: &Case,
-    (calls, home): (&[Call<'_>], usize),
+    (calls, home): (&[Call], usize),
     roll: Roll,
 ) -> Result<Said> {
     let id = &scheme.id;
     let mut operators = vec![];
     for (address, keys) in calls {
-        operators.push(Operator::connect(*address, keys).await?);
+        operators.push(Operator::connect(*address, &keys[0]).await?);
     }
     await_all(id, &mut operators, roll).await?;
     let before = unix_ns();
     cut(id, &mut operators, roll).await?;
     let cut = [before, unix_ns()];
-    let traced = operators[home].trace(id, &scheme.params, case, ANSWER).await?;
+    let (mut traced, mut joined) = (None, None);
+    match &plan.exchange {
+        None => traced = Some(operators[home].trace(id, &scheme.params, case, ANSWER).await?),
+        Some(asks) => {
+            let begin = asked::begin(scheme, case, asks);
+            let people = people::decide(calls);
+            joined = Some(tokio::select! {
+                joined = operators[home].inquire(&begin) => joined?,
+                end = people => return Err(end),
+            });
+        }
+    }
     let (mut reports, mut tallies) = (vec![], vec![]);
     for operator in &mut operators {
         reports.extend(operator.reports(id).await?);
         tallies.extend(operator.status(id).await?.tallies);
     }
-    Ok(Said { traced, reports, tallies, cut })
+    Ok(Said { traced, joined, reports, tallies, cut })
 }
 
 /// Waits until all agents are connected.
@@ -178,14 +198,40 @@ async fn cut(id: &str, operators: &mut [Operator], Roll { dead, .. }: Roll) -> R
     Ok(())
 }
 
-fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
-    let Said { traced: client::Outcome { traced, footprint_bytes, .. }, reports, tallies, .. } =
-        said;
+/// What was rebuilt, and what it took.
+struct Rebuilt {
+    finding: Result<Finding, Gap>,
+    seconds: f64,
+    asked: BTreeMap<RouterId, u64>,
+    answered: BTreeMap<RouterId, u64>,
+    /// Memory of ledgers, where it is known.
+    footprint: Option<u64>,
+}
+
+fn rebuilt(plan: &Plan, said: &mut Said) -> Result<Rebuilt> {
+    if let Some(client::Outcome { traced, footprint_bytes, .. }) = said.traced.take() {
+        let trace::Traced { finding, seconds, asked, answered, .. } = traced;
+        return Ok(Rebuilt { finding, seconds, asked, answered, footprint: Some(footprint_bytes) });
+    }
+    let joined = said.joined.as_ref().context("nobody rebuilt anything")?;
+    let finding = asked::finding(plan, joined)?;
+    let seconds = joined.ended_ms.saturating_sub(joined.begun_ms) as f64 / 1_000.0;
+    // How many questions a domain puts to its routers is its own affair.
+    let (asked, answered) = Default::default();
+    Ok(Rebuilt { finding, seconds, asked, answered, footprint: None })
+}
+
+fn outcome(plan: &Plan, mut said: Said, posted: Posted) -> Result<Outcome> {
+    let rebuilt = rebuilt(plan, &mut said)?;
+    let Said { reports, tallies, joined, .. } = said;
+    let mut footprints: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut counters: BTreeMap<RouterId, Counters> = BTreeMap::new();
     let mut latency: BTreeMap<RouterId, Histogram<u64>> = BTreeMap::new();
     let mut observations = Observations::default();
-    for Sent { report, .. } in &reports {
+    for Sent { report, sender, agent, .. } in &reports {
         observations.lost += report.lost;
+        let footprint = footprints.entry((sender.clone(), agent.clone())).or_default();
+        *footprint = report.footprint.max(*footprint);
         if report.role == Role::Router {
             counters.entry(report.router).or_default().add(&report.counters);
             if !report.latency.is_empty() {
@@ -198,19 +244,20 @@ fn outcome(said: Said, posted: Posted) -> Result<Outcome> {
     }
     tallies.iter().for_each(|tally| count(&mut observations, tally));
     Ok(Outcome {
-        finding: traced.finding,
-        reconstruct_s: traced.seconds,
+        finding: rebuilt.finding,
+        reconstruct_s: rebuilt.seconds,
         counters,
-        ledger_bytes: footprint_bytes,
+        ledger_bytes: rebuilt.footprint.unwrap_or_else(|| footprints.values().sum()),
         reports: reports.iter().map(|s| s.report.encode()).collect(),
-        asked: traced.asked,
-        answered: traced.answered,
+        asked: rebuilt.asked,
+        answered: rebuilt.answered,
         observations,
         latency,
         clock_cost_ns: posted.clock_cost_ns,
         sampled_1_in: posted.sampled_1_in,
         program_ns: None,
         clocks: BTreeMap::new(),
+        joined,
     })
 }
 

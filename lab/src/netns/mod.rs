@@ -28,6 +28,7 @@ pub mod names;
 mod neighbour;
 mod netlink;
 pub mod own;
+mod people;
 pub(crate) mod place;
 mod sinks;
 pub(crate) mod site;

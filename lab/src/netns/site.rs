@@ -156,16 +156,22 @@ impl Site {
         })
     }
 
-    /// Gets everything ready for a scheme's turn: agents, those who watch, those who send.
+    /// Gets everything ready for a scheme's turn: agents, those who watch, those who send. `zero` is the
+    /// turn's, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
     /// Names who is not ready in time.
-    pub(crate) fn prepare(&mut self, scheme: usize, seats: &Seats, ramps: bool) -> Result<Posted> {
+    pub(crate) fn prepare(
+        &mut self,
+        scheme: usize,
+        seats: &Seats,
+        ramps: bool,
+        zero: u64,
+    ) -> Result<Posted> {
         let (plan, folder) = (self.plan.clone(), self.folder.clone());
         self.stage.pulse()?;
         neighbour::warm(self.stage.layout()).context("cannot find all neighbours")?;
         let (stage, nursery) = (&mut self.stage, &self.nursery);
-        let zero = unix_ns();
         let agents = Agents::start(&plan, scheme, zero, seats, stage, nursery, &folder)?;
         let posted = self.agents.insert(agents).posted;
         let clock = Clock::since(zero);

@@ -8,6 +8,7 @@ use super::inquiry::{self, Watch};
 use super::layout::Layout;
 use super::site::{Played, Seen, Site, await_quiet};
 use super::stage::Removed;
+use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::plan::{DrawKind, Failure, Fault, Flow, Plan};
@@ -138,16 +139,19 @@ impl NetnsWorld {
 
     /// Starts what a turn needs and sends its packets.
     fn send(&mut self, scheme: usize) -> Result<Traffic> {
+        let now = unix_ns();
         let headquarters = match self.headquarters.take() {
             Some(headquarters) => headquarters,
             None => {
                 let (stage, nursery) = (&mut self.site.stage, &self.site.nursery);
-                Headquarters::open(&self.plan, stage, nursery, &self.run.dir, None)?
+                Headquarters::open(&self.plan, stage, nursery, &self.run.dir, None, now)?
             }
         };
+        // Domains that ask each other count all times from when their collectors began.
+        let zero = if self.plan.exchange.is_some() { headquarters.zero } else { now };
         let headquarters = &*self.headquarters.insert(headquarters);
         let site = &mut self.site;
-        site.prepare(scheme, &headquarters.seats, false)?;
+        site.prepare(scheme, &headquarters.seats, false, zero)?;
         let headquarters = Some(headquarters);
         let Played { sent, left, start } = site.play(LEAD_IN, headquarters)?;
         await_quiet(&self.plan, sent.values().sum(), || {

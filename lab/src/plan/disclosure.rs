@@ -62,7 +62,7 @@ impl Plan {
     /// Whether a router keeps its errors to itself: their source would tell an address that its domain does
     /// not show.
     pub fn is_mute(&self, router: usize) -> bool {
-        self.domains[self.domain_at(router)].marks() != Detail::Router
+        self.domains.get(self.domain_at(router)).is_some_and(|d| d.marks() != Detail::Router)
     }
 
     /// The key of a domain's aliases, drawn from the seed.
@@ -95,7 +95,8 @@ impl Plan {
     /// What the victim's domain may hear from another at best.
     pub fn answers_of(&self, domain: usize) -> Detail {
         let purpose = self.exchange.as_ref().map_or("traceback", |asks| &asks.purpose);
-        self.domains[domain].answers(&self.domains[self.home()].id, purpose)
+        let Some(home) = self.domains.get(self.home()) else { return Detail::Router };
+        self.domains.get(domain).map_or(Detail::Router, |d| d.answers(&home.id, purpose))
     }
 
     /// The map cut by what a scheme's routers write: under which name each acts, and where.
@@ -107,7 +108,7 @@ impl Plan {
     }
 
     /// The map that whoever rebuilds paths may have: cut like marks, or, for schemes whose routers keep logs,
-    /// without the domains that tell nothing, so that those beyond are asked in their place.
+    /// like what domains tell who are asked.
     ///
     /// # Errors
     /// As [`Self::acting`].
@@ -115,10 +116,15 @@ impl Plan {
         if !logs_only(scheme) {
             return self.acting(scheme);
         }
-        self.cut(|domain| match self.answers_of(domain) {
-            Detail::None => Detail::None,
-            _ => Detail::Router,
-        })
+        self.told()
+    }
+
+    /// The map cut by what the victim's domain may hear from others at best.
+    ///
+    /// # Errors
+    /// As [`Self::acting`].
+    pub fn told(&self) -> Result<Cut, BadMap> {
+        self.cut(|domain| self.answers_of(domain))
     }
 
     /// What names of the disclosed map tell, once domains were asked.
@@ -139,7 +145,12 @@ impl Plan {
     fn cut(&self, detail: impl Fn(usize) -> Detail) -> Result<Cut, BadMap> {
         let homes = (0..self.routers.len()).map(|router| self.domain_at(router)).collect();
         let estate = |domain| Estate { detail: detail(domain), key: self.domain_key(domain) };
-        Cut::new(self.map()?, homes, (0..self.domains.len()).map(estate).collect())
+        let mut estates: Vec<Estate> = (0..self.domains.len()).map(estate).collect();
+        if estates.is_empty() {
+            // Whoever belongs to nobody shows all.
+            estates.push(Estate { detail: Detail::Router, key: Key(0, 0) });
+        }
+        Cut::new(self.map()?, homes, estates)
     }
 
     /// The ports of a router whose scheme acts as a cut map says ([`Self::acting`]).

@@ -5,6 +5,7 @@ mod axes;
 pub mod chart;
 mod conditions;
 mod graph;
+mod inquiries;
 mod layout;
 mod page;
 mod percentiles;

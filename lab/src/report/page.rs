@@ -1,6 +1,6 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::{conditions, graph::Drawing, percentiles, percentiles::Which, text};
+use super::{conditions, graph::Drawing, inquiries, percentiles, percentiles::Which, text};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -25,6 +25,10 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         (effects(summary))
         h2 { "Domains" }
         (domains(summary))
+        @if inquiries::any(summary) {
+            h2 { "What domains told each other" }
+            (inquiries::html(summary))
+        }
         @if !summary.links.is_empty() {
             h2 { "Links" }
             (conditions::links(summary))

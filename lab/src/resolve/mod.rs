@@ -18,7 +18,7 @@ use crate::plan::{
     CasePlan, Caution, Contact, Domain, Effect, Epoch, Exchange, Plan, Room, RoomKind, RouterPlan,
     SCHEMA,
 };
-use crate::scenario::spec::{Ip, Multipath, Poc, Protocol, Safety, World};
+use crate::scenario::spec::{self, Ip, Multipath, Poc, Protocol, Safety, World};
 use crate::scenario::{Problems, Ranges, Report, Scenario, Spec};
 use crate::units::Quantity;
 use addresses::Addresses;
@@ -78,9 +78,13 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         epochs,
         faults,
         caution: caution(spec),
-        exchange: exchange(spec),
+        exchange: spec.exchange.as_ref().map(exchange),
     };
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
+    if !plan.shows_all() {
+        // A collector for all would know what domains do not tell.
+        plan.exchange.get_or_insert_with(|| exchange(&spec::Exchange::default()));
+    }
     plan.schemes = chosen::schemes(spec, &plan)?;
     Ok(plan)
 }
@@ -90,14 +94,9 @@ fn caution(spec: &Spec) -> Caution {
     Caution { ramp: ramp.map(|span| Nanos(span.amount())), stop_if: stop_if.clone() }
 }
 
-fn exchange(spec: &Spec) -> Option<Exchange> {
-    let asks = spec.exchange.as_ref()?;
-    Some(Exchange {
-        mode: asks.mode,
-        within: Nanos(asks.within.amount()),
-        purpose: asks.purpose.clone(),
-        exercise: asks.exercise,
-    })
+fn exchange(asks: &spec::Exchange) -> Exchange {
+    let spec::Exchange { mode, within, purpose, exercise } = asks.clone();
+    Exchange { mode, within: Nanos(within.amount()), purpose, exercise }
 }
 
 fn refused(problems: Problems<'_>) -> Report {
@@ -146,7 +145,7 @@ fn domains(scenario: &Scenario) -> Vec<Domain> {
         let answer_within = Nanos(within.0.saturating_mul(1_000_000_000));
         Some(Contact { answer_within, role: poc.role.clone() })
     };
-    let domain = |d: &crate::scenario::spec::Domain| {
+    let domain = |d: &spec::Domain| {
         let policy = scenario.policies.get(&d.id).cloned();
         Domain {
             id: d.id.clone(),
@@ -166,23 +165,22 @@ fn routers(spec: &Spec, nodes: &Nodes, routes: Routes) -> Vec<RouterPlan> {
     let deployed = deployed::routers(spec, nodes);
     let multipath = spec.routing.multipath != Multipath::First;
     let position = |name: &String| spec.topology.routers.iter().position(|r| r.id == *name);
-    let router =
-        |((i, r), (routes, also)): ((usize, &crate::scenario::spec::Router), (_, Vec<_>))| {
-            let domain = &spec.domain[nodes.router_domains[i]];
-            RouterPlan {
-                name: r.id.clone(),
-                id: addresses::loopback(i),
-                asn: r.asn.unwrap_or(domain.asns[0]),
-                nation: domain.nation.clone(),
-                domain: domain.id.clone(),
-                deployed: deployed[i],
-                conduct: r.conduct,
-                poses_as: r.poses_as.as_ref().and_then(position),
-                nat: r.nat,
-                routes,
-                also: if multipath { also } else { vec![] },
-            }
-        };
+    let router = |((i, r), (routes, also)): ((usize, &spec::Router), (_, Vec<_>))| {
+        let domain = &spec.domain[nodes.router_domains[i]];
+        RouterPlan {
+            name: r.id.clone(),
+            id: addresses::loopback(i),
+            asn: r.asn.unwrap_or(domain.asns[0]),
+            nation: domain.nation.clone(),
+            domain: domain.id.clone(),
+            deployed: deployed[i],
+            conduct: r.conduct,
+            poses_as: r.poses_as.as_ref().and_then(position),
+            nat: r.nat,
+            routes,
+            also: if multipath { also } else { vec![] },
+        }
+    };
     all.map(router).collect()
 }
 
@@ -199,7 +197,7 @@ fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
     let mut down = BTreeSet::new();
     let mut epochs: Vec<Epoch> = vec![];
     for change in conditions::changes(spec) {
-        let joins = |l: &crate::scenario::spec::Link| {
+        let joins = |l: &spec::Link| {
             (l.a == change.a && l.b == change.b) || (l.a == change.b && l.b == change.a)
         };
         let Some(link) = spec.topology.links.iter().position(joins) else { continue };
@@ -258,7 +256,7 @@ fn effects(spec: &Spec) -> Vec<Effect> {
         }
         .to_owned()
     };
-    let effect = |e: &crate::scenario::spec::Effect| Effect {
+    let effect = |e: &spec::Effect| Effect {
         measure: e.measure.clone(),
         scheme: e.scheme.clone(),
         want: e.want.clone(),

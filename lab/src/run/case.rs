@@ -9,7 +9,6 @@ use traceback::Nanos;
 use traceback::case::{Budget, Case, Sample, Window};
 use traceback::invariant::mix2;
 use traceback::packet::Packet;
-use traceback::schemes::AnyScheme;
 
 /// Clocks of one testbed may differ by this much, so the window is wider on both sides.
 const SLACK: u64 = 1_000_000_000;
@@ -31,20 +30,20 @@ impl Kept {
     ///
     /// # Errors
     /// Where the plan is no map.
-    pub fn case(self, plan: &Plan, scheme: &dyn AnyScheme) -> Result<Case> {
+    pub fn case(self, plan: &Plan, turn: usize) -> Result<Case> {
         let Self { window, samples } = self;
-        Ok(Case { window, samples, ..build(plan, scheme, &[])? })
+        Ok(Case { window, samples, ..build(plan, turn, &[])? })
     }
 }
 
 /// Builds the case: the plan's filter, the time of what matched, the packets that the victim kept, and the map
-/// as far as domains disclose it.
+/// as far as domains disclose it to the scheme of this turn.
 ///
 /// Which packets it keeps is drawn by flow and sequence number, so every world keeps the same.
 ///
 /// # Errors
 /// Where the plan is no map.
-pub fn build(plan: &Plan, scheme: &dyn AnyScheme, tape: &[Arrival]) -> Result<Case> {
+pub fn build(plan: &Plan, turn: usize, tape: &[Arrival]) -> Result<Case> {
     let mut matching: Vec<(u64, &Arrival)> = vec![];
     for arrival in tape {
         let Ok(mut packet) = Packet::parse(&arrival.bytes[..]) else { continue };
@@ -63,7 +62,7 @@ pub fn build(plan: &Plan, scheme: &dyn AnyScheme, tape: &[Arrival]) -> Result<Ca
     matching.sort_by_key(|(lot, _)| *lot);
     matching.truncate(plan.case.samples);
     let keep = |(_, a): (u64, &Arrival)| Sample { bytes: a.bytes.clone(), at: a.at };
-    let cut = plan.disclosed(scheme)?;
+    let cut = plan.disclosed(&*super::scheme(plan, turn)?)?;
     Ok(Case {
         gateway: plan.shown_gateway(&cut).unwrap_or_else(|| plan.gateway()),
         filter: plan.case.filter,

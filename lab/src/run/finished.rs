@@ -116,8 +116,8 @@ impl Finished {
     /// As [`Self::plan`].
     pub fn case(&self, scheme: &str, plan: &Plan) -> Result<Case> {
         let turn = plan.schemes.iter().position(|s| s.id == scheme);
-        let chosen = super::scheme(plan, turn.context("the plan has no such scheme")?)?;
-        self.json::<Kept>(&format!("cases/{scheme}.json"))?.case(plan, &*chosen)
+        let turn = turn.context("the plan has no such scheme")?;
+        self.json::<Kept>(&format!("cases/{scheme}.json"))?.case(plan, turn)
     }
 
     /// Reports that the collector stored in a scheme's turn, in the order in which it got them.

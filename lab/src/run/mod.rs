@@ -10,6 +10,7 @@ mod conditions;
 pub mod convergence;
 pub mod finished;
 pub mod folder;
+mod inquiries;
 pub mod latency;
 mod provenance;
 mod rows;

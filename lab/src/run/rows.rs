@@ -1,7 +1,7 @@
 //! Rows of the summary, made from turns and the opened truth.
 
 use super::turn::Turn;
-use super::{acceptance, convergence, latency, scheme};
+use super::{acceptance, convergence, inquiries, latency, scheme};
 use crate::plan::{Ceiling, Class, Plan};
 use crate::resolve::ways::Walker;
 use crate::summary::{
@@ -41,6 +41,9 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         (&paths, &cut),
         outcome.finding.as_ref().ok(),
     );
+    let sight = sight(plan, &*scheme, &cut, datapath);
+    let inquiry = outcome.joined.as_ref();
+    let inquiry = inquiry.map(|joined| inquiries::row(plan, &paths, &sight, joined)).transpose()?;
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
@@ -64,6 +67,8 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages,
+        borders: inquiries::borders(plan, &cut, said),
+        inquiry,
     })
 }
 
@@ -75,7 +80,7 @@ pub(crate) fn sight<'a>(
     cut: &'a Cut,
     datapath: &str,
 ) -> Sight<'a> {
-    let asked = logs_only(scheme) || datapath == "sim";
+    let asked = logs_only(scheme) || datapath == "sim" || plan.exchange.is_some();
     if asked { plan.answered(scheme, cut) } else { Sight::of_marks(cut) }
 }
 
@@ -206,18 +211,18 @@ pub(super) fn domains(plan: &Plan, turns: &[Turn]) -> Vec<DomainRow> {
         turns.iter().map(|t| pick(t).iter().filter(mine).map(|(_, n)| *n).sum::<u64>()).sum()
     };
     let row = |d: &crate::plan::Domain| {
-        let requests = total(&d.id, |t| &t.outcome.asked);
-        let answered = total(&d.id, |t| &t.outcome.answered);
-        DomainRow {
+        let bare = DomainRow {
             id: d.id.clone(),
             nation: d.nation.clone(),
             disclosed: d.disclosed.clone(),
-            requests,
-            answered,
-            refused: requests.saturating_sub(answered),
-            answer_s: BTreeMap::new(),
-            cost: BTreeMap::new(),
+            ..DomainRow::default()
+        };
+        if plan.exchange.is_some() {
+            return inquiries::domain(turns, bare);
         }
+        let requests = total(&d.id, |t| &t.outcome.asked);
+        let answered = total(&d.id, |t| &t.outcome.answered);
+        DomainRow { requests, answered, refused: requests.saturating_sub(answered), ..bare }
     };
     plan.domains.iter().map(row).collect()
 }

@@ -127,7 +127,7 @@ pub(super) fn one(
     let counted = truth.sealed().counted_sha256.get(id);
     notes.event("counted", json!({ "scheme": id, "sent": sent, "sha256": counted }))?;
     progress(&format!("{id}: {sent} packets sent; rebuilding"));
-    let case = case::build(plan, &*super::scheme(plan, scheme)?, &traffic.tape)?;
+    let case = case::build(plan, scheme, &traffic.tape)?;
     let outcome = world.reconstruct(scheme, &case).context("reconstruction")?;
     let gap = outcome.finding.as_ref().err().map(ToString::to_string);
     notes

@@ -2,7 +2,8 @@
 //!
 //! The router itself forwards on, as a kernel does; that of world `netns` in user space does not.
 
-use super::{Network, report, vantage};
+use super::inquiry::report;
+use super::{Network, vantage};
 use crate::plan::Plan;
 use anyhow::Result;
 use traceback::Nanos;

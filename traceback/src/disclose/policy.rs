@@ -180,7 +180,7 @@ impl Policy {
 
     fn judge_for(&self, who: &str, ask: &Ask<'_>) -> Result<Terms, Refusal> {
         let Some(rule) = self.rules.iter().find(|rule| rule.names(who, ask)) else {
-            return self.answers.terms();
+            return self.otherwise();
         };
         let refuse = |justification, why: &str| Err(refuse(&rule.id, justification, why));
         if rule.detail == Detail::None {
@@ -196,13 +196,22 @@ impl Policy {
     }
 }
 
-impl Answers {
-    fn terms(&self) -> Result<Terms, Refusal> {
-        if self.detail == Detail::None {
-            return Err(refuse(DEFAULT, Justification::Other, "names nobody else"));
+impl Policy {
+    fn otherwise(&self) -> Result<Terms, Refusal> {
+        if self.answers.detail == Detail::None {
+            return Err(refuse(
+                DEFAULT,
+                Justification::Other,
+                "tells nothing to whom no rule names",
+            ));
         }
-        let Self { detail, tlp, approval, time, retain, fields } = self.clone();
-        Ok(Terms { rule: DEFAULT.into(), detail, tlp, approval, time, retain, fields })
+        Ok(self.usual())
+    }
+
+    /// The terms for those whom no rule names, also where they show nothing.
+    pub fn usual(&self) -> Terms {
+        let Answers { detail, tlp, approval, time, retain, fields } = self.answers.clone();
+        Terms { rule: DEFAULT.into(), detail, tlp, approval, time, retain, fields }
     }
 }
 
@@ -216,7 +225,8 @@ impl Rule {
             && self.region.is_none_or(|region| region == ask.region)
     }
 
-    fn terms(&self, usual: &Answers) -> Terms {
+    /// The terms for those whom it names; what it leaves out is as in `usual`.
+    pub fn terms(&self, usual: &Answers) -> Terms {
         let mut fields = usual.fields.clone();
         fields.extend(&self.fields);
         Terms {

@@ -24,7 +24,9 @@ pub enum Unfit {
 /// Whether a scheme's routers keep logs and write nothing.
 pub fn logs_only(scheme: &dyn AnyScheme) -> bool {
     let card = scheme.card();
-    card.keeper == Keeper::Routers && card.v4 == Slot::None
+    let written =
+        [card.v4, card.v6].into_iter().any(|s| !matches!(s, Slot::None | Slot::IoamExport));
+    card.keeper == Keeper::Routers && !written
 }
 
 /// The detail that a scheme's routers show of a domain that lets them show this much. Logs stay where they

@@ -24,6 +24,13 @@ pub struct Exchange {
     pub exercise: bool,
 }
 
+impl Default for Exchange {
+    fn default() -> Self {
+        let mode = Asking::default();
+        Self { mode, within: within(), purpose: purpose(), exercise: yes() }
+    }
+}
+
 fn within() -> Span {
     "30 s".parse().expect("invariant: a literal")
 }

@@ -1,15 +1,16 @@
 //! Domains with a collector each, agents of SPIE on their routers, and packets that walk from one to the other.
 //!
 //! Every domain has a router in its middle, where its hosts are, and one at the border to each neighbour.
-#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
-#![allow(dead_code, reason = "each test program uses a part of this")]
 
 use crate::rig::{LONG, Rig, report};
 use ashiato_agent::uplink::{Command, UplinkHandle};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::Operator;
+use ashiato_collector::exchange::http::{Desk, Given, Listening, PostError, post};
+use ashiato_collector::exchange::letter::{self, Letter};
+use ashiato_collector::exchange::tls::Pins;
 use ashiato_collector::exchange::{
-    Begin, Bounds, Config, Exhibit, Inquiry, Mode, Neighbour, Peer, Searched, Subject,
+    Begin, Bounds, Config, Exhibit, Inquiry, Mode, Neighbour, Peer, Reply, Searched, Subject,
 };
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::Collector;
@@ -247,6 +248,38 @@ impl Land {
     pub(crate) fn events(&self) -> Vec<String> {
         let facts = ashiato_collector::evidence::facts(&self.audit()).unwrap();
         facts.into_iter().map(|fact| fact.event).collect()
+    }
+}
+
+/// Listens in a domain's name, with another desk than a collector's.
+pub(crate) async fn listen_as(realm: &Realm, at: usize, desk: Arc<dyn Desk>) -> Listening {
+    let config = realm.lands[at].rig.config.exchange.as_ref().unwrap();
+    let pins = Pins::load(config).unwrap();
+    Listening::start(config.listen, pins, &config.bounds, desk).await.unwrap()
+}
+
+/// Puts a document to a domain in another's name, as that domain's collector would.
+pub(crate) async fn put(
+    realm: &Realm,
+    (from, to): (usize, usize),
+    body: Vec<u8>,
+) -> Result<Given, PostError> {
+    let config = realm.lands[from].rig.config.exchange.as_ref().unwrap();
+    let tls = Pins::load(config).unwrap().client(&realm.lands[to].id).unwrap();
+    post(realm.lands[to].address, Arc::new(tls), body, None, &config.bounds).await
+}
+
+/// Puts an inquiry to a domain in another's name; the reply, where it comes at once.
+pub(crate) async fn ask(
+    realm: &Realm,
+    (from, to): (usize, usize),
+    inquiry: &Inquiry,
+) -> Option<Reply> {
+    let body = letter::ask(inquiry, &realm.lands[to].id, Default::default());
+    let given = put(realm, (from, to), body).await.unwrap();
+    match Letter::read(&given.body, &realm.lands[to].id, &realm.lands[from].id) {
+        Ok(Letter::Reply(reply)) => Some(reply),
+        _ => None,
     }
 }
 

@@ -1,0 +1,10 @@
+//! Domains that ask each other: real TLS, real logs, real documents.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+
+mod hostile;
+mod load;
+mod paths;
+mod people;
+mod realm;
+#[path = "../rig/mod.rs"]
+mod rig;
