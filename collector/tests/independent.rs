@@ -36,7 +36,8 @@ impl Client {
         let peer = realm.lands[1].address.to_string();
         let listen = listen.to_string();
         let bytes = hex::encode(packet(n, 0));
-        command.args(["--peer", &peer, "--listen", &listen, "--me", "xa", "--to", "xb", "--id", id]);
+        command
+            .args(["--peer", &peer, "--listen", &listen, "--me", "xa", "--to", "xb", "--id", id]);
         command.args(["--packet", &bytes, "--seen", "1970-01-01T09:00:00.000000005+09:00"]);
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -101,5 +102,8 @@ async fn a_pending_answer_comes_by_callback() {
     let callbacks = said["callbacks"].as_array().unwrap();
     assert!(callbacks.iter().all(|came| came["token_is_ours"] == true), "{said}");
     assert_eq!(callbacks.last().unwrap()["type"], "Result");
-    assert_eq!((&said["answer"]["type"], &said["answer"]["found"]), (&json!("Result"), &json!(true)));
+    assert_eq!(
+        (&said["answer"]["type"], &said["answer"]["found"]),
+        (&json!("Result"), &json!(true))
+    );
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod load;
 mod paths;
 mod people;
+#[path = "../realm/mod.rs"]
 mod realm;
 #[path = "../rig/mod.rs"]
 mod rig;

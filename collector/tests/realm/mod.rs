@@ -1,6 +1,8 @@
 //! Domains with a collector each, agents of SPIE on their routers, and packets that walk from one to the other.
 //!
 //! Every domain has a router in its middle, where its hosts are, and one at the border to each neighbour.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+#![allow(dead_code, reason = "each test program uses a part of this")]
 
 use crate::rig::{LONG, Rig, report};
 use ashiato_agent::uplink::{Command, UplinkHandle};
