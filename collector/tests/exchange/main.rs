@@ -3,6 +3,7 @@
 
 mod contacts;
 mod hostile;
+mod independent;
 mod load;
 mod paths;
 mod people;
