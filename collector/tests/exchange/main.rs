@@ -7,7 +7,6 @@ mod independent;
 mod load;
 mod paths;
 mod people;
-#[path = "../realm/mod.rs"]
 mod realm;
 #[path = "../rig/mod.rs"]
 mod rig;
