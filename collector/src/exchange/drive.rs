@@ -138,7 +138,7 @@ fn clock(office: &Office, pursuit: &mut Pursuit, node: usize, ahead: i64) {
     if ahead.unsigned_abs() > office.domain.config.bounds.clock_ms {
         let way = if ahead > 0 { "ahead of" } else { "behind" };
         let what = format!("its clock is about {} s {way} ours", ahead.unsigned_abs() / 1_000);
-        let flag = Flag::new(Kind::Clock, &pursuit.domain(node).to_owned(), None, &[], what);
+        let flag = Flag::new(Kind::Clock, pursuit.domain(node), None, &[], what);
         pursuit.flag(flag);
     }
 }

@@ -268,15 +268,7 @@ pub async fn post(
         .await
         .map_err(|e| no(e.to_string()))?;
     let driven = tokio::spawn(connection);
-    let mut request = Request::post("/").header(HOST, address.to_string());
-    request = request.header(CONTENT_TYPE, MEDIA);
-    if let Some(token) = token {
-        request = request.header(TOKEN, token);
-    }
-    if let Some(now) = http_date(SystemTime::now()) {
-        request = request.header(DATE, now);
-    }
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|e| no(e.to_string()))?;
+    let request = request(address, body, token).map_err(|e| no(e.to_string()))?;
     let came = async {
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
         let (head, body) = response.into_parts();
@@ -294,6 +286,22 @@ pub async fn post(
     }
     let what = String::from_utf8_lossy(&given.body).chars().take(200).collect();
     Err(PostError::Status { address, status: given.status, what })
+}
+
+fn request(
+    address: SocketAddr,
+    body: Vec<u8>,
+    token: Option<&str>,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let mut request = Request::post("/").header(HOST, address.to_string());
+    request = request.header(CONTENT_TYPE, MEDIA);
+    if let Some(token) = token {
+        request = request.header(TOKEN, token);
+    }
+    if let Some(now) = http_date(SystemTime::now()) {
+        request = request.header(DATE, now);
+    }
+    request.body(Full::new(Bytes::from(body)))
 }
 
 fn plain(status: StatusCode, why: &str) -> Response<Full<Bytes>> {

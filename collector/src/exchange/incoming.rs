@@ -359,7 +359,7 @@ pub(super) async fn sweep(office: &Arc<Office>) -> Result<(), BookError> {
             + page.t.execute("DELETE FROM cases WHERE until_ms <= ?", [signed(now)])?;
         let over = "DELETE FROM incoming WHERE state = 'forgotten' AND deadline_ms <= ?";
         page.t.execute(over, [signed(now)])?;
-        let hour = now / 1_000 % 3_600 == 0;
+        let hour = (now / 1_000).is_multiple_of(3_600);
         if gone > 0 || hour {
             page.forget(now / 1_000);
         }

@@ -116,15 +116,8 @@ impl Desk for Liar {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lies_lateness_and_wrong_clocks_are_said() {
-    let mut realm = Realm::new(3, &[(0, 1), (1, 2)]);
-    realm.start_one(0).await;
-    realm.start_one(2).await;
-    realm.start_one(1).await;
-    realm.walk(1, &[2, 1, 0]);
-    realm.lands[1].collector.take().unwrap().stop().await.unwrap();
-    let mut operator = realm.operator(0, "alice").await;
+/// Liars, each with what is said of it.
+fn liars() -> [(Liar, Kind); 5] {
     let honest = || Liar {
         says: Status::Answered,
         origin: Origin::Unknown { maybe: vec!["xc".into()] },
@@ -137,14 +130,25 @@ async fn lies_lateness_and_wrong_clocks_are_said() {
     let late = Liar { after: Duration::from_millis(700), ..honest() };
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);
     let clock = Liar { clock: Some(yesterday), ..honest() };
-    let cases = [
+    [
         (inside, Kind::Contradiction),
         (denies, Kind::Contradiction),
         (circle, Kind::Loop),
         (late, Kind::Late),
         (clock, Kind::Clock),
-    ];
-    for (liar, kind) in cases {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lies_lateness_and_wrong_clocks_are_said() {
+    let mut realm = Realm::new(3, &[(0, 1), (1, 2)]);
+    realm.start_one(0).await;
+    realm.start_one(2).await;
+    realm.start_one(1).await;
+    realm.walk(1, &[2, 1, 0]);
+    realm.lands[1].collector.take().unwrap().stop().await.unwrap();
+    let mut operator = realm.operator(0, "alice").await;
+    for (liar, kind) in liars() {
         let listening = listen_as(&realm, 1, Arc::new(liar)).await;
         let mut begin = begin(0, &[1], Mode::Star);
         (begin.verify, begin.patience_ms) = (true, 400);
