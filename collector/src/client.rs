@@ -2,7 +2,7 @@
 
 use crate::authority::Tls;
 use crate::evidence::Fact;
-use crate::exchange::{Begin, Joined, Received, Verdict};
+use crate::exchange::{Begin, Joined, Ping, Received, Verdict};
 use crate::server::chain;
 use crate::trace::Traced;
 use crate::wire::exchange_client::ExchangeClient;
@@ -223,6 +223,14 @@ impl Operator {
     /// [`ClientError::Call`] and [`ClientError::Answer`].
     pub async fn decide(&mut self, id: &str, verdict: &Verdict) -> Result<usize, ClientError> {
         read(&self.domains.decide(json(&(id, verdict))?).await?.into_inner())
+    }
+
+    /// Tries whether another domain can be reached: an exercise.
+    ///
+    /// # Errors
+    /// [`ClientError::Call`] and [`ClientError::Answer`].
+    pub async fn ping(&mut self, domain: &str) -> Result<Ping, ClientError> {
+        read(&self.domains.ping(json(&domain)?).await?.into_inner())
     }
 
     /// What has left about addresses within a prefix.

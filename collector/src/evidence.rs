@@ -163,11 +163,14 @@ pub fn check(path: &Path) -> Result<Head> {
     read(path).map(|(_, head, _)| head)
 }
 
-/// What a log says, after it was checked.
+/// What a log says, after it was checked; nothing where there is none yet.
 ///
 /// # Errors
 /// As [`check`].
 pub fn facts(path: &Path) -> Result<Vec<Fact>> {
+    if !path.exists() {
+        return Ok(vec![]);
+    }
     Ok(read(path)?.0.into_iter().map(|line| line.fact).collect())
 }
 

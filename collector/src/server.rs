@@ -165,15 +165,7 @@ impl Collector {
         let listen = listener.local_addr().map_err(busy)?;
         let hub = Arc::new(Hub::default());
         let (committer, writer) = Committer::start(store);
-        let ask_timeout = Duration::from_millis(config.ask_timeout_ms);
-        let exchange = match &config.exchange {
-            Some(own) => {
-                let (hub, store) = (hub.clone(), config.store.clone());
-                let logs = Logs { hub, store, patience: ask_timeout };
-                Some(Exchange::start(own, logs, map.as_deref()).await?)
-            }
-            None => None,
-        };
+        let exchange = exchange(config, &hub, map.as_deref()).await?;
         let office = exchange.as_ref().map(Exchange::office);
         let domains = Service { office, hub: hub.clone() };
         let agents = Agents { hub: hub.clone(), committer, map: map.clone() };
@@ -181,27 +173,23 @@ impl Collector {
             hub: hub.clone(),
             store: config.store.clone(),
             map,
-            ask_timeout,
+            ask_timeout: Duration::from_millis(config.ask_timeout_ms),
             cut_timeout: Duration::from_millis(config.cut_timeout_ms),
             traces: Arc::new(Semaphore::new(2)),
         };
         let (stop, stopped) = oneshot::channel::<()>();
+        let services = (
+            wire::agents_server::AgentsServer::new(agents),
+            wire::operator_server::OperatorServer::new(operator),
+            wire::exchange_server::ExchangeServer::new(domains),
+        );
         let serving = Server::builder()
             .tls_config(tls)?
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(
-                wire::agents_server::AgentsServer::new(agents)
-                    .max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(
-                wire::operator_server::OperatorServer::new(operator)
-                    .max_decoding_message_size(MAX_MESSAGE),
-            )
-            .add_service(
-                wire::exchange_server::ExchangeServer::new(domains)
-                    .max_decoding_message_size(MAX_MESSAGE),
-            )
+            .add_service(services.0.max_decoding_message_size(MAX_MESSAGE))
+            .add_service(services.1.max_decoding_message_size(MAX_MESSAGE))
+            .add_service(services.2.max_decoding_message_size(MAX_MESSAGE))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 async { drop(stopped.await) },
@@ -231,7 +219,7 @@ impl Collector {
     pub async fn stop(mut self) -> Result<(), ServeError> {
         self.hub.close();
         if let Some(exchange) = self.exchange.take() {
-            exchange.stop();
+            exchange.stop().await;
         }
         if let Some(stop) = self.stop.take() {
             // A server that broke off no longer listens for this; it is awaited below.
@@ -251,6 +239,18 @@ impl Collector {
     pub async fn broken(&mut self) -> Result<(), ServeError> {
         (&mut self.server).await?.map_err(ServeError::from)
     }
+}
+
+/// The exchange of a configuration, where it speaks for a domain.
+async fn exchange(
+    config: &Config,
+    hub: &Arc<Hub>,
+    map: Option<&Map>,
+) -> Result<Option<Exchange>, ServeError> {
+    let Some(own) = &config.exchange else { return Ok(None) };
+    let patience = Duration::from_millis(config.ask_timeout_ms);
+    let logs = Logs { hub: hub.clone(), store: config.store.clone(), patience };
+    Exchange::start(own, logs, map).await.map(Some)
 }
 
 /// What a server shows and asks for: callers need a certificate of the same authority.

@@ -37,6 +37,13 @@ pub struct Traced {
     pub malformed: u64,
 }
 
+impl Traced {
+    /// Whether a router that was asked did not answer.
+    pub fn is_incomplete(&self) -> bool {
+        self.asked != self.answered
+    }
+}
+
 /// Rebuilds the paths of a case.
 ///
 /// `ask` gets the questions of one round and returns one entry for each, in order: `None` where the

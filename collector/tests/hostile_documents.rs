@@ -9,6 +9,8 @@ use ashiato_collector::rid::{Body, Message, Unread};
 use ashiato_collector::xml::{
     BadDocument, MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS, Malformed,
 };
+use proptest::prelude::*;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 fn request() -> String {
@@ -127,12 +129,16 @@ fn wrong_schemas_and_parts_are_refused() {
             "MsgType cannot be \"TraceReqest\"",
         ),
         ("MsgType=\"TraceRequest\"", "", "no MsgType"),
-        ("MsgType=\"TraceRequest\"", "MsgType=\"Result\"", ""),
         ("region=\"PeerToPeer\"", "region=\"Everybody\"", "region cannot be"),
         ("type=\"Attack\"", "type=\"Fun\"", "type cannot be"),
         ("<iodef:NodeName>xb</iodef:NodeName>", "", "no name or address"),
         ("<iodef-rid:PolicyRegion", "<iodef-rid:Policyregion", "no PolicyRegion"),
-        ("<Contact role=\"creator\"", "<Kontakt role=\"creator\"", ""),
+        (
+            "<Contact role=\"creator\"",
+            "<Contact role=\"creator\"><x></Contact",
+            "no well-formed XML",
+        ),
+        ("Contact role=\"creator\" type=\"organization\"", "Contact role=\"creator\"", "no type"),
         ("<GenerationTime>2026", "<GenerationTime>26", "GenerationTime cannot be"),
         ("01:00:00Z</GenerationTime>", "01:00:00</GenerationTime>", "GenerationTime cannot be"),
         ("restriction=\"amber\"", "restriction=\"orange\"", "restriction cannot be \"orange\""),
@@ -212,6 +218,51 @@ fn unknown_extensions_are_counted() {
     let read = Document::from_json(json.as_bytes()).unwrap();
     let counts: Vec<(&str, u32)> = read.ignored.iter().map(|(k, n)| (k.as_str(), *n)).collect();
     assert_eq!(counts, [("Incident/Colour", 1), ("Incident/Contact/Fax", 2)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    /// Messages with parts of them lost, doubled and exchanged: what is read at all says the same when it is written
+    /// again, and for what is not there is an answer.
+    #[test]
+    fn damage_does_no_harm(
+        which in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4_u8), 1..4),
+    ) {
+        let messages = MESSAGES.get_or_init(|| {
+            paper::messages().iter().map(|(_, message)| pieces(&message.write())).collect()
+        });
+        let mut pieces = which.get(messages).clone();
+        for (a, b, how) in damage {
+            let (a, b) = (a.index(pieces.len()), b.index(pieces.len()));
+            match how {
+                0 => pieces[a].clear(),
+                1 => pieces.swap(a, b),
+                2 => pieces[a] = pieces[b].clone(),
+                _ => pieces.insert(a, "0".into()),
+            }
+        }
+        let text = pieces.concat();
+        match Message::read(text.as_bytes()) {
+            Ok(read) => {
+                let again = Message::read(&read.message.write()).unwrap();
+                prop_assert_eq!((&again.message, again.ignored.len()), (&read.message, 0));
+            }
+            Err(unread) => {
+                let refusal = unread.refusal("xb", "xa", Stamp::from_unix_ns(0));
+                prop_assert_eq!(Message::read(&refusal.write()).unwrap().message, refusal);
+            }
+        }
+    }
+}
+
+static MESSAGES: OnceLock<Vec<Vec<String>>> = OnceLock::new();
+
+/// A message cut where tags, attributes and values begin and end.
+fn pieces(bytes: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    text.split_inclusive(['<', '>', '"', '=', ' ', '/']).map(str::to_owned).collect()
 }
 
 /// Whatever came, there is an answer that the sender can read.

@@ -30,7 +30,7 @@ fn dossiers() -> Vec<Dossier> {
             proptest::test_runner::RngAlgorithm::ChaCha,
         ),
     );
-    let any = (0..20).map(|_| paper::dossier().new_tree(&mut runner).unwrap().current());
+    let any = (0..8).map(|_| paper::dossier().new_tree(&mut runner).unwrap().current());
     let any: Vec<Dossier> = any.collect();
     labelled.chain([bare]).chain(any).collect()
 }

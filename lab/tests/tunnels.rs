@@ -82,6 +82,18 @@ fn the_network_between_hosts_sees_nothing_and_changes_nothing() {
     bare_links_can_be_read(&lab, &plan);
     fs::rename(lab.out(), lab.dir.join("bare")).unwrap();
     sealed_ones_cannot_and_take_nothing_from_others(&lab, &plan);
+    fs::rename(lab.out(), lab.dir.join("sealed")).unwrap();
+    a_port_that_is_taken_is_a_host_that_is_not_ready(&lab);
+}
+
+fn a_port_that_is_taken_is_a_host_that_is_not_ready(lab: &Lab) {
+    let host = Path::new("/run/netns").join(&lab.spaces[2]);
+    let taken = within(&host, || Ok(UdpSocket::bind(("10.254.0.2", SEALED))?)).unwrap();
+    let code = lab.run(FIRST, &[]).wait().unwrap().code();
+    drop(taken);
+    assert_eq!(code, Some(3), "{}", lab.logs());
+    assert!(lab.logs().contains("cannot listen on UDP 10.254.0.2:51820"), "{}", lab.logs());
+    lab.until("hosts remove everything", 20, |l| TWO.iter().all(|(h, _)| l.record(h).is_none()));
 }
 
 /// What the second step looks for is there to be found.

@@ -1,19 +1,20 @@
-//! A sorted map from small keys to small values in little memory: a million of twelve bytes take thirteen million
-//! bytes, where the standard library's tree takes half as much again, and twice that for two.
+//! A sorted map from small keys to small values in little memory: a million of twelve bytes each take 15.5 MB where
+//! the standard library's tree takes 23, and no more time (`make bench NAME=field`).
 //!
 //! ```text
 //! firsts   |  3 | 40 | 91 | ...        one key for each row: the search begins here, in one stretch of memory
-//! rows     | 3 7 12 .. | 40 41 .. |    up to 512 keys in each, and their values beside them
+//! rows     | 3 7 12 .. | 40 41 .. |    up to 128 keys in each, and their values beside them
 //! ```
 //! A row that is full is split in two, so an insertion moves half a row at most. Iteration goes by rising keys,
 //! and equality is that of the entries, however they came to lie in rows.
 
 use std::ops::RangeInclusive;
 
-/// Keys of a row at most.
-const FULL: usize = 512;
+/// Keys of a row at most. Longer rows hold more in the same memory, and take longer to move: of 512 keys, an insertion
+/// took twice the time.
+const FULL: usize = 128;
 /// Entries that a row grows by: less memory lies idle than if it doubled.
-const STEP: usize = 32;
+const STEP: usize = 8;
 
 /// A map from keys to values.
 #[derive(Debug, Clone)]
@@ -194,7 +195,7 @@ mod tests {
     fn entries_make_it_equal_not_how_they_came() {
         let mut shelves = [1, 20_010, 7_919].map(|step| {
             let mut shelf = Shelf::default();
-            keys(step).for_each(|key| drop(shelf.insert(key, 1_u32)));
+            keys(step).for_each(|key| _ = shelf.insert(key, 1_u32));
             shelf
         });
         assert!(shelves[0] == shelves[1] && shelves[1] == shelves[2]);
@@ -209,7 +210,7 @@ mod tests {
     #[test]
     fn little_memory_lies_idle() {
         let mut shelf = Shelf::default();
-        keys(7_919).for_each(|key| drop(shelf.insert(key, 0_u32)));
+        keys(7_919).for_each(|key| _ = shelf.insert(key, 0_u32));
         let held: usize = shelf.rows.iter().map(|row| row.keys.capacity()).sum();
         assert!(held < shelf.len() * 11 / 10, "{held} for {}", shelf.len());
     }

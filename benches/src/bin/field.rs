@@ -19,6 +19,7 @@ use ashiato_collector::authority::Authority;
 use ashiato_collector::identity::Identity;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     let mut all = tunnel(&mut raw)?;
     all.extend(gate(&mut raw)?);
     all.extend(memory(&mut raw)?);
+    all.push(cells(&mut raw)?);
     let summary = Value::Object(all.into_iter().collect());
     if let Some(out) = out {
         report::keep(&out, &[("raw.csv", raw)], &summary)?;
@@ -200,6 +202,31 @@ fn memory(raw: &mut String) -> anyhow::Result<Figures> {
     Ok(figures)
 }
 
+/// What counting a mark costs when a million are known, new and known ones in turns.
+fn cells(raw: &mut String) -> anyhow::Result<(String, Value)> {
+    let keys = || (0..CELLS).chain(0..CELLS).map(|n| n.wrapping_mul(2_654_435_761));
+    let (mut ours, mut trees) = (vec![], vec![]);
+    for _ in 0..ROUNDS {
+        let (mut marks, start) = (Marks::default(), own_time());
+        keys().for_each(|key| marks.add(key, CELLS as usize));
+        ours.push((own_time() - start).as_nanos() as f64 / f64::from(2 * CELLS));
+        let (mut tree, start) = (BTreeMap::new(), own_time());
+        keys().for_each(|key| *tree.entry(key).or_insert(0_u64) += 1);
+        trees.push((own_time() - start).as_nanos() as f64 / f64::from(2 * CELLS));
+        ensure!(tree.len() == marks.iter().count(), "marks are lost");
+    }
+    for (ours, tree) in ours.iter().zip(&trees) {
+        writeln!(raw, "mark,1,{:.12}\nmark in a tree,1,{:.12}", ours / 1e9, tree / 1e9)?;
+    }
+    let (ours, tree) = (report::median(ours), report::median(trees));
+    let figure = json!({
+        "median": report::rounded(ours, 1), "unit": "ns for each mark counted, new and known ones alike",
+        "peer": "the standard library's tree", "ratio": report::rounded(ours / tree, 3),
+        "tree": report::rounded(tree, 1), "goal": "no slower", "met": ours <= tree,
+    });
+    Ok(("field-cells".into(), figure))
+}
+
 /// MB by which this process grows for what is made.
 fn grown(make: impl FnOnce() -> anyhow::Result<Box<dyn std::any::Any>>) -> anyhow::Result<f64> {
     let before = resident(Path::new("/proc/self/status"))?;
@@ -261,7 +288,7 @@ fn start(dir: &Path, space: &str, datapath: Path_) -> anyhow::Result<Child> {
         Collector { address: "127.0.0.1:9".parse()?, server_name: "collector".into(), ca: tls.ca };
     let config = Config { collector, vantages: vec![vantage] };
     let file = dir.join("agent.toml");
-    fs::write(&file, config.to_toml()?)?;
+    fs::write(&file, config.to_toml())?;
     let program = std::env::current_exe()?.with_file_name("ashiato-agent");
     host::within(&netns_file(space), || {
         let mut run = Command::new(&program);

@@ -48,21 +48,27 @@ pub(super) fn check(domain: &Domain, peer: &str, inquiry: &Inquiry, now_ms: u64)
     if inquiry.tlp == Tlp::Red && !star {
         return refuse(CannotProcess, "TLP:RED is not handed on; ask every domain yourself");
     }
+    subject(domain, inquiry)
+}
+
+/// Whether what is asked can be looked into here.
+fn subject(domain: &Domain, inquiry: &Inquiry) -> Result<(), No> {
+    let refuse = |why, what: String| Err(No::Refused(why, what));
     match &inquiry.subject {
         Subject::Names { names } if names.is_empty() || names.len() > NAMES => {
-            refuse(UnrecognizedFormat, "1 to 4096 words can be asked about")
+            let what = format!("1 to {NAMES} words can be asked about");
+            refuse(Justification::UnrecognizedFormat, what)
         }
         Subject::Names { .. } => Ok(()),
         Subject::Packets { scheme, towards, packets } => {
             let relays = !domain.config.members.is_empty();
             if !relays && !domain.schemes.contains_key(scheme) {
-                return refuse(
-                    CannotProcess,
-                    &format!("the logs of {scheme} are not searched here"),
-                );
+                let what = format!("the logs of {scheme} are not searched here");
+                return refuse(Justification::CannotProcess, what);
             }
             if !relays && domain.facing(towards).is_empty() {
-                return refuse(CannotProcess, &format!("{towards} is not next to this domain"));
+                let what = format!("{towards} is not next to this domain");
+                return refuse(Justification::CannotProcess, what);
             }
             anchored(domain, inquiry, towards, packets)
         }

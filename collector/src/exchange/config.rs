@@ -62,7 +62,7 @@ pub struct Config {
     pub zero_unix_ns: u64,
     /// The signed directory of points of contact.
     #[serde(default)]
-    pub directory: Option<PathBuf>,
+    pub directory: Option<Contacts>,
     /// Members for whom this domain relays questions, and whom it does not name to anybody (an ISAC).
     #[serde(default)]
     pub members: Vec<String>,
@@ -72,6 +72,16 @@ pub struct Config {
     /// Times and numbers that keep it within bounds.
     #[serde(default)]
     pub bounds: Bounds,
+}
+
+/// A signed directory of points of contact.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contacts {
+    /// Its file.
+    pub file: PathBuf,
+    /// Public keys (hex) of those who may sign it.
+    pub signers: Vec<String>,
 }
 
 /// A domain next to this one.
@@ -153,7 +163,7 @@ impl Default for Bounds {
             inquiries: 1024,
             searches: 16,
             connections: 2048,
-            packets: 64,
+            packets: 256,
             hops: 64,
             document: 4 << 20,
             prompt_ms: 1_000,
@@ -178,7 +188,8 @@ impl Config {
         let own = [&mut self.certificate, &mut self.key, &mut self.policy];
         let kept = [&mut self.book, &mut self.audit];
         let others = self.peers.iter_mut().map(|peer| &mut peer.certificate);
-        let optional = self.map.iter_mut().chain(&mut self.directory);
+        let directory = self.directory.iter_mut().map(|contacts| &mut contacts.file);
+        let optional = self.map.iter_mut().chain(directory);
         for path in own.into_iter().chain(kept).chain(others).chain(optional) {
             *path = beside(file, path);
         }

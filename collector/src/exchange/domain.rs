@@ -2,6 +2,9 @@
 
 use super::Exhibit;
 use super::config::{Config, Peer, bad};
+use crate::clock::Utc;
+use crate::contact::signed::Signed;
+use crate::contact::{Directory, Reach};
 use crate::operator;
 use crate::server::{ServeError, read, read_map};
 use ipnet::IpNet;
@@ -32,6 +35,8 @@ pub struct Domain {
     /// Domains that each domain is next to, its own included.
     pub around: BTreeMap<String, Vec<String>>,
     peers: BTreeMap<String, Peer>,
+    /// Points of contact, where there is a directory.
+    directory: Option<Directory>,
 }
 
 impl std::fmt::Debug for Domain {
@@ -52,7 +57,13 @@ impl Domain {
             (None, None) => return Err(bad(Path::new("[exchange]"), "give a map of the domain")),
         };
         let policy = read_policy(&config.policy, &config.domain)?;
-        Self::new(config, policy, map)
+        let directory = config.directory.as_ref().map(|contacts| {
+            if contacts.signers.is_empty() {
+                return Err(bad(&contacts.file, "say by signers whose directory is relied on"));
+            }
+            Ok(Signed::read(&contacts.file, &contacts.signers)?.directory)
+        });
+        Ok(Self { directory: directory.transpose()?, ..Self::new(config, policy, map)? })
     }
 
     /// The domain of a configuration, whose files are at hand.
@@ -73,7 +84,16 @@ impl Domain {
         let next = config.neighbours.iter().map(|n| n.id.clone()).collect();
         around.insert(config.domain.clone(), next);
         let schemes = schemes(config)?;
-        Ok(Self { config: config.clone(), policy, map, inner, schemes, around, peers })
+        Ok(Self {
+            config: config.clone(),
+            policy,
+            map,
+            inner,
+            schemes,
+            around,
+            peers,
+            directory: None,
+        })
     }
 
     /// Its word.
@@ -89,6 +109,18 @@ impl Domain {
     /// Peers, by their words.
     pub fn peers(&self) -> &BTreeMap<String, Peer> {
         &self.peers
+    }
+
+    /// Why nothing is sent to a peer, where its entry in the directory has expired.
+    pub fn expired(&self, peer: &str, now: Utc) -> Option<String> {
+        let entry = self.directory.as_ref()?.of(peer).filter(|entry| !entry.is_valid(now))?;
+        let until = entry.valid_until;
+        Some(format!("its entry in the directory expired at {until}; nothing was sent"))
+    }
+
+    /// Whom to turn to where a peer does not answer.
+    pub fn escalate(&self, peer: &str, now: Utc) -> Vec<Reach> {
+        self.directory.as_ref().map(|d| d.escalate(peer, now)).unwrap_or_default()
     }
 
     /// Its grounds, as policies show them.

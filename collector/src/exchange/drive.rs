@@ -4,9 +4,11 @@ use super::http::{Given, PostError, post};
 use super::join::{Branch, Flag, Kind};
 use super::letter::{self, Letter};
 use super::office::{Office, ahead_ms, now_ms};
+use super::outgoing::after_all;
 use super::pursuit::{Errand, Pursuit};
 use super::tell::about;
 use super::{Inquiry, Reply, Status};
+use crate::clock::Utc;
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -136,7 +138,7 @@ fn clock(office: &Office, pursuit: &mut Pursuit, node: usize, ahead: i64) {
     if ahead.unsigned_abs() > office.domain.config.bounds.clock_ms {
         let way = if ahead > 0 { "ahead of" } else { "behind" };
         let what = format!("its clock is about {} s {way} ours", ahead.unsigned_abs() / 1_000);
-        let flag = Flag::new(Kind::Clock, &pursuit.domain(node).to_owned(), None, &[], what);
+        let flag = Flag::new(Kind::Clock, pursuit.domain(node), None, &[], what);
         pursuit.flag(flag);
     }
 }
@@ -155,9 +157,15 @@ async fn put(office: Arc<Office>, errand: Errand) {
     let came = match noted.await {
         // What is not written down does not leave.
         Err(e) => Err(e.to_string()),
-        Ok(()) => send(&office, &to, &errand.inquiry).await,
+        Ok(()) => match office.domain.expired(&to, Utc::now()) {
+            Some(why) => Err(why),
+            None => send(&office, &to, &errand.inquiry).await,
+        },
     };
-    let heard = came.and_then(|given| open(&office, &id, &to, given));
+    let heard = came.and_then(|given| match given {
+        Some(given) => open(&office, &id, &to, given),
+        None => Ok(None),
+    });
     match heard {
         Ok(Some((reply, ahead))) => hear(&office, &to, reply, ahead).await,
         Ok(None) => {}
@@ -196,23 +204,25 @@ pub(super) async fn hear(office: &Arc<Office>, peer: &str, reply: Reply, ahead: 
     let line = json!({ "from": peer, "id": reply.inquiry, "status": reply.status, "rule": reply.rule,
         "tlp": reply.tlp, "withheld": reply.withheld, "took_ms": reply.took_ms,
         "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
+    let (id, from, status) = (reply.inquiry.clone(), peer.to_owned(), reply.status.clone());
+    let waits = office.waiting().contains_key(&id);
     let noted = office.book.write(move |page| {
         page.note("heard", line);
-        Ok(())
+        if waits { Ok(true) } else { after_all(page, &from, &id, &status) }
     });
     if let Err(e) = noted.await {
         tracing::error!("exchange: {e}");
     }
+    // Once it is over, a pursuit hears nothing more; until then also what comes after the deadline.
     let id = reply.inquiry.clone();
     let mut waiting = office.waiting();
-    let over = waiting.get(&id).is_none_or(|w| w.hear(reply, ahead));
-    if over {
-        // A later answer than the deadline is still heard while the pursuit goes on.
+    if waiting.get(&id).is_some_and(|w| w.hear(reply, ahead)) {
         waiting.remove(&id);
     }
 }
 
-async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Given, String> {
+/// What a peer gives back; nothing where it gives nothing before the deadline.
+async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Option<Given>, String> {
     let region = office.domain.peer(to).map(|peer| peer.region).unwrap_or_default();
     let body = letter::ask(inquiry, to, region);
     let left = Duration::from_millis(inquiry.deadline_ms.saturating_sub(now_ms()));
@@ -228,10 +238,8 @@ async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Given, Str
         post_to(office, to, body.clone(), None).await
     };
     // A peer that keeps the connection open beyond the deadline is silent, which the pursuit finds out itself.
-    match timeout(left + PAUSE, tried).await {
-        Ok(given) => given.map_err(|e| e.to_string()),
-        Err(_) => std::future::pending().await,
-    }
+    let given = timeout(left + PAUSE, tried).await.ok().transpose();
+    given.map_err(|e| e.to_string())
 }
 
 /// Posts a document to a peer.

@@ -28,6 +28,9 @@ const TOKEN: &str = "rid-callback-token";
 /// Time for the head of a request, and for its body.
 const READ: Duration = Duration::from_secs(10);
 
+/// Longest time for a response: peers promise a later answer long before.
+const RESPONSE: Duration = Duration::from_secs(60);
+
 /// A document that came, and from whom.
 #[derive(Debug)]
 pub struct Arrival {
@@ -125,6 +128,13 @@ impl Drop for Listening {
 }
 
 impl Listening {
+    /// Ends, and returns when the address is free.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // It was told to break off.
+        let _ = (&mut self.task).await;
+    }
+
     /// Listens, and hands documents to the desk.
     ///
     /// # Errors
@@ -258,22 +268,15 @@ pub async fn post(
         .await
         .map_err(|e| no(e.to_string()))?;
     let driven = tokio::spawn(connection);
-    let mut request = Request::post("/").header(HOST, address.to_string());
-    request = request.header(CONTENT_TYPE, MEDIA);
-    if let Some(token) = token {
-        request = request.header(TOKEN, token);
-    }
-    if let Some(now) = http_date(SystemTime::now()) {
-        request = request.header(DATE, now);
-    }
-    let request = request.body(Full::new(Bytes::from(body))).map_err(|e| no(e.to_string()))?;
+    let request = request(address, body, token).map_err(|e| no(e.to_string()))?;
     let came = async {
         let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, bounds.document).collect().await;
         Ok((head, body.map_err(|e| e.to_string())?.to_bytes().to_vec()))
     };
-    let came: Result<_, String> = came.await;
+    let came: Result<_, String> =
+        timeout(RESPONSE, came).await.unwrap_or_else(|_| Err("no response".into()));
     driven.abort();
     let (head, body) = came.map_err(broken)?;
     let token = token_of(&head.headers).map_err(|()| broken("a token that is none".into()))?;
@@ -283,6 +286,22 @@ pub async fn post(
     }
     let what = String::from_utf8_lossy(&given.body).chars().take(200).collect();
     Err(PostError::Status { address, status: given.status, what })
+}
+
+fn request(
+    address: SocketAddr,
+    body: Vec<u8>,
+    token: Option<&str>,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let mut request = Request::post("/").header(HOST, address.to_string());
+    request = request.header(CONTENT_TYPE, MEDIA);
+    if let Some(token) = token {
+        request = request.header(TOKEN, token);
+    }
+    if let Some(now) = http_date(SystemTime::now()) {
+        request = request.header(DATE, now);
+    }
+    request.body(Full::new(Bytes::from(body)))
 }
 
 fn plain(status: StatusCode, why: &str) -> Response<Full<Bytes>> {

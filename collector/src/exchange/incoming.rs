@@ -351,11 +351,15 @@ pub(super) async fn sweep(office: &Arc<Office>) -> Result<(), BookError> {
         )?;
         let rows = query.query_map([signed(now)], |row| row.get::<_, String>(0))?;
         let late = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        let gone = page.t.execute(
-            "DELETE FROM incoming WHERE until_ms <= ? AND reply IS NOT NULL",
-            [signed(now)],
-        )? + page.t.execute("DELETE FROM cases WHERE until_ms <= ?", [signed(now)])?;
-        let hour = now / 1_000 % 3_600 == 0;
+        // The word stays known until its deadline: what is forgotten can still not be put again.
+        let forgotten =
+            "UPDATE incoming SET state = 'forgotten', inquiry = '', reply = NULL, terms = NULL,
+            votes = '[]' WHERE until_ms <= ? AND reply IS NOT NULL";
+        let gone = page.t.execute(forgotten, [signed(now)])?
+            + page.t.execute("DELETE FROM cases WHERE until_ms <= ?", [signed(now)])?;
+        let over = "DELETE FROM incoming WHERE state = 'forgotten' AND deadline_ms <= ?";
+        page.t.execute(over, [signed(now)])?;
+        let hour = (now / 1_000).is_multiple_of(3_600);
         if gone > 0 || hour {
             page.forget(now / 1_000);
         }

@@ -49,6 +49,9 @@ pub struct Way {
     pub origin: Origin,
 }
 
+/// A way from a domain outwards, the nearest stretch first, and where it began.
+type Told = (Vec<Stretch>, Origin);
+
 /// What kind of thing is odd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +66,8 @@ pub enum Kind {
     Clock,
     /// An answer that does not fit its question.
     Malformed,
+    /// Own routers did not answer.
+    Blind,
 }
 
 /// Something odd, said in the result.
@@ -143,7 +148,7 @@ impl Branch {
     }
 
     /// Ways of one packet from here outwards, the nearest stretch first; none where it did not come this way.
-    fn follow(&self, packet: u32, flags: &mut BTreeSet<Flag>) -> Vec<(Vec<Stretch>, Origin)> {
+    fn follow(&self, packet: u32, flags: &mut BTreeSet<Flag>) -> Vec<Told> {
         let beyond: Vec<(&Self, Vec<_>)> = self
             .further
             .iter()
@@ -185,7 +190,7 @@ impl Branch {
         &self,
         packet: u32,
         origin: &Origin,
-        beyond: &[(&Self, Vec<(Vec<Stretch>, Origin)>)],
+        beyond: &[(&Self, Vec<Told>)],
         flags: &mut BTreeSet<Flag>,
     ) {
         let domain = &self.reply.domain;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use traceback::case::{Budget, Case, Filter, Gap, Sample, Window};
+use traceback::case::{Budget, Case, Filter, Sample, Window};
 use traceback::disclose::{Origin, Shown};
 use traceback::graph::Finding;
 use traceback::schemes::AnyScheme;
@@ -69,14 +69,14 @@ impl Logs {
             let mut ask = |questions: &[trace::Question]| {
                 runtime.block_on(self.hub.ask(scheme.card().id, questions, self.patience))
             };
-            Ok(trace::trace(scheme, case, &gathered.ledgers, &mut ask).finding)
+            Ok(trace::trace(scheme, case, &gathered.ledgers, &mut ask))
         })
     }
 }
 
 /// Rebuilds one packet's ways.
 pub(super) type Rebuild<'a> =
-    dyn FnMut(&dyn AnyScheme, &Case) -> Result<Result<Finding, Gap>, String> + 'a;
+    dyn FnMut(&dyn AnyScheme, &Case) -> Result<trace::Traced, String> + 'a;
 
 /// The same, whoever rebuilds.
 pub(super) fn search(
@@ -90,15 +90,24 @@ pub(super) fn search(
     let known = known.ok_or_else(|| format!("the logs of {scheme} are not searched here"))?;
     let mut ways: BTreeMap<(Vec<RouterId>, Origin), Vec<u32>> = BTreeMap::new();
     for (packet, at) in packets.iter().zip(0_u32..) {
-        let mut paths = BTreeSet::new();
+        let (mut paths, mut dumb) = (BTreeSet::new(), false);
         for case in gateways.iter().filter_map(|gateway| case(domain, *gateway, packet)) {
+            let traced = rebuild(known.as_ref(), &case)?;
+            dumb |= traced.is_incomplete();
             // What names no path through the domain shows none; too little evidence is none.
-            if let Ok(Finding::Paths(graph)) = rebuild(known.as_ref(), &case)? {
+            if let Ok(Finding::Paths(graph)) = traced.finding {
                 paths.extend(graph.paths);
             }
         }
-        let Some(longest) = paths.iter().max_by_key(|path| path.len()) else { continue };
-        let way = (longest.clone(), origin(domain, &paths, towards));
+        let Some(longest) = paths.iter().max_by_key(|path| path.len()) else {
+            if dumb {
+                // Whether they saw it is not known, which is another thing than that they did not.
+                return Err("routers of this domain did not answer".into());
+            }
+            continue;
+        };
+        let origin = if dumb { anybody(domain, towards) } else { origin(domain, &paths, towards) };
+        let way = (longest.clone(), origin);
         ways.entry(way).or_default().push(at);
     }
     let stretch = |((path, origin), packets)| Stretch { packets, path, origin };
@@ -110,8 +119,9 @@ fn case(domain: &Domain, gateway: RouterId, packet: &Exhibit) -> Option<Case> {
     let config = &domain.config;
     let at = packet.at_unix_ns.saturating_sub(config.zero_unix_ns);
     let slack = config.bounds.slack_ms.saturating_mul(1_000_000);
-    let window =
+    let around =
         Window { from: Nanos(at.saturating_sub(slack)), to: Nanos(at.saturating_add(slack)) };
+    let window = if slack == 0 { Window::ALWAYS } else { around };
     Some(Case {
         gateway,
         filter: Filter {
@@ -126,6 +136,12 @@ fn case(domain: &Domain, gateway: RouterId, packet: &Exhibit) -> Option<Case> {
         map: domain.inner.clone(),
         budget: Budget::default(),
     })
+}
+
+/// Where a walk broke off because a router did not answer, packets may have come from any neighbour, or from inside.
+fn anybody(domain: &Domain, towards: &str) -> Origin {
+    let next = domain.config.neighbours.iter().map(|n| n.id.clone());
+    Origin::Unknown { maybe: next.filter(|id| id != towards).collect() }
 }
 
 /// Domains that may have handed a packet over: those next to where its ways through the domain begin.

@@ -10,6 +10,7 @@ use super::look::Logs;
 use super::tls::Pins;
 use super::{Config, Inquiry, Justification, Reply, Status, incoming, outgoing};
 use crate::server::ServeError;
+use crate::wire::Role;
 use hyper::StatusCode;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ClientConfig;
@@ -27,6 +28,8 @@ use traceback::map::Map;
 
 /// How often the book is looked through for what is over.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Time that agents have to find a collector again that has started.
+const RETURN: Duration = Duration::from_secs(5);
 
 /// What all parts of an exchange share.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Office {
     /// Turns at the domain's logs.
     pub(super) searches: Arc<Semaphore>,
     waiting: Mutex<BTreeMap<String, Waiting>>,
+    /// When it was opened.
+    began: Instant,
 }
 
 /// An exchange at work. Dropping it ends it without waiting.
@@ -73,7 +78,8 @@ impl Exchange {
         let room = Arc::new(Semaphore::new(config.bounds.inquiries));
         let searches = Arc::new(Semaphore::new(config.bounds.searches));
         let waiting = Mutex::default();
-        let office = Office { domain, book, logs, clients, room, searches, waiting };
+        let began = Instant::now();
+        let office = Office { domain, book, logs, clients, room, searches, waiting, began };
         let office = Arc::new(office);
         let lost = |e: super::book::BookError| bad(&config.book, e);
         outgoing::recover(&office).await.map_err(lost)?;
@@ -96,10 +102,11 @@ impl Exchange {
     }
 
     /// Stops listening. What is written down is on the disk; what is under way goes on at the next start.
-    pub fn stop(self) {
+    pub async fn stop(self) {
         let Self { office, listening, sweeper, writer } = self;
         sweeper.abort();
-        drop((office, listening, writer));
+        listening.stop().await;
+        drop((office, writer));
     }
 }
 
@@ -107,6 +114,21 @@ impl Office {
     /// The domain.
     pub fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    /// Waits for routers to come back, where the collector has only just started: their agents need a moment to find
+    /// it again, and until then they would all count as silent.
+    pub(super) async fn settle(&self, scheme: &str) {
+        let all = self.domain.inner.routers().len();
+        while self.began.elapsed() < RETURN {
+            let here = self.logs.hub.agents(scheme);
+            let routers =
+                here.iter().filter(|agent| agent.connected && agent.role() == Role::Router);
+            if routers.count() >= all {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What it remembers.
@@ -160,8 +182,8 @@ impl Desk for Counter {
                 office.note("query", json!({ "from": arrival.peer }), said).await
             }
             Err(unread) => {
-                let line =
-                    json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len() });
+                let line = json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len(),
+                    "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
                 // What belongs to nothing is an improper message of HTTP.
                 let status =
                     if unread.has_subject { StatusCode::OK } else { StatusCode::BAD_REQUEST };

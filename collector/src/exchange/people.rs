@@ -79,7 +79,7 @@ pub struct Received {
 /// When the book cannot be read.
 pub(super) async fn received(office: &Arc<Office>) -> Result<Vec<Received>, String> {
     let rows = office.book.write(|page| {
-        let sql = format!("{COLUMNS} ORDER BY state <> 'pending', received_ms DESC LIMIT 10000");
+        let sql = format!("{COLUMNS} WHERE state <> 'forgotten' ORDER BY state <> 'pending', received_ms DESC LIMIT 10000");
         let mut query = page.t.prepare(&sql)?;
         query.query_map([], row)?.collect::<rusqlite::Result<Vec<_>>>()
     });
@@ -176,7 +176,7 @@ struct Decided {
 
 /// Adds a vote to the book.
 fn cast(page: &Page<'_>, id: &str, vote: Vote) -> rusqlite::Result<Result<Decided, String>> {
-    let sql = format!("{COLUMNS} WHERE id = ?");
+    let sql = format!("{COLUMNS} WHERE id = ? AND state <> 'forgotten'");
     let Some((mut received, terms)) = page.t.query_row(&sql, [id], row).optional()? else {
         return Ok(Err(format!(
             "no inquiry {id:?} came here; `ashiato trace list` shows those that did"

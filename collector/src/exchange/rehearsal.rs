@@ -4,20 +4,21 @@
 use super::check::{No, check};
 use super::domain::Domain;
 use super::join::Branch;
+use super::joined::{Begin, Joined, owners};
 use super::look::search;
-use super::outgoing::{Begin, Joined, owners};
 use super::pursuit::Pursuit;
 use super::tell::{resolve, tell};
 use super::work::{around, own};
 use super::{Exhibit, Inquiry, Justification, Mode, Reply, Status, Subject};
 use crate::operator;
+use crate::trace::Traced;
 use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
 
 /// Rebuilds a case from the evidence of one of the domains, by its position.
-pub type Rebuild<'a> = dyn FnMut(usize, &dyn AnyScheme, &Case) -> Result<Finding, Gap> + 'a;
+pub type Rebuild<'a> = dyn FnMut(usize, &dyn AnyScheme, &Case) -> Traced + 'a;
 
 /// What comes of an inquiry that the domain at `me` begins.
 ///
@@ -35,9 +36,9 @@ pub fn rehearse(
     let mut joined = Joined::new("rehearsal", &domains[me], &begin, 0);
     let mut hall = Hall { domains, rebuild };
     if scheme.card().keeper == Keeper::Routers {
-        hall.follow(me, &begin, &mut joined)?;
+        hall.follow(me, &begin, &mut joined);
     } else {
-        let finding = (hall.rebuild)(me, scheme.as_ref(), &begin.case);
+        let finding = (hall.rebuild)(me, scheme.as_ref(), &begin.case).finding;
         hall.name(me, &begin, &finding, &mut joined);
         joined.finding = Some(finding);
     }
@@ -51,7 +52,7 @@ struct Hall<'a, 'r> {
 }
 
 impl Hall<'_, '_> {
-    fn follow(&mut self, me: usize, begin: &Begin, joined: &mut Joined) -> Result<(), String> {
+    fn follow(&mut self, me: usize, begin: &Begin, joined: &mut Joined) {
         let samples = begin.case.samples.iter();
         let packets: Vec<Exhibit> =
             samples.map(|s| Exhibit { bytes: s.bytes.clone(), at_unix_ns: s.at.0 }).collect();
@@ -60,7 +61,9 @@ impl Hall<'_, '_> {
         let home = &self.domains[me];
         let found = search(home, &begin.scheme, (&gateway, ""), &packets, &mut |scheme, case| {
             Ok((self.rebuild)(me, scheme, case))
-        })?;
+        });
+        let blind = found.as_ref().err().cloned();
+        let found = found.unwrap_or_default();
         let root = own(home, &joined.id, &found, begin.tlp);
         let quest = joined.quest(begin, packets, home.config.bounds.patience_ms);
         let (mut pursuit, mut errands) = Pursuit::begin(quest, around(home), root, 0);
@@ -69,7 +72,7 @@ impl Hall<'_, '_> {
             errands.extend(pursuit.take(errand.node, reply, 0));
         }
         joined.settle(pursuit);
-        Ok(())
+        joined.blind(blind);
     }
 
     fn name(

@@ -4,6 +4,7 @@
 //! in the relay's own name. What members tell is told as the relay's own policy allows, which knows no routers:
 //! that packets passed, and where they came from when they reached the first member.
 
+use super::join::Branch;
 use super::office::{Office, now_ms};
 use super::pursuit::{Pursuit, Quest};
 use super::tell::Told;
@@ -23,8 +24,8 @@ pub(super) async fn relay(
     let all = (0..).take(quest(domain, inquiry, Mode::Star).packets.len()).collect();
     let maybe = Origin::Unknown { maybe: members.clone() };
     let own = Passage { packets: all, hops: vec![], origin: maybe };
-    let bare = |status| Reply::bare(inquiry.id.clone(), domain.id(), status, inquiry.tlp, 0);
-    let own = Reply { passages: vec![own], ..bare(Status::Answered) };
+    let bare = Reply::bare(inquiry.id.clone(), domain.id(), Status::Answered, inquiry.tlp, 0);
+    let own = Reply { passages: vec![own], ..bare };
     let quest = Quest {
         origin: domain.id().to_owned(),
         // Nobody is told through whom the question came.
@@ -38,7 +39,11 @@ pub(super) async fn relay(
     around.next.clear();
     let (pursuit, errands) = Pursuit::begin(quest, around, own, now_ms());
     let (tree, _) = drive::drive(office, pursuit, errands).await.finish();
-    let label = tree.tlp().max(terms.tlp);
+    told(inquiry, terms, (office.domain.id(), members), &tree)
+}
+
+/// What the relay's own terms let out of what members told.
+fn told(inquiry: &Inquiry, terms: &Terms, (me, members): (&str, &[String]), tree: &Branch) -> Told {
     let (ways, _) = tree.ways();
     let mut passages = vec![];
     for way in ways.iter().filter(|way| way.stretches.len() > 1) {
@@ -52,13 +57,9 @@ pub(super) async fn relay(
         (true, true) => Status::Failed { why: "no member answered".into() },
         (true, false) => Status::NotSeen,
     };
-    let reply = Reply {
-        passages,
-        tlp: label,
-        rule: terms.rule.clone(),
-        withheld: terms.withheld(),
-        ..bare(status)
-    };
+    let label = tree.tlp().max(terms.tlp);
+    let bare = Reply::bare(inquiry.id.clone(), me, status, label, 0);
+    let reply = Reply { passages, rule: terms.rule.clone(), withheld: terms.withheld(), ..bare };
     Told { reply, retain_s: terms.retain.0, detail: "presence".into() }
 }
 

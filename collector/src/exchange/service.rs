@@ -1,6 +1,7 @@
 //! What operators call: inquiries begun, shown and decided.
 
 use super::office::Office;
+use super::ping::ping;
 use super::{Begin, Verdict, inquire, people};
 use crate::agents::identity;
 use crate::hub::Hub;
@@ -44,6 +45,11 @@ impl wire::exchange_server::Exchange for Service {
         let (office, operator, (id, verdict)) = self.admit::<(String, Verdict)>(request)?;
         let missing = people::decide(&office, &id, &operator, verdict).await;
         json(&missing.map_err(Status::failed_precondition)?)
+    }
+
+    async fn ping(&self, request: Request<wire::Json>) -> Reply {
+        let (office, operator, peer) = self.admit::<String>(request)?;
+        json(&ping(&office, &operator, &peer).await.map_err(Status::failed_precondition)?)
     }
 
     async fn left(&self, request: Request<wire::Json>) -> Reply {

@@ -43,6 +43,7 @@ pub(super) async fn look(
     (routers, towards): (Vec<traceback::RouterId>, &str),
     packets: &[Exhibit],
 ) -> Result<Vec<Stretch>, String> {
+    office.settle(scheme).await;
     let _turn = office.searches.acquire().await.map_err(|e| e.to_string())?;
     let (office, scheme, towards) = (office.clone(), scheme.to_owned(), towards.to_owned());
     let packets = packets.to_vec();

@@ -107,10 +107,10 @@ pub(super) fn source_of(origin: &Origin, domain: &str) -> Option<System> {
 pub(super) fn origin_of(systems: &[System]) -> Origin {
     let source = systems.iter().find(|system| system.category.as_deref() == Some("source"));
     let Some(source) = source else { return Origin::Unknown { maybe: vec![] } };
-    let names = source.node.domain_data.iter().map(|data| data.name.clone());
+    let mut names = source.node.domain_data.iter().map(|data| data.name.clone());
     match source.ownership.as_deref() {
         Some("organization") => Origin::Inside,
-        Some("partner") => match names.last() {
+        Some("partner") => match names.next_back() {
             Some(id) => Origin::Domain { id },
             None => Origin::Unknown { maybe: vec![] },
         },

@@ -258,7 +258,7 @@ fn bare(inquiry: String, status: Status, tlp: Tlp) -> Reply {
     }
 }
 
-/// A result of others: each event with systems is a passage of all packets that were asked about.
+/// A result of others: each event with a way in it is a passage, of which packets it does not say.
 fn foreign(document: &Document, found: bool) -> Result<Reply, BadDocument> {
     let [incident] = document.incident.as_slice() else {
         return Err(BadDocument::twice("Incident", "the document of an answer"));
@@ -266,7 +266,9 @@ fn foreign(document: &Document, found: bool) -> Result<Reply, BadDocument> {
     let mut reply = bare(incident.incident_id.id.clone(), Status::Answered, incident.label());
     let creator = incident.contact.iter().find(|contact| contact.role == "creator");
     reply.domain = creator.and_then(Contact::name).unwrap_or_default().to_owned();
-    for event in incident.event_data.iter().filter(|event| !event.system.is_empty()) {
+    let on_way =
+        |system: &System| matches!(system.category.as_deref(), Some("source" | "intermediate"));
+    for event in incident.event_data.iter().filter(|event| event.system.iter().any(on_way)) {
         let mut passage = passage_of(event)?;
         if found {
             passage.origin = Origin::Inside;

@@ -29,6 +29,14 @@ fn identity(kind: &str, key: &str) -> String {
     format!("{kind}--{}", Uuid::new_v5(&OURS, format!("{kind}/{key}").as_bytes()))
 }
 
+/// A time as STIX wants those of its own objects: in UTC, with three digits behind the second.
+fn millis(at: Stamp) -> String {
+    let text = at.to_string();
+    let text = text.trim_end_matches('Z');
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    format!("{whole}.{fraction:0<3.3}Z")
+}
+
 /// Without repetitions, in a fixed order.
 pub(super) fn unique(mut ids: Vec<String>) -> Vec<String> {
     ids.sort_unstable();
@@ -40,7 +48,7 @@ impl Objects {
     pub(super) fn new(label: Tlp, at: Stamp) -> Self {
         let objects = tlp::markings(label).into_iter();
         let objects = objects.map(|marking| (tlp::id_of(&marking), marking)).collect();
-        Self { label, at: at.to_string(), objects }
+        Self { label, at: millis(at), objects }
     }
 
     /// Adds an object of a domain; `key` tells it from others of its kind. Returns its identity.
@@ -148,6 +156,14 @@ fn canonical(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_milliseconds() {
+        let text = |ms| millis(Stamp::from_unix_ms(ms).unwrap());
+        assert_eq!(text(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(text(1_795_309_200_250), "2026-11-22T01:00:00.250Z");
+        assert_eq!(millis(Stamp::from_unix_ns(1_234_567)), "1970-01-01T00:00:00.001Z");
+    }
 
     /// What the library `stix2` computes for the same things.
     #[test]

@@ -1,7 +1,9 @@
 //! Domains that ask each other: real TLS, real logs, real documents.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+mod contacts;
 mod hostile;
+mod independent;
 mod load;
 mod paths;
 mod people;

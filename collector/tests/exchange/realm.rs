@@ -284,20 +284,25 @@ pub(crate) async fn ask(
 }
 
 pub(crate) fn word(at: usize) -> String {
-    if at < 26 { format!("x{}", char::from(b'a' + at as u8)) } else { format!("x{at}") }
+    let letter = u8::try_from(at).ok().filter(|n| *n < 26).map(|n| char::from(b'a' + n));
+    letter.map_or_else(|| format!("x{at}"), |letter| format!("x{letter}"))
 }
 
 pub(crate) fn hub(at: usize) -> RouterId {
-    RouterId(0x0a00_0001 + ((at as u32) << 16))
+    RouterId(0x0a00_0001 + (number(at) << 16))
 }
 
 /// The router of one domain at its border to another.
 pub(crate) fn border(at: usize, to: usize) -> RouterId {
-    RouterId(0x0a00_0100 + ((at as u32) << 16) + to as u32)
+    RouterId(0x0a00_0100 + (number(at) << 16) + number(to))
+}
+
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap()
 }
 
 fn asn(at: usize) -> u32 {
-    64_500 + at as u32
+    64_500 + number(at)
 }
 
 fn prefix(at: usize) -> ipnet::IpNet {

@@ -10,6 +10,7 @@ pub mod completion;
 pub mod compose;
 pub mod crooked;
 pub mod demo;
+pub mod desk;
 pub mod doctor;
 pub mod down;
 pub mod export;
@@ -23,6 +24,7 @@ pub mod manifest;
 pub mod manual;
 pub mod new;
 pub mod plan;
+pub mod poc;
 pub mod policy;
 mod progress;
 pub mod replay;
@@ -34,6 +36,7 @@ pub mod scheme;
 pub mod stop;
 pub mod sweep;
 mod tables;
+pub mod trace;
 pub mod validate;
 pub mod verify;
 
@@ -97,6 +100,10 @@ enum Verb {
     Host(host::Args),
     /// Agrees on a run over several hosts: drafts, signs, checks, shows, revokes.
     Manifest(manifest::Args),
+    /// Asks other domains where packets came from, and decides what they ask.
+    Trace(trace::Args),
+    /// Points of contact: whom to reach, and whether they answer.
+    Poc(poc::Args),
     /// Ends the traffic of runs; evidence stays.
     Stop(stop::Args),
     /// Removes runs from this host.
@@ -142,6 +149,8 @@ impl Verb {
             Self::Completion(args) => completion::run(args),
             Self::Host(args) => host::run(args),
             Self::Manifest(args) => manifest::run(args),
+            Self::Trace(args) => trace::run(args),
+            Self::Poc(args) => poc::run(args),
             Self::Stop(args) => stop::run(args),
             Self::Down(args) => down::run(args),
             Self::Gc(args) => gc::run(args),

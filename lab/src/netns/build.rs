@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// Frames that may wait at a sealed tunnel.
-const WAITING: u32 = 4096;
+const WAITING: u32 = 16_384;
 
 /// Makes everything of a layout, and returns the outer ends of its sealed tunnels. What exists when it fails stays,
 /// for the journal's owner to remove.

@@ -1,11 +1,12 @@
 //! Attack graphs as SVG: what was true beside what a scheme found, over the map of the plan.
 
 use super::layout::{BOX, Layout, ROW, Spot};
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::Gap;
+use traceback::disclose::Cut;
 use traceback::graph::{Edge, Finding, path_edges};
 
 /// How far a line bows.
@@ -68,20 +69,39 @@ impl Drawing {
     pub(super) fn html(&self, plan: &Plan) -> Markup {
         let edges = self.truth.iter().flat_map(|p| path_edges(p)).collect();
         let truth = Facts::of_edges(edges);
-        let (wanted, said, note) = self.compared(&truth);
+        let shown = self.cut(plan).map(|cut| Shown::of(plan, cut, &self.truth));
+        let (wanted, said, note) =
+            self.compared(shown.as_ref().map_or(&truth, |shown| &shown.wanted));
         let mut named = said.routers.clone();
-        named.extend(&truth.routers);
-        let layout = Layout::of(plan, &named);
+        named.extend(shown.as_ref().map_or(&truth.routers, |shown| &shown.wanted.routers));
+        let victim = plan.node_name(Node::Host(plan.case.victim));
+        let whole = plan.map().unwrap_or_default();
+        let layout = |map, gateway, named| Layout::of(map, (gateway, victim), named);
+        let (place, found) = match &shown {
+            None => (layout(&whole, plan.gateway(), &named), None),
+            Some(shown) => {
+                let found = layout(shown.cut.shown(), shown.gateway, &named);
+                (layout(&whole, plan.gateway(), &truth.routers), Some(found))
+            }
+        };
         let (left, right) = (Side::new(&truth, &truth), Side::new(&wanted, &said));
+        let right = Side { notes: shown.map(|shown| shown.notes).unwrap_or_default(), ..right };
         let count = self.truth.len();
         let paths = format!("{count} attack path{}", if count == 1 { "" } else { "s" });
         html! {
             h3 { (self.scheme) }
             div class="pair" {
-                (left.figure(&layout, "Truth", &paths, None))
-                (right.figure(&layout, "Found", &right.tally(), note))
+                (left.figure(&place, "Truth", &paths, None))
+                (right.figure(found.as_ref().unwrap_or(&place), "Found", &right.tally(), note))
             }
         }
+    }
+
+    /// What is shown of the plan's map, where that is not all.
+    fn cut(&self, plan: &Plan) -> Option<Cut> {
+        let at = plan.schemes.iter().position(|s| s.id == self.scheme)?;
+        let cut = plan.disclosed(&*crate::run::scheme(plan, at).ok()?).ok()?;
+        Some(cut).filter(|cut| !cut.is_whole())
     }
 
     /// What the scheme should have named, what it named, and what is to be said besides.
@@ -122,10 +142,59 @@ impl Drawing {
     }
 }
 
+/// The truth as it is shown.
+struct Shown {
+    cut: Cut,
+    gateway: RouterId,
+    wanted: Facts,
+    /// What lies between two names, for people.
+    notes: BTreeMap<Edge, String>,
+}
+
+impl Shown {
+    fn of(plan: &Plan, cut: Cut, truth: &BTreeSet<Vec<RouterId>>) -> Self {
+        let mut edges = BTreeSet::new();
+        let mut notes = BTreeMap::new();
+        for path in truth {
+            let shown = cut.project(path);
+            let names: Vec<RouterId> = shown.iter().map(|(_, name)| *name).collect();
+            for (edge, pair) in path_edges(&names).zip(shown.windows(2)) {
+                notes.extend(between(plan, &cut, path, (pair[0].0, pair[1].0)).map(|n| (edge, n)));
+            }
+            edges.extend(path_edges(&names));
+        }
+        let gateway = plan.shown_gateway(&cut).unwrap_or_else(|| plan.gateway());
+        Self { cut, gateway, wanted: Facts::of_edges(edges), notes }
+    }
+}
+
+/// What is hidden of a path between two of its hops.
+fn between(
+    plan: &Plan,
+    cut: &Cut,
+    path: &[RouterId],
+    (from, to): (usize, usize),
+) -> Option<String> {
+    // Routers behind a name that is shown are not missing.
+    let mut hidden: BTreeMap<&str, usize> = BTreeMap::new();
+    for id in &path[from + 1..to] {
+        let at = plan.routers.iter().position(|r| r.id == *id)?;
+        if cut.node(u32::try_from(at).ok()?).is_none() {
+            *hidden.entry(&plan.routers[at].domain).or_default() += 1;
+        }
+    }
+    let say = |(domain, n): (&str, usize)| {
+        format!("{n} hop{}, not disclosed by {domain}", if n == 1 { "" } else { "s" })
+    };
+    let said: Vec<String> = hidden.into_iter().map(say).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
 /// One side of a drawing.
 struct Side {
     routers: BTreeMap<RouterId, Ink>,
     edges: Vec<(Edge, Ink)>,
+    notes: BTreeMap<Edge, String>,
 }
 
 impl Side {
@@ -146,6 +215,7 @@ impl Side {
                 .map(router)
                 .collect(),
             edges: wanted.edges.union(&said.edges).map(edge).collect(),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -197,6 +267,10 @@ impl Side {
                         title { (ink.word()) ": " (from.name) " to " (to.name) }
                         path d=(line) {}
                         polygon points=(head) {}
+                    }
+                    @if let Some(note) = self.notes.get(edge) {
+                        text class="hidden" text-anchor="middle" x=(f64::midpoint(from.at.0, to.at.0))
+                            y=(f64::midpoint(from.at.1, to.at.1) - 6.0) { (note) }
                     }
                 }
             }

@@ -8,9 +8,9 @@
 //! Within a band and column, routers stand in the order of their neighbours nearer to the victim,
 //! which keeps most links from crossing.
 
-use crate::plan::{Node, Plan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use traceback::RouterId;
+use traceback::map::Map;
 
 /// Height of a box.
 pub(super) const BOX: f64 = 22.0;
@@ -70,17 +70,21 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Places the routers of a plan. `named` are those on true or found paths, with their distance.
-    pub(super) fn of(plan: &Plan, named: &BTreeMap<RouterId, u16>) -> Self {
-        let gateway = plan.gateway();
-        let mut spots = spots(plan, named);
-        let mut links = links(plan);
+    /// Places the routers of a map on which `gateway` delivers to the victim. `named` are those on true or
+    /// found paths, with their distance.
+    pub(super) fn of(
+        map: &Map,
+        (gateway, victim): (RouterId, &str),
+        named: &BTreeMap<RouterId, u16>,
+    ) -> Self {
+        let mut spots = spots(map, gateway, named);
+        let mut links = links(map);
         links.retain(|(a, b)| spots.contains_key(a) && spots.contains_key(b));
-        let name = plan.node_name(Node::Host(plan.case.victim)).to_owned();
+        let name = victim.to_owned();
         let nation = spots.get(&gateway).map_or_else(String::new, |s| s.nation.clone());
         let mut victim = spot(name, nation, 0);
         let width = set_columns(&mut spots, &mut victim);
-        let bands = bands(plan, &spots);
+        let bands = bands(map, &spots);
         set_rows(&mut spots, &bands, &links);
         victim.at.1 = spots.get(&gateway).map_or(0.0, |s| s.at.1);
         let height = bands.last().map_or(0.0, |b| b.top + b.height) + MARGIN;
@@ -94,12 +98,16 @@ fn spot(name: String, nation: String, column: usize) -> Spot {
 }
 
 /// Who is drawn, not placed yet.
-fn spots(plan: &Plan, named: &BTreeMap<RouterId, u16>) -> BTreeMap<RouterId, Spot> {
-    let distance = distances(plan.gateway(), &links(plan));
+fn spots(
+    map: &Map,
+    gateway: RouterId,
+    named: &BTreeMap<RouterId, u16>,
+) -> BTreeMap<RouterId, Spot> {
+    let distance = distances(gateway, &links(map));
     let beyond = distance.values().max().map_or(0, |most| most + 1);
     let mut spots = BTreeMap::new();
-    for router in &plan.routers {
-        if plan.routers.len() <= MANY || named.contains_key(&router.id) {
+    for router in map.routers() {
+        if map.routers().len() <= MANY || named.contains_key(&router.id) {
             let column = distance.get(&router.id).copied().unwrap_or(beyond);
             spots.insert(router.id, spot(router.name.clone(), router.nation.clone(), column));
         }
@@ -111,12 +119,9 @@ fn spots(plan: &Plan, named: &BTreeMap<RouterId, u16>) -> BTreeMap<RouterId, Spo
     spots
 }
 
-fn links(plan: &Plan) -> Vec<(RouterId, RouterId)> {
-    let ends = |l: &crate::plan::LinkPlan| match (l.a.node, l.b.node) {
-        (Node::Router(a), Node::Router(b)) => Some((plan.routers[a].id, plan.routers[b].id)),
-        (Node::Host(_), _) | (_, Node::Host(_)) => None,
-    };
-    plan.links.iter().filter_map(ends).collect()
+fn links(map: &Map) -> Vec<(RouterId, RouterId)> {
+    let id = |at: u32| map.by_index(at).map(|router| router.id);
+    map.links().iter().filter_map(|(a, b)| Some((id(*a)?, id(*b)?))).collect()
 }
 
 /// Hops from the gateway, by breadth-first search.
@@ -165,13 +170,13 @@ fn set_columns(spots: &mut BTreeMap<RouterId, Spot>, victim: &mut Spot) -> f64 {
     left + victim.width + MARGIN
 }
 
-/// The nations in the plan's order, each as high as its fullest column.
-fn bands(plan: &Plan, spots: &BTreeMap<RouterId, Spot>) -> Vec<Band> {
+/// The nations in the map's order, each as high as its fullest column.
+fn bands(map: &Map, spots: &BTreeMap<RouterId, Spot>) -> Vec<Band> {
     let mut fullest: BTreeMap<&str, BTreeMap<usize, usize>> = BTreeMap::new();
     for spot in spots.values() {
         *fullest.entry(&spot.nation).or_default().entry(spot.column).or_default() += 1;
     }
-    let known = plan.routers.iter().map(|r| r.nation.as_str());
+    let known = map.routers().iter().map(|r| r.nation.as_str());
     let mut top = MARGIN;
     let mut bands = vec![];
     for nation in known.chain([STRANGERS]) {

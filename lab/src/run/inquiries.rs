@@ -4,6 +4,7 @@ use super::turn::Turn;
 use crate::asked;
 use crate::plan::{Ceiling, Plan};
 use crate::summary::{Border, DomainRow, Inquiry, Name, Question, Stretch, Way};
+use crate::world::Outcome;
 use anyhow::Result;
 use ashiato_collector::exchange::{Asked, Joined, Status};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::disclose::{Cut, Origin, Shown};
-use traceback::graph::Finding;
+use traceback::graph::{AttackGraph, Finding};
 use traceback::score::{Sight, score_shown};
 
 /// What a turn's inquiry came to.
@@ -165,16 +166,22 @@ fn word(thing: &impl Serialize) -> String {
     }
 }
 
-/// Borders between domains that the paths of a finding cross, as far as its names tell.
-pub(super) fn borders(plan: &Plan, cut: &Cut, finding: Option<&Finding>) -> Vec<Border> {
-    let Some(Finding::Paths(graph)) = finding else { return vec![] };
-    let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    let homes: BTreeMap<RouterId, usize> = (0..plan.routers.len())
-        .filter_map(|at| Some((cut.node(index(at))?.id, plan.domain_at(at))))
-        .collect();
+/// Borders between domains that found paths cross: as domains told, or as far as the names of a finding tell.
+pub(super) fn borders(plan: &Plan, cut: &Cut, outcome: &Outcome) -> Vec<Border> {
+    let told = outcome.joined.as_ref().filter(|joined| !joined.ways.is_empty());
+    let paths = match (told, &outcome.finding) {
+        (Some(joined), _) => {
+            let at = |id: &String| plan.domains.iter().position(|d| d.id == *id);
+            let way = |way: &ashiato_collector::exchange::join::Way| {
+                way.stretches.iter().filter_map(|s| at(&s.domain)).collect()
+            };
+            joined.ways.iter().map(way).collect()
+        }
+        (None, Ok(Finding::Paths(graph))) => named(plan, cut, graph),
+        (None, _) => vec![],
+    };
     let mut crossed: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-    for path in &graph.paths {
-        let domains: Vec<usize> = path.iter().filter_map(|id| homes.get(id).copied()).collect();
+    for domains in paths {
         let pairs = domains.windows(2).filter(|pair| pair[0] != pair[1]);
         let pairs: BTreeSet<(usize, usize)> = pairs.map(|pair| (pair[0], pair[1])).collect();
         pairs.into_iter().for_each(|pair| *crossed.entry(pair).or_default() += 1);
@@ -185,6 +192,17 @@ pub(super) fn borders(plan: &Plan, cut: &Cut, finding: Option<&Finding>) -> Vec<
         Border { from: from.id.clone(), to: to.id.clone(), nations, paths }
     };
     crossed.into_iter().map(border).collect()
+}
+
+/// The domains that each path of a graph leads through, by its names.
+fn named(plan: &Plan, cut: &Cut, graph: &AttackGraph) -> Vec<Vec<usize>> {
+    let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let homes: BTreeMap<RouterId, usize> = (0..plan.routers.len())
+        .filter_map(|at| Some((cut.node(index(at))?.id, plan.domain_at(at))))
+        .collect();
+    let domains =
+        |path: &Vec<RouterId>| path.iter().filter_map(|id| homes.get(id).copied()).collect();
+    graph.paths.iter().map(domains).collect()
 }
 
 /// What a domain was asked by others and answered, over all turns.

@@ -67,7 +67,7 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages,
-        borders: inquiries::borders(plan, &cut, said),
+        borders: inquiries::borders(plan, &cut, outcome),
         inquiry,
     })
 }

@@ -2,15 +2,11 @@
 
 use crate::exit::Exit;
 use crate::plan::Plan;
-use anyhow::{Context, Result};
-use rcgen::{KeyPair, PKCS_ED25519, SigningKey};
-use ring::signature::{ED25519, UnparsedPublicKey};
+use anyhow::Result;
+use ashiato_collector::signer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -92,17 +88,13 @@ pub struct Signature {
 impl Signature {
     /// Whether it is that key's, over these bytes.
     pub fn holds(&self, signed: &[u8]) -> bool {
-        let (Ok(key), Ok(signature)) = (hex::decode(&self.key), hex::decode(&self.signature))
-        else {
-            return false;
-        };
-        UnparsedPublicKey::new(&ED25519, key).verify(signed, &signature).is_ok()
+        signer::holds(&self.key, &self.signature, signed)
     }
 }
 
 /// A signer's key pair.
 #[derive(Debug)]
-pub struct Signer(KeyPair);
+pub struct Signer(signer::Signer);
 
 impl Signer {
     /// A fresh one.
@@ -110,7 +102,7 @@ impl Signer {
     /// # Errors
     /// When the system has no randomness.
     pub fn generate() -> Result<Self> {
-        Ok(Self(KeyPair::generate_for(&PKCS_ED25519).context("cannot make a key")?))
+        Ok(Self(signer::Signer::generate()?))
     }
 
     /// Reads a key file (PKCS #8, PEM).
@@ -118,15 +110,7 @@ impl Signer {
     /// # Errors
     /// [`Exit::Usage`] where it is none, or of another kind.
     pub fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|e| Exit::Usage.refuse(format!("cannot read {shown}: {e}")))?;
-        let key = KeyPair::from_pem(&text).ok().filter(|key| key.is_compatible(&PKCS_ED25519));
-        let wrong = || {
-            let why = format!("{shown} holds no Ed25519 key; make one: `ashiato manifest key`");
-            Exit::Usage.refuse(why)
-        };
-        key.map(Self).ok_or_else(wrong)
+        signer::Signer::read(path).map(Self).map_err(|e| Exit::Usage.refuse(e))
     }
 
     /// Writes it where no file is yet, readable by its owner alone.
@@ -134,14 +118,12 @@ impl Signer {
     /// # Errors
     /// [`Exit::Usage`] where the file cannot be made.
     pub fn write_new(&self, path: &Path) -> Result<()> {
-        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        open.and_then(|mut file| file.write_all(self.0.serialize_pem().as_bytes()))
-            .map_err(|e| Exit::Usage.refuse(format!("cannot write {}: {e}", path.display())))
+        self.0.write_new(path).map_err(|e| Exit::Usage.refuse(e))
     }
 
     /// The public key in hex.
     pub fn public(&self) -> String {
-        hex::encode(self.0.public_key_raw())
+        self.0.public()
     }
 
     /// Signs as somebody.
@@ -149,8 +131,7 @@ impl Signer {
     /// # Errors
     /// When the library refuses.
     pub fn sign(&self, role: Role, signed: &[u8]) -> Result<Signature> {
-        let signature = hex::encode(self.0.sign(signed).context("cannot sign")?);
-        Ok(Signature { role, key: self.public(), signature })
+        Ok(Signature { role, key: self.public(), signature: self.0.sign(signed)? })
     }
 }
 

@@ -7,11 +7,10 @@ use crate::world::{Observations, Outcome};
 use crate::{asked, office};
 use anyhow::{Context, Result};
 use ashiato_collector::exchange::{Domain, Joined, rehearse};
-use ashiato_collector::trace::{Question, trace};
+use ashiato_collector::trace::{Question, Traced, trace};
 use std::collections::BTreeMap;
 use traceback::RouterId;
-use traceback::case::{Answer, Case, Gap, Window};
-use traceback::graph::Finding;
+use traceback::case::{Answer, Case, Window};
 use traceback::report::{Counters, Report, Role};
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
@@ -40,7 +39,7 @@ impl Desk<'_> {
         scheme: &dyn AnyScheme,
         case: &Case,
         may: &dyn Fn(RouterId) -> bool,
-    ) -> Result<Finding, Gap> {
+    ) -> Traced {
         let keepers = &self.keepers;
         let answer = |(router, query): &Question| -> Option<Answer> {
             keepers.get(router).filter(|_| may(*router)).map(|keeper| keeper.answer(query))
@@ -48,12 +47,13 @@ impl Desk<'_> {
         let mut ask = |questions: &[Question]| questions.iter().map(answer).collect();
         let traced = trace(scheme, case, &self.ledgers, &mut ask);
         self.rebuilt.seconds += traced.seconds;
-        for (sum, more) in
-            [(&mut self.rebuilt.asked, traced.asked), (&mut self.rebuilt.answered, traced.answered)]
-        {
-            more.into_iter().for_each(|(router, n)| *sum.entry(router).or_default() += n);
+        for (sum, more) in [
+            (&mut self.rebuilt.asked, &traced.asked),
+            (&mut self.rebuilt.answered, &traced.answered),
+        ] {
+            more.iter().for_each(|(router, n)| *sum.entry(*router).or_default() += n);
         }
-        traced.finding
+        traced
     }
 
     /// The same by domains that ask each other.
@@ -97,7 +97,7 @@ impl Network {
             .collect();
         let mut desk = Desk { keepers, ledgers, rebuilt: Rebuilt::default() };
         let (finding, joined) = match &plan.exchange {
-            None => (desk.rebuild(scheme, case, &|_| true), None),
+            None => (desk.rebuild(scheme, case, &|_| true).finding, None),
             Some(asks) => {
                 let joined = desk.inquire(plan, asks, at, case)?;
                 (asked::finding(plan, &joined)?, Some(joined))

@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 /// How often the protocol's timers are looked at, and how long the thread sleeps at most.
 const TICK: Duration = Duration::from_millis(100);
 /// Bytes of packets that may wait in the socket.
-const WAITING: usize = 8 << 20;
+const WAITING: usize = 32 << 20;
 
 /// One end of a link: the file of a TAP interface.
 #[derive(Debug)]

@@ -1,12 +1,8 @@
 //! A RID system that others could have written asks our collector: `rid_client.py`, which knows the RFCs alone.
-#![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
-mod realm;
-mod rig;
-
+use crate::realm::{Realm, border, hub, packet};
+use crate::rig::LONG;
 use ashiato_collector::exchange::Verdict;
-use realm::{Realm, border, hub, packet};
-use rig::LONG;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -36,7 +32,8 @@ impl Client {
         let peer = realm.lands[1].address.to_string();
         let listen = listen.to_string();
         let bytes = hex::encode(packet(n, 0));
-        command.args(["--peer", &peer, "--listen", &listen, "--me", "xa", "--to", "xb", "--id", id]);
+        command
+            .args(["--peer", &peer, "--listen", &listen, "--me", "xa", "--to", "xb", "--id", id]);
         command.args(["--packet", &bytes, "--seen", "1970-01-01T09:00:00.000000005+09:00"]);
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -60,8 +57,20 @@ async fn realm(change: impl FnOnce(&mut Realm)) -> (Realm, SocketAddr) {
     (realm, listen)
 }
 
+/// Whether the client can run here; `make test` sees to it as root.
+fn has_python() -> bool {
+    let found = std::process::Command::new("python3").arg("--version").output().is_ok();
+    if !found {
+        println!("skipped: needs python3");
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_completed() {
+    if !has_python() {
+        return;
+    }
     let (realm, listen) = realm(|_| {}).await;
     let said = Client::start(&realm, listen, 1, "CSIRT-2026-1").line().await;
     assert_eq!((&said["alive"], &said["elsewhere"]), (&json!(204), &json!(404)));
@@ -80,6 +89,9 @@ async fn a_request_is_completed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_denied() {
+    if !has_python() {
+        return;
+    }
     let (realm, listen) = realm(|realm| realm.lands[1].policy.answers.detail = Detail::None).await;
     let said = Client::start(&realm, listen, 1, "CSIRT-2026-3").line().await;
     let answer = &said["answer"];
@@ -90,6 +102,9 @@ async fn a_request_is_denied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_answer_comes_by_callback() {
+    if !has_python() {
+        return;
+    }
     let one = |realm: &mut Realm| realm.lands[1].policy.answers.approval = Approval::OnePerson;
     let (realm, listen) = realm(one).await;
     let mut client = Client::start(&realm, listen, 1, "CSIRT-2026-4");
@@ -101,5 +116,8 @@ async fn a_pending_answer_comes_by_callback() {
     let callbacks = said["callbacks"].as_array().unwrap();
     assert!(callbacks.iter().all(|came| came["token_is_ours"] == true), "{said}");
     assert_eq!(callbacks.last().unwrap()["type"], "Result");
-    assert_eq!((&said["answer"]["type"], &said["answer"]["found"]), (&json!("Result"), &json!(true)));
+    assert_eq!(
+        (&said["answer"]["type"], &said["answer"]["found"]),
+        (&json!("Result"), &json!(true))
+    );
 }
