@@ -10,7 +10,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use traceback::disclose::Policy;
+use traceback::disclose::{Policy, Terms};
 
 /// Arguments of `ashiato policy`.
 #[derive(Debug, clap::Args)]
@@ -164,30 +164,13 @@ fn show(policy: &Policy) -> String {
     let any = |list: &Option<Vec<String>>| list.as_ref().map_or("any".into(), |l| l.join(", "));
     let or_any = |text: Option<String>| text.unwrap_or_else(|| "any".into());
     let usual = policy.usual();
-    let row = |id: &str, names: [String; 4], terms: &traceback::disclose::Terms| {
-        let [requester, purpose, hours, rate] = names;
-        let fields = terms.fields.iter().map(|(f, t)| format!("{} {}", f.word(), t.word()));
-        [
-            id.to_owned(),
-            requester,
-            purpose,
-            hours,
-            rate,
-            terms.detail.to_string(),
-            terms.tlp.to_string(),
-            crate::policy::word(terms.approval),
-            terms.time.to_string(),
-            terms.retain.to_string(),
-            fields.collect::<Vec<_>>().join(", "),
-        ]
-    };
     let rules = policy.rules.iter().map(|rule| {
         let (hours, rate) = (rule.hours.map(|h| h.to_string()), rule.rate.map(|r| r.to_string()));
         let names = [any(&rule.requester), any(&rule.purpose), or_any(hours), or_any(rate)];
-        row(&rule.id, names, &rule.terms(&policy.answers))
+        row(names, &rule.terms(&policy.answers))
     });
     let rest = ["anybody else", "any", "any", "any"].map(String::from);
-    let rows = rules.chain([row(&usual.rule, rest, &usual)]).collect();
+    let rows = rules.chain([row(rest, &usual)]).collect();
     let header = [
         "RULE",
         "REQUESTER",
@@ -205,12 +188,30 @@ fn show(policy: &Policy) -> String {
     format!("{domain}, version {version}; routers write: {marks}\n\n{}", table(header, rows))
 }
 
+/// A rule: whom and when it names, and what it tells.
+fn row([requester, purpose, hours, rate]: [String; 4], terms: &Terms) -> [String; 11] {
+    let fields = terms.fields.iter().map(|(f, t)| format!("{} {}", f.word(), t.word()));
+    [
+        terms.rule.clone(),
+        requester,
+        purpose,
+        hours,
+        rate,
+        terms.detail.to_string(),
+        terms.tlp.to_string(),
+        crate::policy::word(terms.approval),
+        terms.time.to_string(),
+        terms.retain.to_string(),
+        fields.collect::<Vec<_>>().join(", "),
+    ]
+}
+
 fn one(policy: &Policy, requester: &str, answer: &Answer) -> String {
     let Policy { domain, version, .. } = policy;
     let head = match (&answer.refused, &answer.terms) {
         (Some(refusal), _) => format!("{domain} refuses {requester}: {}", refusal.why),
         (None, Some(terms)) => format!(
-            "{domain} answers {requester} by rule \"{}\" (version {version}): {}, {}, approval {}, may be kept {}",
+            "{domain} answers {requester} by rule \"{}\" (version {version}): {}, {}, approval {}, kept {} at most",
             terms.rule,
             terms.shown(),
             terms.tlp,

@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use traceback::Place;
 use traceback::disclose::Cut;
 use traceback::report::Role;
 use traceback::router::{Far, Spread};
@@ -228,12 +229,8 @@ fn vantage(
     seat: &Seat,
 ) -> Result<Vantage> {
     let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
-    let own = || cut.whole().place(router.id);
-    let place = match seat.role {
-        Role::Router => plan.acting_place(seat.router, cut),
-        Role::Observer => own(),
-    };
-    let place = place.context("the map does not hold a router of the plan")?;
+    let place = place(plan, cut, seat)?;
+    let datapath = datapath_at(plan, seat.router, layout.datapath).unwrap_or(layout.datapath);
     let (space, far, filter) = match seat.role {
         Role::Router => {
             let ports = plan.acting_ports(seat.router, cut);
@@ -262,9 +259,7 @@ fn vantage(
         draws: draws(plan.draws)?,
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
-        datapath: datapath_at(plan, seat.router, layout.datapath)
-            .unwrap_or(layout.datapath)
-            .agent(),
+        datapath: datapath.agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
@@ -272,6 +267,15 @@ fn vantage(
         zero_unix_ns,
         answer_after: answer_after(plan, seat),
     })
+}
+
+/// The place as which a vantage works: routers act as their domain shows them.
+fn place(plan: &Plan, cut: &Cut, seat: &Seat) -> Result<Place> {
+    let place = match seat.role {
+        Role::Router => plan.acting_place(seat.router, cut),
+        Role::Observer => cut.whole().place(plan.routers[seat.router].id),
+    };
+    place.context("the map does not hold a router of the plan")
 }
 
 /// How late a router answers, where a fault makes it slow.

@@ -58,7 +58,7 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
     let epochs = epochs(spec, &nodes, &addresses);
     let faults = conditions::faults(spec, &routers, &addresses.links, &mut problems);
     problems.end()?;
-    let mut plan = Plan {
+    let plan = Plan {
         schema: SCHEMA.to_owned(),
         name: spec.name.clone(),
         seed: spec.seed,
@@ -80,6 +80,11 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         caution: caution(spec),
         exchange: spec.exchange.as_ref().map(exchange),
     };
+    settle(spec, plan)
+}
+
+/// What only the rest of a plan shows: ways, whether domains ask each other, schemes.
+fn settle(spec: &Spec, mut plan: Plan) -> Result<Plan, Report> {
     ways::fill(&mut plan).map_err(|why| Report::whole(why, "leave another way"))?;
     if !plan.shows_all() {
         // A collector for all would know what domains do not tell.

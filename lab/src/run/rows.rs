@@ -25,22 +25,14 @@ use traceback::vantage::Harms;
 pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> Result<SchemeRow> {
     let chosen = &plan.schemes[turn.scheme];
     let scheme = scheme(plan, turn.scheme)?;
-    let paths = truth.paths(&chosen.id);
-    let outcome = &turn.outcome;
+    let (outcome, paths) = (&turn.outcome, truth.paths(&chosen.id));
     let cut = plan.disclosed(&*scheme)?;
     let stages = stages(plan, &*scheme, &cut, &paths, turn, datapath);
     let [.., Stage { levels, .. }] = &stages[..] else { bail!("a turn has its stages") };
     let said = outcome.finding.as_ref().ok();
     let whole_paths = score_shown(&paths, said, &Sight::of_marks(&cut)).paths;
-    let tape = &turn.traffic.tape;
-    let needed = convergence::packets_to_path(
-        plan,
-        &*scheme,
-        &turn.case,
-        &turn.traffic,
-        (&paths, &cut),
-        outcome.finding.as_ref().ok(),
-    );
+    let (case, traffic) = (&turn.case, &turn.traffic);
+    let needed = convergence::packets_to_path(plan, &*scheme, case, traffic, (&paths, &cut), said);
     let sight = sight(plan, &*scheme, &cut, datapath);
     let inquiry = outcome.joined.as_ref();
     let inquiry = inquiry.map(|joined| inquiries::row(plan, &paths, &sight, joined)).transpose()?;
@@ -50,15 +42,15 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         datapath: datapath.into(),
         levels: *levels,
         paths: whole_paths,
-        acceptance: acceptance::gap(plan, &*scheme, &turn.case, tape),
+        acceptance: acceptance::gap(plan, &*scheme, case, &traffic.tape),
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
         packets: packets(plan, turn),
-        ways: turn.traffic.followed.as_ref().map(|f| ways(plan, f)),
+        ways: traffic.followed.as_ref().map(|f| ways(plan, f)),
         honest: honest(plan, turn),
         mark_latency_ns: latency::summarise(outcome)?,
         control_latency_ns: Latency::absent("the plan has no scheme `none` to compare with"),
-        e2e_latency_ns: latency::end_to_end(&turn.traffic),
+        e2e_latency_ns: latency::end_to_end(traffic),
         program_ns: outcome.program_ns,
         reconstruct_s: outcome.reconstruct_s,
         ledger_bytes: outcome.ledger_bytes,

@@ -66,12 +66,7 @@ impl KernelRouter {
     /// The kernel forwards nothing here, does not take the program, or has another on a port.
     pub fn start(config: &Config, post: Post, clock: Clock) -> anyhow::Result<Self> {
         let Post { place, vantage } = post;
-        // Only where its errors leave can they be told from what it forwards.
-        anyhow::ensure!(
-            !config.mute || config.datapath == Datapath::Tc,
-            "{}: mute needs datapath tc or afpacket: XDP does not see the kernel's own errors",
-            config.name()
-        );
+        can_be_mute(config)?;
         let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
         netns::kernel_forwards(names.iter().map(String::as_str))?;
         let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
@@ -150,6 +145,17 @@ impl KernelRouter {
         }
         Ok(grown)
     }
+}
+
+/// Refuses a router that is to keep its errors to itself and cannot: only where they leave can they be told
+/// from what it forwards.
+fn can_be_mute(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !config.mute || config.datapath == Datapath::Tc,
+        "{}: mute needs datapath tc or afpacket: XDP does not see the kernel's own errors",
+        config.name()
+    );
+    Ok(())
 }
 
 /// What sends the scheme's messages from this place, where it has any.
