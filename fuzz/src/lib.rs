@@ -11,6 +11,7 @@ use prost::Message;
 use std::hint::black_box;
 use std::sync::Arc;
 use traceback::case::{Answer, Case, Query, Step};
+use traceback::disclose::{Policy, Tlp};
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Invariant;
 use traceback::map::Map;
@@ -203,6 +204,28 @@ pub fn scenario(bytes: &[u8]) {
     let again: Plan = serde_json::from_slice(&plan.to_json()).expect("a plan reads back");
     assert_eq!(again, plan);
     (0..plan.routers.len()).for_each(|i| drop(black_box((plan.router_ports(i), plan.fib(i)))));
+}
+
+/// Domains' policies: parsed, checked, and asked by everybody. No answer shows more than its rule.
+pub fn policy(bytes: &[u8]) {
+    use ashiato::policy::{Question, Record, requesters};
+    use ashiato::scenario::policies;
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(policy) = policies::parse("fuzz.toml", text) else { return };
+    let text = serde_json::to_string(&policy).expect("a policy is plain data");
+    assert_eq!(serde_json::from_str::<Policy>(&text).expect("a policy reads back"), policy);
+    for requester in requesters(&policy) {
+        let question = Question {
+            origin: requester.clone(),
+            requester,
+            purpose: "traceback".into(),
+            tlp: Tlp::Green,
+            at_unix_s: 1_700_000_000,
+            asked_in_last_hour: 1,
+        };
+        let answer = question.put(&policy, &Record::example());
+        assert!(answer.terms.is_none_or(|terms| terms.detail.allows(terms.shown())));
+    }
 }
 
 /// Manifests as directors hand them over, and beacons as they come in.

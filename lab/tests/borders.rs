@@ -181,6 +181,34 @@ fn alike(plan: &Plan, datapath: Datapath) {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+/// A policy in a file of its own, beside the scenario.
+#[test]
+fn policies_are_read_from_beside_the_scenario() {
+    let text = std::fs::read_to_string(file("refusal")).unwrap();
+    let plan = |key: &str| {
+        let text = text.replace("marks = \"as\"\nanswers = \"border\"\n", key);
+        let name = file("x").display().to_string();
+        let planned = scenario::parse(&name, &text, &Overrides::default())
+            .and_then(|scenario| resolve::plan(&scenario));
+        planned.map_err(|report| report.to_string())
+    };
+    let read = plan("policy = \"policies/xc.policy.toml\"").unwrap();
+    let short = plan("marks = \"as\"\nanswers = \"border\"").unwrap();
+    assert_eq!(read.policy(2).rules[0].id, "xa-traceback");
+    let ceilings = |plan: &Plan| -> Vec<_> {
+        plan.schemes.iter().map(|s| (s.ceiling, s.marks_ceiling)).collect()
+    };
+    assert_eq!(ceilings(&read), ceilings(&short));
+    let said = |key: &str| plan(key).unwrap_err();
+    assert!(said("policy = \"policies/none.toml\"").contains("No such file"));
+    assert!(said("policy = \"../Cargo.toml\"").contains("a policy lies beside the scenario"));
+    let twice = "policy = \"policies/xc.policy.toml\"\nmarks = \"as\"";
+    assert!(said(twice).contains("\"marks\" and \"policy\" say the same thing twice"));
+    assert!(said("refuses = true\nanswers = \"as\"").contains("a domain that refuses"));
+    assert!(said("disclose = { time = \"7w\" }").contains("is no span of time"));
+    assert!(said("marks = \"boarder\"").contains("did you mean \"border\"?"));
+}
+
 /// What arrives at the victim in the turn of a plan's only scheme.
 fn arriving(plan: &Plan) -> Vec<Vec<u8>> {
     let mut sim = Sim::new(Arc::new(plan.clone()));

@@ -195,7 +195,7 @@ mod tests {
     fn entries_make_it_equal_not_how_they_came() {
         let mut shelves = [1, 20_010, 7_919].map(|step| {
             let mut shelf = Shelf::default();
-            keys(step).for_each(|key| drop(shelf.insert(key, 1_u32)));
+            keys(step).for_each(|key| _ = shelf.insert(key, 1_u32));
             shelf
         });
         assert!(shelves[0] == shelves[1] && shelves[1] == shelves[2]);
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn little_memory_lies_idle() {
         let mut shelf = Shelf::default();
-        keys(7_919).for_each(|key| drop(shelf.insert(key, 0_u32)));
+        keys(7_919).for_each(|key| _ = shelf.insert(key, 0_u32));
         let held: usize = shelf.rows.iter().map(|row| row.keys.capacity()).sum();
         assert!(held < shelf.len() * 11 / 10, "{held} for {}", shelf.len());
     }

@@ -288,7 +288,7 @@ fn start(dir: &Path, space: &str, datapath: Path_) -> anyhow::Result<Child> {
         Collector { address: "127.0.0.1:9".parse()?, server_name: "collector".into(), ca: tls.ca };
     let config = Config { collector, vantages: vec![vantage] };
     let file = dir.join("agent.toml");
-    fs::write(&file, config.to_toml()?)?;
+    fs::write(&file, config.to_toml())?;
     let program = std::env::current_exe()?.with_file_name("ashiato-agent");
     host::within(&netns_file(space), || {
         let mut run = Command::new(&program);

@@ -33,6 +33,7 @@ fn main() -> Outcome {
     for (name, text) in SCENARIOS {
         put(dir, "scenario", name, text)?;
     }
+    put(dir, "policy", "xc", include_str!("../../../scenarios/policies/xc.policy.toml"))?;
     put(dir, "manifest", "signed", manifest()?)?;
     messages(dir)?;
     let hello = wire::Hello {
@@ -209,7 +210,8 @@ fn captures(dir: &Path) -> Outcome {
     put(dir, "capture", "pcapng", ng)
 }
 
-const SCENARIOS: [(&str, &str); 2] = [
+const SCENARIOS: [(&str, &str); 3] = [
     ("first", include_str!("../../../scenarios/first.toml")),
     ("first-v6", include_str!("../../../scenarios/first-v6.toml")),
+    ("borders", include_str!("../../../scenarios/borders.toml")),
 ];

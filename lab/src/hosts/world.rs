@@ -119,6 +119,10 @@ impl HostsWorld {
             let why = format!("worlds over several hosts cannot make this yet: {what}");
             return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
         }
+        if plan.exchange.is_some() {
+            let why = "worlds over several hosts have one collector, which would know what domains do not tell";
+            return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
+        }
         if datapath.is_xdp() {
             return Err(Exit::Usage.refuse(format!(
                 "datapath {} needs virtual links that take XDP, and links between hosts are \
