@@ -192,8 +192,9 @@ fn two_people_answer_by_hand_what_a_neighbour_asks() {
     let case = case(&root);
     let ping = xa.call(a, "alice", &["poc", "ping", "xb"]);
     assert!(ping.status.success() && out(&ping).contains("EXERCISE"), "{}", out(&ping));
+    let args =
+        ["trace", "request", "--case", &case, "--exercise", "--patience", "40", "--format", "json"];
     std::thread::scope(|scope| {
-        let args = ["trace", "request", "--case", &case, "--exercise", "--format", "json"];
         let asked = scope.spawn(|| xa.call(a, "alice", &args));
         let began = Instant::now();
         let word = loop {
