@@ -201,10 +201,7 @@ impl<'a> Part<'a> {
             }
             Kind::Prepare(prepare) => self.prepare(prepare.scheme)?,
             Kind::Ramp(ramp) => self.ramp(Duration::from_nanos(ramp.lead_ns))?,
-            Kind::Look(_) => {
-                let (taps, astray) = self.raised()?.site.look()?;
-                from_host::Kind::Looked(wire::Looked { taps: wire::Tap::all(taps), astray })
-            }
+            Kind::Look(_) => self.look()?,
             Kind::Play(play) => self.play(Duration::from_nanos(play.lead_ns))?,
             Kind::Drain(_) => {
                 self.voice = None;
@@ -225,6 +222,13 @@ impl<'a> Part<'a> {
             // Heard where it comes in.
             Kind::Beat(_) => return Ok(None),
         }))
+    }
+
+    /// What taps here have counted so far.
+    fn look(&mut self) -> Result<from_host::Kind> {
+        let seen = self.raised()?.site.look()?;
+        let taps = wire::Tap::all(seen.flows);
+        Ok(from_host::Kind::Looked(wire::Looked { taps, astray: seen.astray }))
     }
 
     /// Agents, watchers and senders of a scheme's turn.

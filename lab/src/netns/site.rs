@@ -303,10 +303,8 @@ impl Site {
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub(crate) fn look(&mut self) -> Result<(BTreeMap<(usize, u32), u64>, u64)> {
-        let act = self.act.as_mut().context("nothing is prepared")?;
-        let Counted { flows, astray, .. } = act.taps.look()?;
-        Ok((flows, astray))
+    pub(crate) fn look(&mut self) -> Result<Counted> {
+        self.act.as_mut().context("nothing is prepared")?.taps.look()
     }
 
     /// Ends the watch, and returns what was seen.
