@@ -9,6 +9,7 @@ use ashiato_collector::iodef::{Document, Stamp};
 use ashiato_collector::rid::{Body, Envelope, Kind, Message};
 use ashiato_collector::stix;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicU32, Ordering};
 use traceback::disclose::{Origin, Region, Shown, Tlp};
 use traceback::packet::Packet;
 
@@ -228,55 +229,52 @@ fn other_independent_documents_are_read() {
     assert_eq!(xml.document.incident[0].event_data[0].system.len(), 3);
 }
 
-/// The program makes the same documents, and says what those of others hold.
+/// What the program makes of a file, or says is wrong with it.
+fn program(input: &[u8], args: &[&str]) -> std::process::Output {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("dossier-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, input).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ashiato-collector"));
+    let out = command.arg("document").args(args).arg(&file).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    out
+}
+
 #[test]
-fn the_program_makes_and_reads_documents() {
-    let dossier = Dossier {
-        inquiry: paper::question(),
-        replies: vec![paper::answer()],
-        at_unix_ms: 1_795_309_300_000,
-    };
-    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let file = dir.join(format!("dossier-{}.json", std::process::id()));
-    let path = file.to_str().unwrap().to_owned();
-    let run = |input: &[u8], args: &[&str]| {
-        std::fs::write(&file, input).unwrap();
-        let args = [&["document"], args, &[path.as_str()]].concat();
-        std::process::Command::new(env!("CARGO_BIN_EXE_ashiato-collector"))
-            .args(args)
-            .output()
-            .unwrap()
-    };
+fn the_program_makes_the_same_documents() {
+    let (inquiry, replies) = (paper::question(), vec![paper::answer()]);
+    let dossier = Dossier { inquiry, replies, at_unix_ms: 1_795_309_300_000 };
     let known = serde_json::to_vec(&dossier).unwrap();
     let line = |bytes: Vec<u8>| [bytes, b"\n".to_vec()].concat();
-    let made = |form: &str, more: &[&str]| run(&known, &[&["--as", form], more].concat()).stdout;
-    let rid = made("rid", &["--to", "xe"]);
-    assert_eq!(rid, line(dossier.report("xe").write()));
-    assert_eq!(made("iodef-xml", &[]), line(dossier.iodef().to_xml()));
-    assert_eq!(made("iodef-json", &[]), line(dossier.iodef().to_json()));
-    let stix: serde_json::Value = serde_json::from_slice(&made("stix", &[])).unwrap();
+    let made = |args: &[&str]| program(&known, args).stdout;
+    assert_eq!(made(&["--as", "rid", "--to", "xe"]), line(dossier.report("xe").write()));
+    assert_eq!(made(&["--as", "iodef-xml"]), line(dossier.iodef().to_xml()));
+    assert_eq!(made(&["--as", "iodef-json"]), line(dossier.iodef().to_json()));
+    let stix: serde_json::Value = serde_json::from_slice(&made(&["--as", "stix"])).unwrap();
     assert_eq!(stix, dossier.stix());
-    for (input, key, value) in [
-        (rid.as_slice(), "message", "Report"),
-        (data!("rid/rfc6545-tracerequest.xml"), "message", "TraceRequest"),
-        (data!("iodef/sample-traceback.xml"), "/document/Incident/0/restriction", "amber"),
-        (data!("iodef/rfc8727-ex-7.1.json"), "/document/Incident/0/restriction", "private"),
-    ] {
-        let out = run(input, &["--as", "json"]);
-        let shown: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-        let found = shown.get(key).or_else(|| shown.pointer(key));
-        assert_eq!(found, Some(&value.into()), "{shown}");
-    }
     for (input, args, said) in [
         (known.as_slice(), &["--as", "rid"][..], "say --to"),
         (b"{}", &["--as", "stix"], "has \"inquiry\""),
         (b"<!DOCTYPE x><x/>", &["--as", "json"], "leave it out"),
         (b"<x/>", &["--as", "json"], "is no IODEF document"),
     ] {
-        let out = run(input, args);
+        let out = program(input, args);
         assert_eq!(out.status.code(), Some(2));
         let error = String::from_utf8_lossy(&out.stderr);
         assert!(error.contains(said) && error.contains("dossier-"), "{error}");
     }
-    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn the_program_says_what_documents_of_others_hold() {
+    for (input, at, value) in [
+        (data!("rid/rfc6545-tracerequest.xml"), "/message", "TraceRequest"),
+        (data!("iodef/sample-traceback.xml"), "/document/Incident/0/restriction", "amber"),
+        (data!("iodef/rfc8727-ex-7.1.json"), "/document/Incident/0/restriction", "private"),
+    ] {
+        let out = program(input, &["--as", "json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(shown.pointer(at), Some(&value.into()), "{shown}");
+    }
 }

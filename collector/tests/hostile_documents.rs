@@ -105,54 +105,48 @@ fn what_is_no_xml_is_refused() {
 
 #[test]
 fn wrong_schemas_and_parts_are_refused() {
-    let cases = [
-        (
-            "urn:ietf:params:xml:ns:iodef-rid-2.0",
-            "urn:ietf:params:xml:ns:iodef-rid-1.0",
-            "is no RID message",
-        ),
-        ("version=\"2.00\"", "version=\"3.00\"", "version cannot be"),
-        (
-            "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"",
-            "ext-XMLSchemaID=\"urn:x\"",
-            "XMLSchemaID cannot be",
-        ),
-        ("ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"", "", "no ext-XMLSchemaID"),
-        (
-            "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"",
-            "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-1.0\"",
-            "is said to be of",
-        ),
-        (
-            "MsgType=\"TraceRequest\"",
-            "MsgType=\"TraceReqest\"",
-            "MsgType cannot be \"TraceReqest\"",
-        ),
-        ("MsgType=\"TraceRequest\"", "", "no MsgType"),
-        ("region=\"PeerToPeer\"", "region=\"Everybody\"", "region cannot be"),
-        ("type=\"Attack\"", "type=\"Fun\"", "type cannot be"),
-        ("<iodef:NodeName>xb</iodef:NodeName>", "", "no name or address"),
-        ("<iodef-rid:PolicyRegion", "<iodef-rid:Policyregion", "no PolicyRegion"),
-        (
-            "<Contact role=\"creator\"",
-            "<Contact role=\"creator\"><x></Contact",
-            "no well-formed XML",
-        ),
-        ("Contact role=\"creator\" type=\"organization\"", "Contact role=\"creator\"", "no type"),
-        ("<GenerationTime>2026", "<GenerationTime>26", "GenerationTime cannot be"),
-        ("01:00:00Z</GenerationTime>", "01:00:00</GenerationTime>", "GenerationTime cannot be"),
-        ("restriction=\"amber\"", "restriction=\"orange\"", "restriction cannot be \"orange\""),
-        ("purpose=\"traceback\"", "", "no purpose"),
-        ("dtype=\"ipv4-packet\">45", "dtype=\"ipv4-packet\">4g", "RecordItem cannot be"),
-        ("dtype=\"ipv4-packet\"", "dtype=\"string\"", "no packet to trace"),
-        (">recursive<", ">sideways<", "mode cannot be"),
-        (">true<", ">perhaps<", "exercise cannot be"),
-    ];
-    for (old, new, said) in cases {
+    for (old, new, said) in WRONG {
         let unread = refused(&with(old, new));
         assert!(unread.to_string().contains(said), "{new}: {unread}");
     }
 }
+
+/// A part of a request, what stands in its place, and what is said to that.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "urn:ietf:params:xml:ns:iodef-rid-2.0",
+        "urn:ietf:params:xml:ns:iodef-rid-1.0",
+        "is no RID message",
+    ),
+    ("version=\"2.00\"", "version=\"3.00\"", "version cannot be"),
+    (
+        "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"",
+        "ext-XMLSchemaID=\"urn:x\"",
+        "XMLSchemaID cannot be",
+    ),
+    ("ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"", "", "no ext-XMLSchemaID"),
+    (
+        "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-2.0\"",
+        "ext-XMLSchemaID=\"urn:ietf:params:xml:ns:iodef-1.0\"",
+        "is said to be of",
+    ),
+    ("MsgType=\"TraceRequest\"", "MsgType=\"TraceReqest\"", "MsgType cannot be \"TraceReqest\""),
+    ("MsgType=\"TraceRequest\"", "", "no MsgType"),
+    ("region=\"PeerToPeer\"", "region=\"Everybody\"", "region cannot be"),
+    ("type=\"Attack\"", "type=\"Fun\"", "type cannot be"),
+    ("<iodef:NodeName>xb</iodef:NodeName>", "", "no name or address"),
+    ("<iodef-rid:PolicyRegion", "<iodef-rid:Policyregion", "no PolicyRegion"),
+    ("<Contact role=\"creator\"", "<Contact role=\"creator\"><x></Contact", "no well-formed XML"),
+    ("Contact role=\"creator\" type=\"organization\"", "Contact role=\"creator\"", "no type"),
+    ("<GenerationTime>2026", "<GenerationTime>26", "GenerationTime cannot be"),
+    ("01:00:00Z</GenerationTime>", "01:00:00</GenerationTime>", "GenerationTime cannot be"),
+    ("restriction=\"amber\"", "restriction=\"orange\"", "restriction cannot be \"orange\""),
+    ("purpose=\"traceback\"", "", "no purpose"),
+    ("dtype=\"ipv4-packet\">45", "dtype=\"ipv4-packet\">4g", "RecordItem cannot be"),
+    ("dtype=\"ipv4-packet\"", "dtype=\"string\"", "no packet to trace"),
+    (">recursive<", ">sideways<", "mode cannot be"),
+    (">true<", ">perhaps<", "exercise cannot be"),
+];
 
 #[test]
 fn what_contradicts_itself_is_refused() {

@@ -59,11 +59,18 @@ fn a_directory_is_signed_read_and_not_believed_when_it_was_changed() {
     let forged = std::fs::read_to_string(&signed).unwrap().replace("desk@", "evil@");
     std::fs::write(&signed, forged).unwrap();
     assert_eq!(ashiato(&["poc", "list", &signed]).status.code(), Some(5));
-    let ready = path("xb.toml");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_questionnaire_is_scored() {
+    let dir = folder("readiness");
+    let ready = dir.join("xb.toml").to_str().unwrap().to_owned();
     let answers = "schema = \"ashiato.readiness/1\"\ndomain = \"xb\"\n[answers]\nmay-log = true\n";
     std::fs::write(&ready, answers).unwrap();
     assert!(out(&ashiato(&["poc", "readiness", &ready])).contains("law 3/9"));
-    assert_eq!(ashiato(&["poc", "readiness", &list]).status.code(), Some(2));
+    std::fs::write(&ready, answers.replace("may-log", "may-fly")).unwrap();
+    assert_eq!(ashiato(&["poc", "readiness", &ready]).status.code(), Some(2));
     std::fs::remove_dir_all(dir).unwrap();
 }
 
@@ -93,41 +100,48 @@ impl Land {
         Self { id, at, dir, domain, own, listen }
     }
 
-    fn config(&self, other: &Self) -> server::Config {
-        let (router, asn) = (RouterId(u32::from(self.at)), 64_496 + u32::from(self.at));
-        let prefix = |land: &Self| format!("198.18.{}.0/24", land.at).parse().unwrap();
-        let file = |name: &str, text: String| {
-            let path = self.dir.join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
+    fn prefix(&self) -> ipnet::IpNet {
+        format!("198.18.{}.0/24", self.at).parse().unwrap()
+    }
+
+    fn file(&self, name: &str, content: &impl serde::Serialize) -> PathBuf {
+        let path = self.dir.join(name);
+        std::fs::write(&path, serde_json::to_vec(content).unwrap()).unwrap();
+        path
+    }
+
+    fn peer(&self, other: &Self) -> Peer {
+        Peer {
+            id: other.id.into(),
+            address: other.listen,
+            certificate: other.domain.cert.clone(),
+            prefixes: vec![other.prefix()],
+            asns: vec![],
+            neighbours: vec![self.id.into()],
+            region: Default::default(),
+        }
+    }
+
+    fn exchange(&self, other: &Self) -> Config {
+        let (id, asn) = (RouterId(u32::from(self.at)), 64_496 + u32::from(self.at));
         let mut policy = Policy::plain(self.id, Detail::None, Detail::Router);
         policy.answers.approval = Approval::TwoPerson;
-        let own =
-            MapRouter { id: router, name: "r".into(), asn, nation: "XX".into(), aliases: vec![] };
+        let own = MapRouter { id, name: "r".into(), asn, nation: "XX".into(), aliases: vec![] };
         let map = Map::new(vec![own], vec![]).unwrap();
-        let exchange = Config {
+        Config {
             domain: self.id.into(),
             nation: "XX".into(),
             listen: self.listen,
             certificate: self.domain.cert.clone(),
             key: self.domain.key.clone(),
-            policy: file("policy.json", serde_json::to_string(&policy).unwrap()),
-            map: Some(file("map.json", serde_json::to_string(&map).unwrap())),
+            policy: self.file("policy.json", &policy),
+            map: Some(self.file("map.json", &map)),
             asns: vec![asn],
-            prefixes: vec![prefix(self)],
+            prefixes: vec![self.prefix()],
             book: self.dir.join("exchange.db"),
             audit: self.dir.join("exchange.ndjson"),
-            neighbours: vec![Neighbour { id: other.id.into(), routers: vec![router] }],
-            peers: vec![Peer {
-                id: other.id.into(),
-                address: other.listen,
-                certificate: other.domain.cert.clone(),
-                prefixes: vec![prefix(other)],
-                asns: vec![],
-                neighbours: vec![self.id.into()],
-                region: Default::default(),
-            }],
+            neighbours: vec![Neighbour { id: other.id.into(), routers: vec![id] }],
+            peers: vec![self.peer(other)],
             schemes: vec![Searched { id: "spie".into(), params: None }],
             packet_key: Key(1, 2),
             alias_key: None,
@@ -136,7 +150,10 @@ impl Land {
             members: vec![],
             log_tls_secrets: false,
             bounds: Bounds::default(),
-        };
+        }
+    }
+
+    fn config(&self, other: &Self) -> server::Config {
         server::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: self.own.clone(),
@@ -145,7 +162,21 @@ impl Land {
             store_limit_bytes: None,
             ask_timeout_ms: 500,
             cut_timeout_ms: 500,
-            exchange: Some(exchange),
+            exchange: Some(self.exchange(other)),
+        }
+    }
+
+    /// The word of the inquiry that waits for people here, once there is one.
+    fn waiting(&self, collector: SocketAddr) -> String {
+        let began = Instant::now();
+        loop {
+            let list = self.call(collector, "alice", &["trace", "list", "--format", "json"]);
+            let list: Value = serde_json::from_slice(&list.stdout).unwrap_or_default();
+            if let Some(word) = list["received"][0]["inquiry"]["id"].as_str() {
+                return word.to_owned();
+            }
+            assert!(began.elapsed() < Duration::from_secs(40), "{list}");
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -192,19 +223,11 @@ fn two_people_answer_by_hand_what_a_neighbour_asks() {
     let case = case(&root);
     let ping = xa.call(a, "alice", &["poc", "ping", "xb"]);
     assert!(ping.status.success() && out(&ping).contains("EXERCISE"), "{}", out(&ping));
+    let args =
+        ["trace", "request", "--case", &case, "--exercise", "--patience", "40", "--format", "json"];
     std::thread::scope(|scope| {
-        let args = ["trace", "request", "--case", &case, "--exercise", "--format", "json"];
         let asked = scope.spawn(|| xa.call(a, "alice", &args));
-        let began = Instant::now();
-        let word = loop {
-            let list = xb.call(b, "alice", &["trace", "list", "--format", "json"]);
-            let list: Value = serde_json::from_slice(&list.stdout).unwrap_or_default();
-            if let Some(word) = list["received"][0]["inquiry"]["id"].as_str() {
-                break word.to_owned();
-            }
-            assert!(began.elapsed() < Duration::from_secs(40), "{list}");
-            std::thread::sleep(Duration::from_millis(100));
-        };
+        let word = xb.waiting(b);
         let list = out(&xb.call(b, "alice", &["trace", "list"]));
         assert!(list.contains("EXERCISE") && list.contains("2 must agree"), "{list}");
         let answer = xb.call(b, "alice", &["trace", "answer", &word, "--from", "inside"]);

@@ -153,7 +153,7 @@ async fn put(office: Arc<Office>, errand: Errand) {
         page.note("asked", line);
         Ok(())
     });
-    let tlp = errand.inquiry.tlp;
+    let (tlp, deadline_ms) = (errand.inquiry.tlp, errand.inquiry.deadline_ms);
     let came = match noted.await {
         // What is not written down does not leave.
         Err(e) => Err(e.to_string()),
@@ -162,17 +162,16 @@ async fn put(office: Arc<Office>, errand: Errand) {
             None => send(&office, &to, &errand.inquiry).await,
         },
     };
-    let heard = came.and_then(|given| match given {
-        Some(given) => open(&office, &id, &to, given),
-        None => Ok(None),
-    });
+    let heard = came.and_then(|given| open(&office, &id, &to, given));
     match heard {
         Ok(Some((reply, ahead))) => hear(&office, &to, reply, ahead).await,
         Ok(None) => {}
-        Err(why) => {
+        Err(why) if now_ms() < deadline_ms => {
             let reply = failed(&id, &to, why, tlp);
             hear(&office, &to, reply, 0).await;
         }
+        // Who gave nothing before the deadline is silent, which the pursuit finds out itself.
+        Err(_) => {}
     }
 }
 
@@ -221,25 +220,23 @@ pub(super) async fn hear(office: &Arc<Office>, peer: &str, reply: Reply, ahead: 
     }
 }
 
-/// What a peer gives back; nothing where it gives nothing before the deadline.
-async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Option<Given>, String> {
+/// What a peer gives back. It is waited for beyond the deadline: a late answer is heard, and said to be late.
+async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Given, String> {
     let region = office.domain.peer(to).map(|peer| peer.region).unwrap_or_default();
     let body = letter::ask(inquiry, to, region);
-    let left = Duration::from_millis(inquiry.deadline_ms.saturating_sub(now_ms()));
-    let tried = async {
-        let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            match post_to(office, to, body.clone(), None).await {
-                Err(PostError::Connect { .. } | PostError::Broken { .. }) => sleep(pause).await,
-                other => return other,
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match post_to(office, to, body.clone(), None).await {
+            Err(PostError::Connect { .. } | PostError::Broken { .. })
+                if now_ms() < inquiry.deadline_ms =>
+            {
+                sleep(pause).await;
             }
-            pause *= 2;
+            other => return other.map_err(|e| e.to_string()),
         }
-        post_to(office, to, body.clone(), None).await
-    };
-    // A peer that keeps the connection open beyond the deadline is silent, which the pursuit finds out itself.
-    let given = timeout(left + PAUSE, tried).await.ok().transpose();
-    given.map_err(|e| e.to_string())
+        pause *= 2;
+    }
+    post_to(office, to, body, None).await.map_err(|e| e.to_string())
 }
 
 /// Posts a document to a peer.

@@ -260,11 +260,15 @@ pub(super) fn owners(
         Ok(Finding::AsPaths { .. } | Finding::Classes { .. }) | Err(_) => BTreeSet::new(),
     };
     let mut owners: BTreeMap<String, BTreeSet<RouterId>> = BTreeMap::new();
-    for name in found.into_iter().filter(|id| traceback::disclose::is_alias(*id)) {
-        let Some(asn) = begin.case.map.router(name).map(|r| r.asn) else { continue };
-        let owner = domain.peers().values().find(|peer| peer.asns.contains(&asn));
-        if let Some(peer) = owner {
-            owners.entry(peer.id.clone()).or_default().insert(name);
+    for name in found.into_iter().filter(|id| traceback::disclose::is_hashed(*id)) {
+        let asn = begin.case.map.router(name).map(|r| r.asn);
+        let known = |asn| domain.peers().values().any(|peer| peer.asns.contains(&asn));
+        // Where the map does not tell whose it is, everybody is asked whether it is theirs.
+        let asn = asn.filter(|asn| known(*asn));
+        for peer in domain.peers().values() {
+            if asn.is_none_or(|asn| peer.asns.contains(&asn)) {
+                owners.entry(peer.id.clone()).or_default().insert(name);
+            }
         }
     }
     owners

@@ -264,18 +264,8 @@ impl Unread {
         let unknown = || IncidentId { id: "unknown".into(), name: to.into() };
         let about = self.about.clone().unwrap_or_else(unknown);
         let (justification, why) = (self.justification(), self.to_string());
-        let reply = Reply {
-            inquiry: about.id,
-            domain: domain.into(),
-            status: Status::Refused { justification, why },
-            tlp: Tlp::default(),
-            passages: vec![],
-            names: vec![],
-            rule: String::new(),
-            withheld: vec![],
-            further: vec![],
-            took_ms: 0,
-        };
+        let status = Status::Refused { justification, why };
+        let reply = Reply::bare(about.id, domain, status, Tlp::default(), 0);
         let envelope =
             Envelope { to: to.into(), origin: about.name, region: Region::default(), at };
         Message { envelope, body: Body::Answer(reply) }

@@ -234,7 +234,7 @@ pub(super) fn acknowledged(
         return Ok(Body::Taken { id: id.id });
     }
     let tlp = document.map_or(Tlp::default(), Document::label);
-    Ok(Body::Answer(bare(id.id, status.status(), tlp)))
+    Ok(Body::Answer(Reply::bare(id.id, "", status.status(), tlp, 0)))
 }
 
 fn contradiction(reply: &Reply) -> BadDocument {
@@ -242,28 +242,13 @@ fn contradiction(reply: &Reply) -> BadDocument {
     BadDocument::Contradiction(format!("the message and its document disagree: \"{word}\" within"))
 }
 
-/// A reply of which no more is known.
-fn bare(inquiry: String, status: Status, tlp: Tlp) -> Reply {
-    Reply {
-        inquiry,
-        domain: String::new(),
-        status,
-        tlp,
-        passages: vec![],
-        names: vec![],
-        rule: String::new(),
-        withheld: vec![],
-        further: vec![],
-        took_ms: 0,
-    }
-}
-
 /// A result of others: each event with a way in it is a passage, of which packets it does not say.
 fn foreign(document: &Document, found: bool) -> Result<Reply, BadDocument> {
     let [incident] = document.incident.as_slice() else {
         return Err(BadDocument::twice("Incident", "the document of an answer"));
     };
-    let mut reply = bare(incident.incident_id.id.clone(), Status::Answered, incident.label());
+    let id = incident.incident_id.id.clone();
+    let mut reply = Reply::bare(id, "", Status::Answered, incident.label(), 0);
     let creator = incident.contact.iter().find(|contact| contact.role == "creator");
     reply.domain = creator.and_then(Contact::name).unwrap_or_default().to_owned();
     let on_way =

@@ -29,7 +29,7 @@ fn directory() -> Directory {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_to_who_has_expired_and_somebody_else_is_named() {
-    let mut realm = Realm::new(4, &[(0, 1), (0, 2), (1, 3)]);
+    let mut realm = Realm::new(4, &[(0, 1), (1, 2), (1, 3)]);
     let signer = Signer::generate().unwrap();
     let file = realm.lands[0].rig.dir.join("contacts.json");
     let signed = Signed::new(directory(), &signer).unwrap();

@@ -215,3 +215,28 @@ async fn a_relay_hides_its_members() {
         assert!(log.contains("\"xb\"") && !log.contains("\"xa\""), "{log}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn circles_end_also_where_questions_are_handed_on() {
+    // A ring of six with two chords, in which everybody says that it came from everybody.
+    let ring: Vec<(usize, usize)> =
+        (0..6).map(|n| (n, (n + 1) % 6)).chain([(0, 3), (1, 4)]).collect();
+    let mut realm = Realm::new(6, &ring);
+    realm.start().await;
+    realm.everywhere(1, 0);
+    let mut operator = realm.operator(0, "alice").await;
+    for mode in [Mode::Star, Mode::Recursive] {
+        let began = Instant::now();
+        let joined = operator.inquire(&begin(0, &[1], mode)).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(15), "{mode:?}");
+        // Nobody is on a way twice, and that all say so cannot be.
+        for way in &joined.ways {
+            let names: Vec<&str> = way.stretches.iter().map(|s| s.domain.as_str()).collect();
+            let once: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+            assert_eq!(once.len(), names.len(), "{names:?}");
+        }
+        assert!(joined.flags.iter().any(|f| f.kind == Kind::Contradiction), "{joined:#?}");
+    }
+    let asked: usize = realm.lands.iter().map(|land| land.events().len()).sum();
+    println!("six domains in circles: {asked} lines of evidence");
+}

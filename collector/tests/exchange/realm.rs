@@ -195,6 +195,20 @@ impl Realm {
         }
     }
 
+    /// Lets all routers of all domains log packet `n` to a host of one, as if it had gone in circles.
+    pub(crate) fn everywhere(&self, n: u32, to: usize) {
+        for (at, land) in self.lands.iter().enumerate() {
+            let near = self.near(at).into_iter().map(|n| border(at, n));
+            for id in near.chain([hub(at)]) {
+                let mut vantage = land.vantages[&id].lock().unwrap();
+                let mut bytes = packet(n, to);
+                let mut packet = Packet::parse(bytes.as_mut_slice()).unwrap();
+                let hop = Hop { at: Nanos(AT), me: id, ttl: 60, ..Hop::default() };
+                vantage.forward(hop, &mut packet);
+            }
+        }
+    }
+
     pub(crate) async fn operator(&self, at: usize, name: &str) -> Operator {
         let land = &self.lands[at];
         let listen = land.collector.as_ref().unwrap().listen();

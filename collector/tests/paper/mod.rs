@@ -189,18 +189,8 @@ pub(crate) fn answer() -> Reply {
     let inside = Passage { packets: vec![0], hops: vec![], origin: Origin::Inside };
     let justification = Justification::Other;
     let refused = Status::Refused { justification, why: "no agreement <with> \"xd\"".into() };
-    let plain = Reply {
-        inquiry: "01KAMXA1".into(),
-        domain: "xd".into(),
-        status: refused,
-        tlp: Tlp::Green,
-        passages: vec![],
-        names: vec![],
-        rule: "default".into(),
-        withheld: vec![],
-        further: vec![],
-        took_ms: 12,
-    };
+    let plain = Reply::bare("01KAMXA1".into(), "xd", refused, Tlp::Green, 12);
+    let plain = Reply { rule: "default".into(), ..plain };
     let passages = vec![inside];
     let status = Status::Answered;
     let found = Reply { domain: "xc".into(), status: status.clone(), passages, ..plain.clone() };

@@ -270,7 +270,7 @@ impl Side {
                     }
                     @if let Some(note) = self.notes.get(edge) {
                         text class="hidden" text-anchor="middle" x=(f64::midpoint(from.at.0, to.at.0))
-                            y=(f64::midpoint(from.at.1, to.at.1) - 6.0) { (note) }
+                            y=(from.at.1.max(to.at.1) + BOX / 2.0 + 10.0) { (note) }
                     }
                 }
             }

@@ -11,7 +11,8 @@ pub(super) fn any(summary: &Summary) -> bool {
 /// All turns.
 pub(super) fn html(summary: &Summary) -> Markup {
     html! {
-        @for row in &summary.schemes {
+        // The control has nothing to ask about.
+        @for row in summary.schemes.iter().filter(|row| row.scheme != "none") {
             @if let Some(inquiry) = &row.inquiry {
                 h3 { (row.scheme) }
                 (stages(row))
@@ -67,7 +68,11 @@ fn stages(row: &SchemeRow) -> Markup {
 fn one(inquiry: &Inquiry) -> Markup {
     html! {
         p {
-            (inquiry.domain) " asked about " (inquiry.packets) " packets (" (inquiry.mode) ", for "
+            (inquiry.domain)
+            @if inquiry.packets > 0 { " asked about " (inquiry.packets) " packets" }
+            @else if inquiry.asked.is_empty() { " had nothing to ask" }
+            @else { " asked who stands behind words in marks" }
+            " (" (inquiry.mode) ", for "
             (inquiry.purpose) ", TLP:" (inquiry.tlp) @if inquiry.exercise { ", EXERCISE" } ")"
             @if inquiry.seconds > 0.0 { ": " (format!("{:.2}", inquiry.seconds)) " s" } "."
             @if inquiry.unseen > 0 { " Of " (inquiry.unseen) " packets nobody told a way." }

@@ -16,7 +16,7 @@ mod writing;
 pub use cut::{Cut, Estate};
 pub use detail::Detail;
 pub use policy::Policy;
-pub use show::{Grounds, aliases, is_alias};
+pub use show::{Grounds, aliases, is_alias, is_hashed};
 pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
 pub use words::{BadWord, Hours, Lapse, PerHour};

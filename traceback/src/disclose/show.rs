@@ -122,6 +122,11 @@ pub fn is_alias(name: RouterId) -> bool {
     name.0 >= 0xf000_0000
 }
 
+/// Whether a name is a router's alias, which its domain resolves.
+pub fn is_hashed(name: RouterId) -> bool {
+    name.0 >= ALIASES
+}
+
 fn hash(key: Key, router: RouterId) -> u32 {
     let words = [key.0.to_be_bytes(), key.1.to_be_bytes()].concat();
     let mut mac =
