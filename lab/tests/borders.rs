@@ -5,7 +5,7 @@
 mod support;
 
 use ashiato::netns::{NetnsWorld, RunPaths};
-use ashiato::plan::Plan;
+use ashiato::plan::{Ceiling, Plan};
 use ashiato::resolve;
 use ashiato::run;
 use ashiato::scenario::spec::Datapath;
@@ -110,19 +110,20 @@ fn every_scheme_finds_all_that_is_shown_and_nothing_else() {
 
 #[test]
 fn answers_add_what_domains_tell() {
+    let best = |router, r#as, nation| Ceiling { router, r#as, nation };
     let ceilings = |name, set: &[&str]| {
         let plan = plan(name, set, "spie").unwrap();
         let scheme = &plan.schemes[0];
         let marks = scheme.marks_ceiling.unwrap();
-        assert_eq!([marks.router, marks.r#as, marks.nation], [0.0; 3]);
-        [scheme.ceiling.router, scheme.ceiling.r#as, scheme.ceiling.nation]
+        assert_eq!(marks, best(0.0, 0.0, 0.0));
+        scheme.ceiling
     };
     // XA's three routers and two of XB at its border; its access system stays hidden.
-    assert_eq!(ceilings("borders", &[]), [5.0 / 11.0, 5.0 / 6.0, 1.0]);
+    assert_eq!(ceilings("borders", &[]), best(5.0 / 11.0, 5.0 / 6.0, 1.0));
     let open = ["domain.xb.answers=router", "domain.xc.answers=router"];
-    assert_eq!(ceilings("borders", &open), [1.0; 3]);
+    assert_eq!(ceilings("borders", &open), best(1.0, 1.0, 1.0));
     // XD tells nothing; XC, asked beyond it, tells of its one router at the border.
-    assert_eq!(ceilings("refusal", &[]), [6.0 / 13.0, 4.0 / 7.0, 3.0 / 4.0]);
+    assert_eq!(ceilings("refusal", &[]), best(6.0 / 13.0, 4.0 / 7.0, 3.0 / 4.0));
     let hash = plan("borders", &["domain.xb.marks=hash"], "ams2").unwrap();
     let (scheme, marks) = (&hash.schemes[0], hash.schemes[0].marks_ceiling.unwrap());
     assert!(marks.router < scheme.ceiling.router && marks.nation < scheme.ceiling.nation);
