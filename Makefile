@@ -31,7 +31,7 @@ demo: build
 	@$(TARGET_DIR)/release/ashiato demo $(ARGS)
 
 test: tools
-	@[ "$$(id -u)" -ne 0 ] || .ci/need ip:iproute2 xmllint:libxml2-utils
+	@[ "$$(id -u)" -ne 0 ] || .ci/need ip:iproute2 tshark:tshark nsenter:util-linux xmllint:libxml2-utils
 	@[ "$$(id -u)" -ne 0 ] || .ci/stix || true
 	@.ci/test
 
