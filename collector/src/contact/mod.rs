@@ -2,7 +2,7 @@
 //!
 //! [`Directory`] is the list, [`signed::Signed`] the list with its signature as it travels, and [`readiness`] what a
 //! domain says of how ready it is. Who does not answer in time is followed by who comes next in its entry:
-//! [`Contact::next`].
+//! [`Directory::escalate`].
 
 pub mod readiness;
 pub mod signed;

@@ -19,7 +19,7 @@ pub struct Signed {
     pub directory: Directory,
     /// The signer's public key in hex.
     pub key: String,
-    /// The signature over [`Self::bytes`], in hex.
+    /// The signature over the directory's bytes, in hex.
     pub signature: String,
 }
 

@@ -1,10 +1,10 @@
 //! A RID system that others could have written asks our collector: `rid_client.py`, which knows the RFCs alone.
 
-use crate::realm::{Realm, border, hub, packet};
+use crate::realm::{Realm, border, hub, own_address, packet};
 use crate::rig::LONG;
 use ashiato_collector::exchange::Verdict;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -49,7 +49,7 @@ impl Client {
 /// Two domains; the first one's place is taken by the client, which is called back at the address given here.
 async fn realm(change: impl FnOnce(&mut Realm)) -> (Realm, SocketAddr) {
     let mut realm = Realm::new(2, &[(0, 1)]);
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = own_address();
     realm.exchange(1).peers[0].address = listen;
     change(&mut realm);
     realm.start().await;

@@ -15,8 +15,9 @@ use ashiato_collector::exchange::{
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::Collector;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
@@ -237,13 +238,21 @@ impl Realm {
     }
 }
 
+/// An address of the loopback that nobody else listens on: ports that are only free now may soon be given to
+/// another test.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (own, n) = (std::process::id() % 250, NEXT.fetch_add(1, Ordering::Relaxed));
+    let [.., third, fourth] = n.to_be_bytes();
+    ([127, 1 + u8::try_from(own).unwrap(), third, fourth], 4590).into()
+}
+
 impl Land {
     fn new(at: usize) -> Self {
         let rig = Rig::new();
         let id = word(at);
         let keys = rig.authority.write(&rig.dir, &Identity::Domain(id.clone()), &[]).unwrap();
-        // Free now; nobody else on this host gives out the same one so soon.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = own_address();
         let policy = Policy::plain(&id, Detail::None, Detail::Router);
         let (vantages, handles) = (BTreeMap::new(), vec![]);
         Self { id, rig, address, collector: None, policy, keys, vantages, handles }
