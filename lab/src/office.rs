@@ -123,15 +123,8 @@ pub(crate) fn surroundings(plan: &Plan, domain: usize) -> Result<Map> {
     let whole = plan.map()?;
     let own = |router: u32| plan.domain_at(router as usize) == domain;
     let near = |router: u32| own(router) || whole.linked(router).iter().any(|other| own(*other));
-    let count = u32::try_from(whole.routers().len()).context("a map's indices fit")?;
-    let kept: Vec<u32> = (0..count).filter(|router| near(*router)).collect();
-    let place =
-        |router: &u32| kept.binary_search(router).ok().and_then(|at| u32::try_from(at).ok());
     // Links between others are theirs.
-    let links = whole.links().iter().filter(|(a, b)| own(*a) || own(*b));
-    let links = links.filter_map(|(a, b)| Some((place(a)?, place(b)?))).collect();
-    let routers = kept.iter().map(|router| whole.routers()[*router as usize].clone());
-    Ok(Map::new(routers.collect(), links)?)
+    Ok(whole.part(near, |a, b| own(a) || own(b)))
 }
 
 /// Schemes whose logs routers of the plan keep.

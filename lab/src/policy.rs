@@ -186,7 +186,7 @@ fn told(terms: &Terms, record: &Record) -> Vec<FieldRow> {
     let asns = record.path.iter().map(|p| p.asn);
     let grounds = Grounds::new(&map, asns, Key(record.key.0, record.key.1));
     let path: Vec<RouterId> = record.path.iter().map(|p| p.router).collect();
-    let (row, _) = grounds.show(terms, &path);
+    let row = grounds.show(terms, &path);
     let inside = || Origin::Inside;
     let origin = record.from.clone().map_or_else(inside, |id| Origin::Domain { id });
     let shown = |field: Field| match field {

@@ -96,6 +96,17 @@ impl Map {
         Ok(Self { routers, links, by_id, starts, ends })
     }
 
+    /// The part whose routers `keeps`, by index, with the links among them that `joins`.
+    pub fn part(&self, keeps: impl Fn(u32) -> bool, joins: impl Fn(u32, u32) -> bool) -> Self {
+        let kept: Vec<u32> =
+            (0..).zip(&self.routers).map(|(at, _)| at).filter(|at| keeps(*at)).collect();
+        let place = |at: u32| u32::try_from(kept.binary_search(&at).ok()?).ok();
+        let links = self.links.iter().filter(|(a, b)| joins(*a, *b));
+        let links = links.filter_map(|(a, b)| Some((place(*a)?, place(*b)?))).collect();
+        let routers = kept.iter().map(|at| self.routers[*at as usize].clone()).collect();
+        Self::new(routers, links).expect("invariant: a part of a map is a map")
+    }
+
     /// All routers, by index.
     pub fn routers(&self) -> &[MapRouter] {
         &self.routers

@@ -5,14 +5,13 @@
 //! that names no paths is scored at the levels it speaks about.
 
 mod shown;
+#[cfg(test)]
+mod whole;
 
 pub use shown::{Sight, score_shown};
 
-use crate::graph::{AttackGraph, Finding};
-use crate::map::Map;
-use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One level's comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -46,11 +45,6 @@ pub enum Why {
 }
 
 impl Level {
-    fn of<T: Ord>(truth: &BTreeSet<T>, said: &BTreeSet<T>) -> Self {
-        let found = truth.intersection(said).count();
-        Self::counted(truth.len(), found, said.len() - found)
-    }
-
     fn counted(truth: usize, found: usize, wrong: usize) -> Self {
         let [truth, found, wrong] = [truth, found, wrong].map(|n| n as u64);
         let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
@@ -96,13 +90,6 @@ pub struct Paths {
     pub wrong: u64,
 }
 
-impl Paths {
-    fn of<T: Ord>(truth: &BTreeSet<T>, said: &BTreeSet<T>) -> Self {
-        let exact = truth.intersection(said).count() as u64;
-        Self { truth: truth.len() as u64, exact, wrong: said.len() as u64 - exact }
-    }
-}
-
 /// A finding's score.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Score {
@@ -110,33 +97,6 @@ pub struct Score {
     pub levels: Levels,
     /// By whole path.
     pub paths: Paths,
-}
-
-/// Compares; `None` is a gap, which found nothing.
-///
-/// `truth` holds each attack path once, the router nearest the attacker first.
-pub fn score(truth: &BTreeSet<Vec<RouterId>>, said: Option<&Finding>, map: &Map) -> Score {
-    let paths = match said {
-        Some(Finding::AsPaths { paths }) => {
-            Paths::of(&truth.iter().map(|path| map.as_path(path)).collect(), paths)
-        }
-        Some(Finding::Paths(graph)) => Paths::of(truth, &graph.paths),
-        Some(Finding::Ingress { .. } | Finding::Classes { .. }) | None => {
-            Paths::of(truth, &BTreeSet::new())
-        }
-    };
-    let truth = Facts::of_graph(&AttackGraph::from_paths(truth.iter().cloned()), map);
-    let said = said.map_or_else(Facts::default, |f| Facts::of(f, map));
-    Score {
-        levels: Levels {
-            router: Level::of(&truth.routers, &said.routers),
-            edge: Level::of(&truth.edges, &said.edges),
-            r#as: Level::of(&truth.asns, &said.asns),
-            nation: Level::of(&truth.nations, &said.nations),
-            source: Level::of(&truth.sources, &said.sources),
-        },
-        paths,
-    }
 }
 
 /// Shares of packets that a filter by fingerprints lets in.
@@ -169,58 +129,14 @@ pub fn acceptance(
     Some(Acceptance { honest, attack, gap: honest - attack })
 }
 
-/// Everything that a finding, or the truth, says.
-#[derive(Debug, Default)]
-struct Facts {
-    routers: BTreeSet<(RouterId, u16)>,
-    edges: BTreeSet<crate::graph::Edge>,
-    asns: BTreeSet<u32>,
-    nations: BTreeSet<String>,
-    sources: BTreeSet<RouterId>,
-}
-
-impl Facts {
-    fn of(finding: &Finding, map: &Map) -> Self {
-        match finding {
-            Finding::Paths(graph) => Self::of_graph(graph, map),
-            Finding::Ingress { routers } => {
-                let mut facts = Self { sources: routers.clone(), ..Self::default() };
-                facts.place(routers.iter().copied(), map);
-                facts
-            }
-            Finding::AsPaths { paths } => {
-                let asns: BTreeSet<u32> = paths.iter().flatten().copied().collect();
-                let known = map.routers().iter().filter(|router| asns.contains(&router.asn));
-                let nations = known.map(|router| router.nation.clone()).collect();
-                Self { asns, nations, ..Self::default() }
-            }
-            Finding::Classes { .. } => Self::default(),
-        }
-    }
-
-    fn of_graph(graph: &AttackGraph, map: &Map) -> Self {
-        let mut facts = Self {
-            routers: graph.routers(),
-            edges: graph.edges.clone(),
-            sources: graph.paths.iter().filter_map(|p| p.first().copied()).collect(),
-            ..Self::default()
-        };
-        facts.place(graph.edges.iter().map(|e| e.from), map);
-        facts
-    }
-
-    fn place(&mut self, routers: impl Iterator<Item = RouterId>, map: &Map) {
-        for router in routers.filter_map(|id| map.router(id)) {
-            self.asns.insert(router.asn);
-            self.nations.insert(router.nation.clone());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::whole::score;
     use super::*;
-    use crate::map::MapRouter;
+    use crate::graph::{AttackGraph, Finding};
+    use crate::map::{Map, MapRouter};
+    use crate::scheme::RouterId;
+    use std::collections::BTreeSet;
 
     fn map() -> Map {
         let router = |i: u32| MapRouter {

@@ -72,7 +72,8 @@ impl Domain {
     /// [`ServeError`] says what of it does not fit the map.
     pub fn new(config: &Config, policy: Policy, map: Map) -> Result<Self, ServeError> {
         let own: BTreeSet<u32> = config.asns.iter().copied().collect();
-        let inner = within(&map, &own);
+        let lies_within = |at: u32| map.by_index(at).is_some_and(|r| own.contains(&r.asn));
+        let inner = map.part(lies_within, |_, _| true);
         let facing = config.neighbours.iter().flat_map(|n| &n.routers);
         if let Some(odd) = facing.into_iter().find(|id| inner.index(**id).is_none()) {
             let what = format!("neighbours: {odd} is no router of {} on its map", config.domain);
@@ -155,20 +156,6 @@ impl Domain {
 /// Where a packet goes; `None` where the bytes are no packet.
 pub(super) fn destination(exhibit: &Exhibit) -> Option<IpAddr> {
     Packet::parse(exhibit.bytes.as_slice()).ok().map(|p| p.destination())
-}
-
-/// The part of a map that lies in some systems.
-fn within(map: &Map, own: &BTreeSet<u32>) -> Map {
-    let mut place = BTreeMap::new();
-    let mut routers = vec![];
-    for (router, at) in map.routers().iter().zip(0_u32..) {
-        if own.contains(&router.asn) {
-            place.insert(at, u32::try_from(routers.len()).expect("invariant: a map's indices fit"));
-            routers.push(router.clone());
-        }
-    }
-    let links = map.links().iter().filter_map(|(a, b)| Some((*place.get(a)?, *place.get(b)?)));
-    Map::new(routers, links.collect()).expect("invariant: a part of a map is a map")
 }
 
 fn read_policy(path: &Path, domain: &str) -> Result<Policy, ServeError> {

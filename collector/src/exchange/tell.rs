@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use traceback::RouterId;
-use traceback::disclose::{Field, Origin, Shown, Terms, Treatment, Withheld};
+use traceback::disclose::{Field, Origin, Shown, Terms, Treatment};
 
 /// A reply, and on which terms it leaves.
 #[derive(Debug, Clone)]
@@ -57,14 +57,11 @@ pub(super) fn tell(
     further: Vec<Reply>,
 ) -> Told {
     let grounds = domain.grounds();
-    let mut withheld: BTreeSet<Withheld> = terms.withheld().into_iter().collect();
     let mut passages: Vec<Passage> = vec![];
     for stretch in found {
-        let (hops, gone) = grounds.show(terms, &stretch.path);
-        withheld.extend(gone);
         let passage = Passage {
             packets: stretch.packets.clone(),
-            hops,
+            hops: grounds.show(terms, &stretch.path),
             origin: terms.origin(stretch.origin.clone()),
         };
         match passages.iter_mut().find(|p| p.hops == passage.hops && p.origin == passage.origin) {
@@ -85,13 +82,8 @@ pub(super) fn tell(
     let status = if passages.is_empty() { Status::NotSeen } else { Status::Answered };
     let label = further.iter().map(|reply| reply.tlp).fold(terms.tlp.max(inquiry.tlp), Ord::max);
     let bare = Reply::bare(inquiry.id.clone(), domain.id(), status, label, 0);
-    let reply = Reply {
-        passages,
-        rule: terms.rule.clone(),
-        withheld: withheld.into_iter().collect(),
-        further,
-        ..bare
-    };
+    let reply =
+        Reply { passages, rule: terms.rule.clone(), withheld: terms.withheld(), further, ..bare };
     Told { reply, retain_s: terms.retain.0, detail: terms.shown().to_string() }
 }
 
@@ -105,8 +97,7 @@ pub(super) fn resolve(
     let grounds = domain.grounds();
     let shown = |name: &RouterId| {
         let router = grounds.behind(*name)?;
-        let (hops, _) = grounds.show(terms, &[router]);
-        Some((*name, hops.into_iter().next()?))
+        Some((*name, grounds.show(terms, &[router]).into_iter().next()?))
     };
     let names: Vec<(RouterId, Shown)> = names.iter().filter_map(shown).collect();
     let status = if names.is_empty() { Status::NotSeen } else { Status::Answered };

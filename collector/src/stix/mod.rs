@@ -16,7 +16,7 @@ use crate::exchange::{Reply, Status};
 use crate::iodef::Stamp;
 use object::{Objects, domain_id};
 use serde_json::{Value, json};
-use traceback::disclose::{Origin, Shown};
+use traceback::disclose::{Origin, Shown, not_disclosed};
 
 /// The bundle of a dossier.
 pub fn bundle(dossier: &Dossier) -> Value {
@@ -134,7 +134,6 @@ fn said(hop: &Shown, domain: &str) -> String {
         Shown::Nation { nation } => format!("nation {nation}"),
         Shown::Alias { id } => format!("router {:08x} (only {domain} knows which)", id.0),
         Shown::Present => format!("through {domain}"),
-        Shown::Hidden { hops: Some(n) } => format!("{n} hops, not disclosed by {domain}"),
-        Shown::Hidden { hops: None } => format!("hops not disclosed by {domain}"),
+        Shown::Hidden { hops } => not_disclosed(*hops, domain),
     }
 }

@@ -16,7 +16,7 @@ use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use traceback::case::{Budget, Case, Filter, Sample, Window};
-use traceback::disclose::{Origin, Shown, Tlp};
+use traceback::disclose::{Origin, Shown, Tlp, not_disclosed};
 use traceback::invariant::Key;
 use traceback::map::Map;
 use traceback::packet::Packet;
@@ -364,9 +364,7 @@ fn hop(shown: &Shown, domain: &str) -> String {
         Shown::Nation { nation } => nation.clone(),
         Shown::Alias { id } => format!("alias {id}"),
         Shown::Present => "passed".into(),
-        Shown::Hidden { hops: Some(1) } => format!("1 hop, not disclosed by {domain}"),
-        Shown::Hidden { hops: Some(n) } => format!("{n} hops, not disclosed by {domain}"),
-        Shown::Hidden { hops: None } => format!("hops not disclosed by {domain}"),
+        Shown::Hidden { hops } => not_disclosed(*hops, domain),
     }
 }
 

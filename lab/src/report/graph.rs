@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::Gap;
-use traceback::disclose::Cut;
+use traceback::disclose::{Cut, not_disclosed};
 use traceback::graph::{Edge, Finding, path_edges};
 
 /// How far a line bows.
@@ -176,16 +176,14 @@ fn between(
     (from, to): (usize, usize),
 ) -> Option<String> {
     // Routers behind a name that is shown are not missing.
-    let mut hidden: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut hidden: BTreeMap<&str, u16> = BTreeMap::new();
     for id in &path[from + 1..to] {
         let at = plan.routers.iter().position(|r| r.id == *id)?;
         if cut.node(u32::try_from(at).ok()?).is_none() {
             *hidden.entry(&plan.routers[at].domain).or_default() += 1;
         }
     }
-    let say = |(domain, n): (&str, usize)| {
-        format!("{n} hop{}, not disclosed by {domain}", if n == 1 { "" } else { "s" })
-    };
+    let say = |(domain, n): (&str, u16)| not_disclosed(Some(n), domain);
     let said: Vec<String> = hidden.into_iter().map(say).collect();
     (!said.is_empty()).then(|| said.join("; "))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
-use traceback::disclose::{Cut, Origin, Shown};
+use traceback::disclose::{Cut, Origin, Shown, not_disclosed};
 use traceback::graph::{AttackGraph, Finding};
 use traceback::score::{Sight, score_shown};
 
@@ -140,9 +140,7 @@ fn shown(plan: &Plan, domain: &str, hop: &Shown) -> String {
         Shown::Nation { nation } => nation.clone(),
         Shown::Alias { id } => format!("alias {id}"),
         Shown::Present => format!("passed through {domain}"),
-        Shown::Hidden { hops: None } => format!("hops, not disclosed by {domain}"),
-        Shown::Hidden { hops: Some(1) } => format!("1 hop, not disclosed by {domain}"),
-        Shown::Hidden { hops: Some(n) } => format!("{n} hops, not disclosed by {domain}"),
+        Shown::Hidden { hops } => not_disclosed(*hops, domain),
     }
 }
 

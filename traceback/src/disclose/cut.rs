@@ -32,7 +32,7 @@ pub struct Estate {
 }
 
 /// Where systems' and nations' aliases lie; those of routers lie above them.
-const SYSTEMS: u32 = 0xf000_0000;
+pub(super) const SYSTEMS: u32 = 0xf000_0000;
 const NATIONS: u32 = 0xf400_0000;
 const MEMBER_BITS: u32 = 0x03ff_ffff;
 
@@ -40,7 +40,8 @@ const MEMBER_BITS: u32 = 0x03ff_ffff;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
     whole: Map,
-    shown: Map,
+    /// What is shown, where that is not the whole.
+    shown: Option<Map>,
     /// By router: its domain.
     homes: Vec<usize>,
     estates: Vec<Estate>,
@@ -69,14 +70,14 @@ impl Cut {
         if homes.len() != map.routers().len() || !homes.iter().all(known) {
             return Err(BadMap::TooLarge(homes.len()));
         }
-        let mut cut = Self { shown: map.clone(), whole: map, homes, estates, nodes: vec![] };
+        let mut cut = Self { shown: None, whole: map, homes, estates, nodes: vec![] };
         if cut.is_whole() {
             cut.nodes = (0..).map(Some).take(cut.homes.len()).collect();
             return Ok(cut);
         }
         let routers = cut.name_nodes();
         let links = cut.links();
-        cut.shown = Map::new(routers, links)?;
+        cut.shown = Some(Map::new(routers, links)?);
         Ok(cut)
     }
 
@@ -87,7 +88,7 @@ impl Cut {
 
     /// The disclosed map.
     pub fn shown(&self) -> &Map {
-        &self.shown
+        self.shown.as_ref().unwrap_or(&self.whole)
     }
 
     /// The map that was cut.
@@ -102,12 +103,12 @@ impl Cut {
 
     /// The node of the disclosed map that a router stands behind, where there is one.
     pub fn node(&self, router: u32) -> Option<&MapRouter> {
-        self.shown.by_index((*self.nodes.get(router as usize)?)?)
+        self.shown().by_index((*self.nodes.get(router as usize)?)?)
     }
 
     /// The place as which a router acts, where it does.
     pub fn place(&self, router: u32) -> Option<Place> {
-        self.shown.place(self.node(router)?.id)
+        self.shown().place(self.node(router)?.id)
     }
 
     /// Whether a router acts on packets that come from another one, or from a host.
@@ -131,7 +132,11 @@ impl Cut {
         let Some(node) = node else {
             return Beyond { name: Some(RouterId(0)), link: None, silent };
         };
-        Beyond { name: self.shown.by_index(node).map(|n| n.id), link: self.rank(own, node), silent }
+        Beyond {
+            name: self.shown().by_index(node).map(|n| n.id),
+            link: self.rank(own, node),
+            silent,
+        }
     }
 
     /// Whether every router acts on every packet, so that a TTL tells how many did.
@@ -158,7 +163,7 @@ impl Cut {
                     before = Some(router);
                 }
                 None => {
-                    shown.extend(self.shown.index(*id).map(|_| (at, *id)));
+                    shown.extend(self.shown().index(*id).map(|_| (at, *id)));
                     before = None;
                 }
             }
@@ -281,11 +286,10 @@ impl Cut {
 
     /// Rank of a node among another's neighbours, by name.
     fn rank(&self, of: Option<u32>, node: u32) -> Option<u16> {
-        let id = |at: &u32| self.shown.by_index(*at).map(|n| n.id);
-        let mut names: Vec<_> = self.shown.linked(of?).iter().map(id).collect();
-        names.sort_unstable();
-        let rank = names.iter().position(|name| *name == id(&node))?;
-        u16::try_from(rank).ok()
+        let near = self.shown().linked(of?);
+        near.binary_search(&node).ok()?;
+        let name = |at: u32| self.shown().by_index(at).map(|n| n.id);
+        u16::try_from(near.iter().filter(|at| name(**at) < name(node)).count()).ok()
     }
 }
 

@@ -16,7 +16,9 @@ mod writing;
 pub use cut::{Cut, Estate};
 pub use detail::Detail;
 pub use policy::Policy;
-pub use show::{Grounds, aliases, is_alias, is_hashed};
+#[cfg(test)]
+use show::is_alias;
+pub use show::{Grounds, aliases, is_hashed};
 pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
 pub use words::{BadWord, Hours, Lapse, PerHour};
@@ -56,6 +58,17 @@ pub enum Shown {
         /// How many, where that is told.
         hops: Option<u16>,
     },
+}
+
+/// Hops that a domain does not show, for people.
+/// `None` where their number is not told either.
+pub fn not_disclosed(hops: Option<u16>, domain: &str) -> String {
+    let count = match hops {
+        None => "hops".into(),
+        Some(1) => "1 hop".into(),
+        Some(n) => format!("{n} hops"),
+    };
+    format!("{count}, not disclosed by {domain}")
 }
 
 /// Where packets came from when they reached a domain's part of the path.

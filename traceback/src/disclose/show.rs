@@ -1,13 +1,14 @@
 //! A stretch of a path as its domain tells it.
 
-use super::terms::{Field, Terms, Treatment, Withheld};
+use super::terms::{Field, Terms, Treatment};
 use super::{Detail, Shown};
 use crate::invariant::Key;
-use crate::map::Map;
+use crate::map::{Map, MapRouter};
 use crate::scheme::RouterId;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// Where aliases lie: reserved addresses (240.0.0.0/4) that no router has. The upper half stands for routers,
 /// the lower one for systems.
@@ -20,22 +21,30 @@ const ALIAS_BITS: u32 = 0x07ff_ffff;
 pub struct Grounds<'a> {
     map: &'a Map,
     asns: BTreeSet<u32>,
-    aliases: BTreeMap<RouterId, RouterId>,
+    key: Key,
+    /// Made when somebody asks: most answers name no alias.
+    aliases: OnceLock<BTreeMap<RouterId, RouterId>>,
 }
 
 impl<'a> Grounds<'a> {
     /// Those of the domain with these AS numbers. The map holds its routers and those next to them; `key` is
     /// the domain's own, and makes its aliases.
     pub fn new(map: &'a Map, asns: impl IntoIterator<Item = u32>, key: Key) -> Self {
-        let asns: BTreeSet<u32> = asns.into_iter().collect();
-        let own = map.routers().iter().filter(|r| asns.contains(&r.asn)).map(|r| r.id);
-        let aliases = aliases(key, own);
-        Self { map, asns, aliases }
+        Self { map, asns: asns.into_iter().collect(), key, aliases: OnceLock::new() }
+    }
+
+    fn own(&self, router: RouterId) -> Option<&MapRouter> {
+        self.map.router(router).filter(|r| self.asns.contains(&r.asn))
+    }
+
+    fn aliases(&self) -> &BTreeMap<RouterId, RouterId> {
+        let own = || self.map.routers().iter().filter(|r| self.asns.contains(&r.asn));
+        self.aliases.get_or_init(|| aliases(self.key, own().map(|r| r.id)))
     }
 
     /// Whether a router is the domain's.
     pub fn owns(&self, router: RouterId) -> bool {
-        self.map.router(router).is_some_and(|r| self.asns.contains(&r.asn))
+        self.own(router).is_some()
     }
 
     /// Whether a router of the domain has a link to another domain.
@@ -45,17 +54,17 @@ impl<'a> Grounds<'a> {
 
     /// A router's alias.
     pub fn alias(&self, router: RouterId) -> Option<RouterId> {
-        self.aliases.get(&router).copied()
+        self.aliases().get(&router).copied()
     }
 
     /// The router behind an alias.
     pub fn behind(&self, alias: RouterId) -> Option<RouterId> {
-        self.aliases.iter().find(|(_, own)| **own == alias).map(|(router, _)| *router)
+        self.aliases().iter().find(|(_, own)| **own == alias).map(|(router, _)| *router)
     }
 
-    /// Tells a stretch of a path, that nearest the source first, and what is not told of it. Routers of
-    /// others count as hops that are not shown.
-    pub fn show(&self, terms: &Terms, path: &[RouterId]) -> (Vec<Shown>, Vec<Withheld>) {
+    /// Tells a stretch of a path, that nearest the source first. Routers of others count as hops that are not
+    /// shown.
+    pub fn show(&self, terms: &Terms, path: &[RouterId]) -> Vec<Shown> {
         let detail = terms.shown();
         let counted = terms.treatment(Field::Hops) == Treatment::Pass;
         let mut row: Vec<Shown> = vec![];
@@ -70,11 +79,11 @@ impl<'a> Grounds<'a> {
             }
             shown => shown,
         };
-        (row.into_iter().map(told).collect(), terms.withheld())
+        row.into_iter().map(told).collect()
     }
 
     fn hop(&self, detail: Detail, router: RouterId) -> Option<Shown> {
-        let own = self.map.router(router).filter(|r| self.asns.contains(&r.asn))?;
+        let own = self.own(router)?;
         match detail {
             Detail::Router => Some(Shown::Router { id: router }),
             Detail::Border => self.at_border(router).then_some(Shown::Router { id: router }),
@@ -105,10 +114,14 @@ pub fn aliases(
     key: Key,
     routers: impl IntoIterator<Item = RouterId>,
 ) -> BTreeMap<RouterId, RouterId> {
+    let words = [key.0.to_be_bytes(), key.1.to_be_bytes()].concat();
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&words).expect("invariant: HMAC takes keys of any length");
+    mac.update(b"ashiato alias");
     let mut taken = BTreeSet::new();
     let mut aliases = BTreeMap::new();
     for router in routers.into_iter().collect::<BTreeSet<_>>() {
-        let mut alias = hash(key, router);
+        let mut alias = hash(mac.clone(), router);
         while !taken.insert(alias) {
             alias = alias.wrapping_add(1) & ALIAS_BITS;
         }
@@ -118,8 +131,9 @@ pub fn aliases(
 }
 
 /// Whether a name is an alias, or a system's, and no router's.
-pub fn is_alias(name: RouterId) -> bool {
-    name.0 >= 0xf000_0000
+#[cfg(test)]
+pub(crate) fn is_alias(name: RouterId) -> bool {
+    name.0 >= super::cut::SYSTEMS
 }
 
 /// Whether a name is a router's alias, which its domain resolves.
@@ -127,11 +141,7 @@ pub fn is_hashed(name: RouterId) -> bool {
     name.0 >= ALIASES
 }
 
-fn hash(key: Key, router: RouterId) -> u32 {
-    let words = [key.0.to_be_bytes(), key.1.to_be_bytes()].concat();
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&words).expect("invariant: HMAC takes keys of any length");
-    mac.update(b"ashiato alias");
+fn hash(mut mac: Hmac<Sha256>, router: RouterId) -> u32 {
     mac.update(&router.0.to_be_bytes());
     let bytes = mac.finalize().into_bytes();
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & ALIAS_BITS

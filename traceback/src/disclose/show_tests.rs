@@ -39,7 +39,7 @@ const KEY: Key = Key(1, 2);
 
 fn shown(detail: Detail, fields: &[(Field, Treatment)]) -> Vec<Shown> {
     let map = map();
-    Grounds::new(&map, [20, 21], KEY).show(&terms(detail, fields), &PATH).0
+    Grounds::new(&map, [20, 21], KEY).show(&terms(detail, fields), &PATH)
 }
 
 #[test]
@@ -103,7 +103,7 @@ proptest! {
         let map = map();
         let path: Vec<_> = path.iter().map(|i| map.routers()[*i].id).collect();
         let own = Grounds::new(&map, [20, 21], KEY);
-        for shown in own.show(&terms(Detail::ALL[detail], &[]), &path).0 {
+        for shown in own.show(&terms(Detail::ALL[detail], &[]), &path) {
             if let Shown::Router { id } = shown {
                 prop_assert!(detail == 1 && [RouterId(2), RouterId(5)].contains(&id), "{}", id);
             }

@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone)]
 pub struct Sight<'a> {
     cut: &'a Cut,
-    told: BTreeMap<RouterId, Told>,
+    told: BTreeMap<RouterId, Told<'a>>,
 }
 
 /// What a name tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Told {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Told<'a> {
     router: Option<RouterId>,
     asn: Option<u32>,
-    nation: Option<String>,
+    nation: Option<&'a str>,
 }
 
 impl<'a> Sight<'a> {
@@ -51,8 +51,8 @@ impl<'a> Sight<'a> {
         Self { cut, told: (0..count).filter_map(told).collect() }
     }
 
-    fn told(&self, name: RouterId) -> Told {
-        self.told.get(&name).cloned().unwrap_or_default()
+    fn told(&self, name: RouterId) -> Told<'a> {
+        self.told.get(&name).copied().unwrap_or_default()
     }
 
     fn names(&self, name: RouterId, router: RouterId) -> bool {
@@ -64,14 +64,14 @@ impl<'a> Sight<'a> {
     }
 
     fn nations(&self, names: impl Iterator<Item = RouterId>) -> BTreeSet<String> {
-        names.filter_map(|name| self.told(name).nation).collect()
+        names.filter_map(|name| self.told(name).nation).map(str::to_owned).collect()
     }
 }
 
-impl Told {
-    fn of(cut: &Cut, router: u32, detail: Detail) -> Self {
+impl<'a> Told<'a> {
+    fn of(cut: &'a Cut, router: u32, detail: Detail) -> Self {
         let Some(own) = cut.whole().by_index(router) else { return Self::default() };
-        let (asn, nation) = (Some(own.asn), Some(own.nation.clone()));
+        let (asn, nation) = (Some(own.asn), Some(own.nation.as_str()));
         match detail {
             Detail::Border if !cut.at_border(router) => Self::default(),
             Detail::Router | Detail::Border => Self { router: Some(own.id), asn, nation },
@@ -83,7 +83,7 @@ impl Told {
 }
 
 /// Compares with what is shown of the truth, each true path once, the router nearest the attacker first.
-/// `None` is a gap, which found nothing. Where everything is shown this is [`super::score`].
+/// `None` is a gap, which found nothing.
 pub fn score_shown(
     truth: &BTreeSet<Vec<RouterId>>,
     said: Option<&Finding>,
@@ -149,7 +149,7 @@ impl Truth {
     fn add(&mut self, path: &[RouterId], sight: &Sight<'_>) {
         let (whole, shown) = (sight.cut.whole(), sight.cut.project(path));
         let names: Vec<RouterId> = shown.iter().map(|(_, name)| *name).collect();
-        self.add_hops(path, &shown, sight);
+        self.add_hops(path, (&shown, &names), sight);
         let own = path.iter().filter_map(|id| whole.router(*id));
         self.asns.truth.extend(own.clone().map(|r| r.asn));
         self.nations.truth.extend(own.map(|r| r.nation.clone()));
@@ -172,12 +172,16 @@ impl Truth {
     }
 
     /// Routers and links, each at its distance.
-    fn add_hops(&mut self, path: &[RouterId], shown: &[(usize, RouterId)], sight: &Sight<'_>) {
+    fn add_hops(
+        &mut self,
+        path: &[RouterId],
+        (shown, names): (&[(usize, RouterId)], &[RouterId]),
+        sight: &Sight<'_>,
+    ) {
         let edges: Vec<Edge> = path_edges(path).collect();
         self.routers.truth.extend(edges.iter().map(|e| (e.from, e.distance)));
         self.edges.truth.extend(&edges);
-        let names: Vec<RouterId> = shown.iter().map(|(_, name)| *name).collect();
-        for (rank, edge) in path_edges(&names).enumerate() {
+        for (rank, edge) in path_edges(names).enumerate() {
             let (at, name) = shown[rank];
             let own = sight.names(name, path[at]);
             self.routers.show((name, edge.distance), own.then_some((path[at], edges[at].distance)));

@@ -3,7 +3,7 @@ use crate::disclose::Estate;
 use crate::graph::AttackGraph;
 use crate::invariant::Key;
 use crate::map::{Map, MapRouter};
-use crate::score::score;
+use crate::score::whole::score;
 
 /// Two ways that join: 5 - 4 - 3 - 2 - 1 - 0 and 6 - 4 -...; 3 to 5 are the domain XB in systems 2 and 3, 6 is XC.
 fn cut(detail: Detail) -> Cut {
