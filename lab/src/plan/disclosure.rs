@@ -139,7 +139,7 @@ impl Plan {
 
     /// The name of the router that delivers to the victim, on the disclosed map.
     pub fn shown_gateway(&self, cut: &Cut) -> Option<RouterId> {
-        cut.gateway(self.gateway())
+        cut.name(self.gateway())
     }
 
     fn cut(&self, detail: impl Fn(usize) -> Detail) -> Result<Cut, BadMap> {

@@ -12,6 +12,9 @@ use traceback::graph::{Edge, Finding, path_edges};
 /// How far a line bows.
 const BOW: f64 = 34.0;
 
+/// Pixels of half a page on a common screen.
+const HALF_PAGE: f64 = 560.0;
+
 /// What one scheme's drawing shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawing {
@@ -70,8 +73,7 @@ impl Drawing {
         let edges = self.truth.iter().flat_map(|p| path_edges(p)).collect();
         let truth = Facts::of_edges(edges);
         let shown = self.cut(plan).map(|cut| Shown::of(plan, cut, &self.truth));
-        let (wanted, said, note) =
-            self.compared(shown.as_ref().map_or(&truth, |shown| &shown.wanted));
+        let (wanted, said, note) = self.compared(&truth, shown.as_ref());
         let mut named = said.routers.clone();
         named.extend(shown.as_ref().map_or(&truth.routers, |shown| &shown.wanted.routers));
         let victim = plan.node_name(Node::Host(plan.case.victim));
@@ -86,13 +88,16 @@ impl Drawing {
         };
         let (left, right) = (Side::new(&truth, &truth), Side::new(&wanted, &said));
         let right = Side { notes: shown.map(|shown| shown.notes).unwrap_or_default(), ..right };
+        let found = found.as_ref().unwrap_or(&place);
+        // Drawings that would have to scroll in half the page stand one above the other.
+        let narrow = [&place, found].iter().all(|layout| least_width(layout) <= HALF_PAGE);
         let count = self.truth.len();
         let paths = format!("{count} attack path{}", if count == 1 { "" } else { "s" });
         html! {
             h3 { (self.scheme) }
-            div class="pair" {
+            div class=(if narrow { "pair" } else { "stack" }) {
                 (left.figure(&place, "Truth", &paths, None))
-                (right.figure(found.as_ref().unwrap_or(&place), "Found", &right.tally(), note))
+                (right.figure(found, "Found", &right.tally(), note))
             }
         }
     }
@@ -105,7 +110,8 @@ impl Drawing {
     }
 
     /// What the scheme should have named, what it named, and what is to be said besides.
-    fn compared(&self, truth: &Facts) -> (Facts, Facts, Option<String>) {
+    fn compared(&self, whole: &Facts, shown: Option<&Shown>) -> (Facts, Facts, Option<String>) {
+        let truth = shown.map_or(whole, |shown| &shown.wanted);
         match &self.finding {
             Ok(Finding::Paths(graph)) => {
                 let note = match graph.set_aside {
@@ -115,7 +121,8 @@ impl Drawing {
                 (truth.clone(), Facts::of_edges(graph.edges.clone()), note)
             }
             Ok(Finding::Ingress { routers }) => {
-                let entries = self.truth.iter().filter_map(|p| p.first().copied());
+                let name = |id| shown.map_or(Some(id), |shown| shown.cut.name(id));
+                let entries = self.truth.iter().filter_map(|p| name(*p.first()?));
                 let note = "The scheme names where attack traffic entered, not its paths.";
                 let said = Facts::of_routers(routers.iter().copied());
                 (Facts::of_routers(entries), said, Some(note.into()))
@@ -220,20 +227,22 @@ impl Side {
     /// Such as "5 edges correct, 1 missing, 0 wrong", or the same of routers where no edge is named.
     fn tally(&self) -> String {
         let (what, inks): (_, Vec<Ink>) = if self.edges.is_empty() {
-            ("routers", self.routers.values().copied().collect())
+            ("router", self.routers.values().copied().collect())
         } else {
-            ("edges", self.edges.iter().map(|(_, ink)| *ink).collect())
+            ("edge", self.edges.iter().map(|(_, ink)| *ink).collect())
         };
         let count = |ink| inks.iter().filter(|i| **i == ink).count();
         let [missing, right, wrong] = Ink::ALL.map(count);
-        format!("{right} {what} correct, {missing} missing, {wrong} wrong")
+        let plural = if right == 1 { "" } else { "s" };
+        format!("{right} {what}{plural} correct, {missing} missing, {wrong} wrong")
     }
 
     fn figure(&self, layout: &Layout, title: &str, what: &str, note: Option<String>) -> Markup {
         let (width, height) = layout.size;
         let label = format!("{title}: {what}");
         // Letters stay readable on a phone, where the drawing scrolls, and do not grow huge.
-        let style = format!("min-width:{:.0}px;max-width:{:.0}px", width * 0.8, width * 1.3);
+        let least = least_width(layout);
+        let style = format!("min-width:{least:.0}px;max-width:{:.0}px", width * 1.3);
         html! {
             figure {
                 figcaption { b { (title) } " " (what) @if let Some(note) = note { br; em { (note) } } }
@@ -274,6 +283,11 @@ impl Side {
             }
         }
     }
+}
+
+/// Pixels below which letters are hard to read.
+fn least_width(layout: &Layout) -> f64 {
+    layout.size.0 * 0.8
 }
 
 fn bands(layout: &Layout) -> Markup {

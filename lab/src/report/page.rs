@@ -126,7 +126,7 @@ fn effects(summary: &Summary) -> Markup {
                     @for e in &summary.effects {
                         tr {
                             td { (e.effect.scheme) } td { (e.effect.measure) } td { (e.effect.want) }
-                            td { (e.got.to_string()) } td { (if e.met { "yes" } else { "no" }) }
+                            td title=(e.got) { (text::value(&e.got)) } td { (if e.met { "yes" } else { "no" }) }
                         }
                     }
                 }

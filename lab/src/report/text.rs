@@ -44,6 +44,12 @@ fn cells(row: &SchemeRow) -> [String; 14] {
     ]
 }
 
+/// A measured value, numbers to three places.
+pub(super) fn value(value: &serde_json::Value) -> String {
+    let number = value.as_f64().filter(|_| !value.is_u64());
+    number.map_or_else(|| value.to_string(), |v| show(Some(v)))
+}
+
 /// A number to three places, or a dash.
 fn show(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |v| ((v * 1000.0).round() / 1000.0).to_string())
@@ -71,7 +77,7 @@ pub fn table(summary: &Summary) -> String {
     for e in summary.effects.iter().filter(|e| !e.met) {
         let (effect, why) = (&e.effect, e.why.as_deref().unwrap_or(""));
         let (scheme, measure, want) = (&effect.scheme, &effect.measure, &effect.want);
-        let _ = writeln!(out, "  missed: {scheme} {measure} {want}, got {} {why}", e.got);
+        let _ = writeln!(out, "  missed: {scheme} {measure} {want}, got {} {why}", value(&e.got));
     }
     for clock in &summary.clocks {
         let (scheme, router, fast) = (&clock.scheme, &clock.router, clock.fast_s);

@@ -171,9 +171,8 @@ impl Cut {
         shown
     }
 
-    /// The name of the last router that acts on packets towards a host at this router; `None` where packets
-    /// that come different ways have different ones, or none.
-    pub fn gateway(&self, router: RouterId) -> Option<RouterId> {
+    /// The name that a router is shown by; `None` where it is hidden, whose packets carry names of others.
+    pub fn name(&self, router: RouterId) -> Option<RouterId> {
         self.node(self.whole.index(router)?).map(|node| node.id)
     }
 
