@@ -9,6 +9,7 @@ mod exchange;
 mod fault;
 mod flow;
 mod place;
+mod purpose;
 mod trouble;
 mod turn;
 mod wire;
@@ -19,6 +20,7 @@ pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
+pub use purpose::{Purpose, Role};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
 pub use wire::{Conditions, JITTER, Strait, USUAL_QUEUE, jitter_draw};
 
@@ -87,6 +89,12 @@ pub struct Plan {
     /// How domains ask each other; without it one collector serves all of them.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub exchange: Option<Exchange>,
+    /// Why the experiment is made.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub purpose: Option<Purpose>,
+    /// Who answers for what.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub roles: Vec<Role>,
 }
 
 /// Routes from some time on. A packet keeps to the routes of the time when it left its sender.

@@ -22,7 +22,8 @@ type Row = (&'static str, &'static str, &'static str);
 
 #[test]
 fn every_mistake_has_its_message() {
-    for row in [KEYS_AND_TYPES, REFERENCES_AND_RANGES, TRAFFIC_AND_CASE, SCHEMES_AND_EFFECTS] {
+    for row in [KEYS_AND_TYPES, REFERENCES_AND_RANGES, TRAFFIC_AND_CASE, AIMS, SCHEMES_AND_EFFECTS]
+    {
         for (from, to, want) in row {
             assert_eq!(said(&[(from, to)]), want.trim_matches('\n'));
         }
@@ -244,6 +245,31 @@ x.toml:26:1: the case is about port 53, the attack goes to 9
 26 | [[traffic]]
    | ^^^^^^^^^^^
    = set port = 53 here, or change it in [case]
+"#,
+    ),
+];
+
+const AIMS: &[Row] = &[
+    (
+        "domain = \"xa\"\nduty",
+        "domain = \"xb\"\nduty",
+        r#"
+x.toml:44:10: there is no domain "xb"
+   |
+44 | domain = "xb"
+   |          ^^^^
+   = did you mean "xa"?
+"#,
+    ),
+    (
+        "statement = \"See that routers' marks alone lead back along the way of one forged flood.\"",
+        "statement = \" \"",
+        r#"
+x.toml:40:13: nothing is said
+   |
+40 | statement = " "
+   |             ^^^
+   = write a sentence for those who are to agree
 "#,
     ),
 ];

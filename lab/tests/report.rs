@@ -77,6 +77,29 @@ fn a_drawing_shows_what_is_missing_and_what_is_wrong() {
 }
 
 #[test]
+fn what_went_wrong_is_listed() {
+    let dir = run();
+    let plan: Plan = serde_json::from_str(&read(&dir, "plan.json")).unwrap();
+    let mut summary: Summary = serde_json::from_str(&read(&dir, "summary.json")).unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
+    let page = |summary: &Summary| report::html(summary, &plan, &[]);
+    assert!(page(&summary).contains("Nothing is known to have gone wrong."));
+    assert!(report::markdown(&summary).ends_with("## What went wrong\n\nNothing is known.\n"));
+    let row = &mut summary.schemes[1];
+    (row.packets.dropped, row.observations.lost, row.honest.sent) = (7, 3, row.honest.arrived + 2);
+    let (scheme, page) = (row.scheme.clone(), page(&summary));
+    for what in ["7 packets dropped", "3 observations lost", "2 honest packets that did not arrive"]
+    {
+        assert!(page.contains(&format!("<li>{scheme}: {what}")), "{what}");
+        assert!(report::markdown(&summary).contains(&format!("- {scheme}: {what}")), "{what}");
+    }
+    // Why it was made stands above what came of it.
+    let purpose = plan.purpose.as_ref().unwrap();
+    assert!(page.find(&purpose.statement).unwrap() < page.find("What went wrong").unwrap());
+    assert!(plan.roles.iter().all(|role| page.contains(&role.duty)));
+}
+
+#[test]
 fn every_timed_scheme_has_a_curve_and_the_control_lies_below() {
     let dir = run();
     let plan: Plan = serde_json::from_str(&read(&dir, "plan.json")).unwrap();

@@ -5,16 +5,19 @@ mod support;
 
 use ashiato::exit::Exit;
 use ashiato::plan::Plan;
+use ashiato::resolve;
 use ashiato::safety::clock::Utc;
 use ashiato::safety::manifest::{LONGEST, SCHEMA};
 use ashiato::safety::signature::{Role, Signer};
 use ashiato::safety::site::Pinned;
 use ashiato::safety::{Asked, Caps, Manifest, Party, Permit, Site, Terms, bounds};
+use ashiato::scenario::{self, Overrides};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use support::{line, run_id, state};
 
+const FIRST: &str = include_str!("../../scenarios/first.toml");
 const SCENARIO: &[u8] = b"the very file";
 const NOW: Utc = Utc(1_800_000_000);
 const ROLES: [Role; 2] = [Role::Director, Role::Safety];
@@ -28,13 +31,20 @@ struct Desk {
     dir: PathBuf,
 }
 
+/// The plan with what partners must be told before they agree.
+fn stated(plan: Plan) -> Plan {
+    let first = scenario::parse("first.toml", FIRST, &Overrides::default());
+    let first = resolve::plan(&first.unwrap()).unwrap();
+    Plan { purpose: first.purpose, roles: first.roles, effects: first.effects, ..plan }
+}
+
 fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
 impl Desk {
     fn open() -> Self {
-        let plan = line(3, false, true);
+        let plan = stated(line(3, false, true));
         let dir = state(&run_id());
         let roles = ROLES.into_iter().chain([Role::Nation("XA".into())]);
         let signers: BTreeMap<Role, Signer> =
@@ -110,6 +120,22 @@ impl Desk {
 impl Drop for Desk {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn nobody_takes_part_in_what_does_not_say_why() {
+    let leave_out: [(&str, fn(&mut Plan)); 3] = [
+        ("why it is made", |plan| plan.purpose = None),
+        ("who answers for what", |plan| plan.roles.clear()),
+        ("what counts as success", |plan| plan.effects.clear()),
+    ];
+    for (what, change) in leave_out {
+        let mut desk = Desk::open();
+        change(&mut desk.plan);
+        desk.manifest.terms.plan_sha256 = desk.plan.sha256();
+        desk.sign();
+        desk.refused(&format!("the plan does not say {what}"), |_| {});
     }
 }
 

@@ -10,6 +10,7 @@ mod layout;
 mod page;
 mod percentiles;
 mod text;
+mod troubles;
 
 pub use graph::Drawing;
 pub use page::{document, html};

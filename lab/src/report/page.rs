@@ -1,6 +1,8 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
-use super::{conditions, graph::Drawing, inquiries, percentiles, percentiles::Which, text};
+use super::{
+    conditions, graph::Drawing, inquiries, percentiles, percentiles::Which, text, troubles,
+};
 use crate::plan::Plan;
 use crate::summary::Summary;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,6 +14,7 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
     let body = html! {
         h1 { (summary.scenario) " " span class=(ending) { (ending) } }
         (facts(summary, plan))
+        (aims(plan))
         h2 { "Schemes" }
         (schemes(summary))
         h2 { "Time of the marking step" }
@@ -37,6 +40,8 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
             h2 { "Faults" }
             (conditions::faults(summary))
         }
+        h2 { "What went wrong" }
+        (troubles::html(summary))
     };
     document(&title, &body)
 }
@@ -72,6 +77,34 @@ fn facts(summary: &Summary, plan: &Plan) -> Markup {
         }
         p { "Plan " code { (summary.plan_sha256) } br; "Truth sealed as " code { (summary.truth_sha256) } }
         @for reason in &summary.reasons { p class="void" { (reason) } }
+    }
+}
+
+/// Why the experiment was made, and who answered for what.
+fn aims(plan: &Plan) -> Markup {
+    html! {
+        @if let Some(purpose) = &plan.purpose {
+            h2 { "Purpose" }
+            p { (purpose.statement) }
+            @if !purpose.questions.is_empty() {
+                ol { @for question in &purpose.questions { li { (question) } } }
+            }
+            @if let Some(hypothesis) = &purpose.hypothesis {
+                p { b { "Expected beforehand: " } (hypothesis) }
+            }
+        }
+        @if !plan.roles.is_empty() {
+            div class="wide" {
+                table {
+                    thead { tr { th { "role" } th { "domain" } th { "duty" } } }
+                    tbody {
+                        @for role in &plan.roles {
+                            tr { td { (role.id) } td { (role.domain) } td { (role.duty) } }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

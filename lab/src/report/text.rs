@@ -1,5 +1,6 @@
 //! Tables as text: for terminals, for Markdown, and as CSV.
 
+use super::troubles;
 use crate::csv;
 use crate::summary::{SchemeRow, Summary};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -105,10 +106,11 @@ pub fn markdown(summary: &Summary) -> String {
         summary.seed,
         summary.plan_sha256
     );
-    out + &markdown_table(
-        &HEAD.map(String::from),
-        summary.schemes.iter().map(|r| cells(r).to_vec()),
-    )
+    let schemes = summary.schemes.iter().map(|r| cells(r).to_vec());
+    let wrong: String = troubles::list(summary).iter().map(|what| format!("- {what}\n")).collect();
+    let wrong = if wrong.is_empty() { "Nothing is known.\n" } else { &wrong };
+    let table = markdown_table(&HEAD.map(String::from), schemes);
+    format!("{out}{table}\n## What went wrong\n\n{wrong}")
 }
 
 /// Any table in Markdown.

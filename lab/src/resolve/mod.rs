@@ -79,6 +79,8 @@ pub fn plan(scenario: &Scenario) -> Result<Plan, Report> {
         faults,
         caution: caution(spec),
         exchange: spec.exchange.as_ref().map(exchange),
+        purpose: spec.purpose.clone(),
+        roles: spec.role.clone(),
     };
     settle(spec, plan)
 }

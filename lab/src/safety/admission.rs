@@ -128,6 +128,10 @@ impl Site {
                     .into(),
             );
         }
+        let unstated = asked.plan.unstated();
+        if !unstated.is_empty() {
+            return no(format!("the plan does not say {}", unstated.join(", ")));
+        }
         if !is_hash(&terms.nonce) {
             return no("the manifest's nonce is none: 32 bytes in hex; draft anew".into());
         }

@@ -228,6 +228,13 @@ pub fn draft(
         let hours = LONGEST / 3600;
         return Err(Exit::Usage.refuse(format!("a manifest lives for {hours} hours at most")));
     }
+    let unstated = plan.unstated();
+    if !unstated.is_empty() {
+        let list = unstated.join(", ");
+        return Err(Exit::Usage.refuse(format!(
+            "nobody can agree to an experiment that does not say {list}: add it to the scenario"
+        )));
+    }
     // That every node has a host is refused here, before anybody signs.
     placement.shares(plan, "")?;
     let missing = || {

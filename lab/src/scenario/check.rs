@@ -20,6 +20,7 @@ pub(super) fn check(spec: &Spec, document: &Document) -> Result<(), Report> {
     }
     suit(&spec.name, "name", &mut problems);
     words(spec, &mut problems);
+    aims(spec, &mut problems);
     domains(spec, &mut problems);
     topology(spec, &mut problems);
     chosen(spec, &mut problems);
@@ -31,6 +32,21 @@ pub(super) fn check(spec: &Spec, document: &Document) -> Result<(), Report> {
     outcomes::check(spec, &mut problems);
     caution(spec, &mut problems);
     problems.end()
+}
+
+/// Why it is made and who answers for what, where that is said.
+fn aims(spec: &Spec, problems: &mut Problems<'_>) {
+    let statement = spec.purpose.as_ref().map(|p| ("purpose.statement".to_owned(), &p.statement));
+    let duties = spec.role.iter().zip(0..).map(|(r, i)| (format!("role.{i}.duty"), &r.duty));
+    for (path, text) in statement.into_iter().chain(duties) {
+        if text.trim().is_empty() {
+            problems.add(path, "nothing is said", "write a sentence for those who are to agree");
+        }
+    }
+    let domains: Vec<&str> = spec.domain.iter().map(|d| d.id.as_str()).collect();
+    for (i, role) in spec.role.iter().enumerate() {
+        known(&role.domain, &domains, format!("role.{i}.domain"), "domain", problems);
+    }
 }
 
 /// How a run begins and what ends it early.
@@ -75,7 +91,8 @@ fn words(spec: &Spec, problems: &mut Problems<'_>) {
         .collect();
     let domains = numbered("domain").zip(spec.domain.iter().map(|d| &d.id)).collect();
     let traffic = numbered("traffic").zip(spec.traffic.iter().map(|t| &t.id)).collect();
-    for group in [nodes, domains, traffic] {
+    let roles = numbered("role").zip(spec.role.iter().map(|r| &r.id)).collect();
+    for group in [nodes, domains, traffic, roles] {
         let mut seen = BTreeMap::new();
         for (path, word) in group {
             suit(word, &path, problems);

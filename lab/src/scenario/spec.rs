@@ -15,7 +15,7 @@ pub use exchange::Exchange;
 pub use faults::{Clock, Cut, Fault, Slow};
 pub use links::{Direction, HostLink, Link};
 
-use crate::plan::{Class, Conduct, DrawKind, HostKind, StartMark};
+use crate::plan::{Class, Conduct, DrawKind, HostKind, Purpose, Role, StartMark};
 use crate::units::{Quantity, Rate, Share, Size, Span};
 use ashiato_agent::config;
 use schemars::JsonSchema;
@@ -47,6 +47,12 @@ pub struct Spec {
     /// Version of IP of all traffic.
     #[serde(default)]
     pub ip: Ip,
+    /// Why the experiment is made. Nobody signs a manifest of one that does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
+    /// Who answers for what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role: Vec<Role>,
     /// Nations that take part.
     pub domain: Vec<Domain>,
     /// Routers, hosts and links.

@@ -105,6 +105,8 @@ pub(crate) fn line(routers: usize, v6: bool, deployed: bool) -> Plan {
         faults: vec![],
         caution: Caution::default(),
         exchange: None,
+        purpose: None,
+        roles: vec![],
     }
 }
 
