@@ -45,6 +45,9 @@ use traceback::RouterId;
 pub use traceback::disclose::{Justification, Withheld};
 use traceback::disclose::{Origin, Shown, Tlp};
 
+/// What every document of an exercise says.
+pub(crate) const EXERCISE: &str = "EXERCISE. Nothing of this is real.";
+
 /// Who asks whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
