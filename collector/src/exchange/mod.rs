@@ -112,6 +112,10 @@ pub struct Exhibit {
     pub bytes: Vec<u8>,
     /// When it was seen, in nanoseconds since the Unix epoch.
     pub at_unix_ns: u64,
+    /// By which of the asked domain's routers that face the asker it left, in the order of their identities, where
+    /// what it bears says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<u16>,
 }
 
 /// A domain's answer.

@@ -112,7 +112,7 @@ impl Office {
     /// Waits for routers to come back, where the collector has only just started: their agents need a moment to find
     /// it again, and until then they would all count as silent.
     pub(super) async fn settle(&self, scheme: &str) {
-        let all = self.domain.inner.routers().len();
+        let all = self.domain.routers();
         while self.began.elapsed() < RETURN {
             let here = self.logs.hub.agents(scheme);
             let routers =

@@ -26,7 +26,7 @@ pub(super) async fn relay(
         // Nobody is told through whom the question came.
         visited: vec![],
         towards: Some(towards.to_owned()),
-        ..quest(domain, inquiry, Mode::Star)
+        ..quest(domain, inquiry, Mode::Star, None)
     };
     let all = (0..).take(quest.packets.len()).collect();
     let maybe = Origin::Unknown { maybe: members.clone() };
