@@ -70,10 +70,13 @@ impl Evidence {
     /// # Errors
     /// Where it cannot be read, or its chain is broken: nothing is added to such a log.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.exists() {
-            check(path)?;
-        }
-        Ok(Self { path: path.into(), end: Mutex::new(None) })
+        let end = if path.exists() {
+            let (_, head, whole) = read(path)?;
+            Some((whole, head))
+        } else {
+            None
+        };
+        Ok(Self { path: path.into(), end: Mutex::new(end) })
     }
 
     /// Adds a line, which is on the disk when this returns.
@@ -137,7 +140,7 @@ impl Evidence {
         self.add(REMOVED, json!({ "lines": over }))?;
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let _held = lock(&self.path)?;
-        let (mut lines, _, _) = read(&self.path)?;
+        let (mut lines, head, _) = read(&self.path)?;
         let mut text = String::new();
         for line in &mut lines {
             if over.contains(&line.fact.seq) {
@@ -150,7 +153,7 @@ impl Evidence {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
         fs::rename(&beside, &self.path)
             .with_context(|| format!("cannot replace {}", self.path.display()))?;
-        *end = None;
+        *end = Some((text.len() as u64, head));
         Ok(over.len())
     }
 }

@@ -53,7 +53,11 @@ impl Identity {
     ///
     /// `None` where the subject has no common name, several, or one of no kind that we know.
     pub fn of_certificate(der: &[u8]) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Self::of(&X509Certificate::from_der(der).ok()?.1)
+    }
+
+    /// The same of a certificate that was read.
+    pub fn of(certificate: &X509Certificate<'_>) -> Option<Self> {
         let mut names = certificate.subject().iter_common_name();
         let name = names.next()?.as_str().ok()?;
         if names.next().is_some() { None } else { Self::parse(name) }

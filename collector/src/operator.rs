@@ -114,14 +114,20 @@ impl wire::operator_server::Operator for Operator {
 
 impl Operator {
     fn admit<T>(&self, request: Request<T>) -> Result<T, Status> {
-        match identity(&request) {
-            Some(Identity::Operator(_)) => Ok(request.into_inner()),
-            _ => {
-                self.hub.refuse("operator");
-                Err(Status::permission_denied("this call needs a certificate named operator/..."))
-            }
-        }
+        who(&request, &self.hub).map(|_| request.into_inner())
     }
+}
+
+/// The operator who calls.
+///
+/// # Errors
+/// Where it is none, which is counted.
+pub(crate) fn who<T>(request: &Request<T>, hub: &Hub) -> Result<String, Status> {
+    if let Some(Identity::Operator(name)) = identity(request) {
+        return Ok(name);
+    }
+    hub.refuse("operator");
+    Err(Status::permission_denied("this call needs a certificate named operator/..."))
 }
 
 /// A scheme by id, with parameters as JSON; the paper's where the text is empty.

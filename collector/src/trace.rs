@@ -8,6 +8,7 @@ use std::time::Instant;
 use traceback::RouterId;
 use traceback::case::{Answer, Case, Gap, Query, Step};
 use traceback::graph::Finding;
+use traceback::handed::Handed;
 use traceback::report::{Report, Role};
 use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme};
@@ -37,6 +38,9 @@ pub struct Traced {
     pub malformed: u64,
 }
 
+/// What came of a part of a way, and who handed packets over at its beginning.
+pub type Followed = (Traced, Vec<Handed>);
+
 impl Traced {
     /// Whether a router that was asked did not answer.
     pub fn is_incomplete(&self) -> bool {
@@ -54,11 +58,21 @@ pub fn trace(
     ledgers: &[(RouterId, Vec<u8>)],
     ask: &mut dyn FnMut(&[Question]) -> Vec<Option<Answer>>,
 ) -> Traced {
+    follow(scheme, case, ledgers, ask).0
+}
+
+/// The same, and who beyond the case's part of the network may have handed its samples over.
+pub fn follow(
+    scheme: &dyn AnyScheme,
+    case: &Case,
+    ledgers: &[(RouterId, Vec<u8>)],
+    ask: &mut dyn FnMut(&[Question]) -> Vec<Option<Answer>>,
+) -> Followed {
     let started = Instant::now();
     let ledgers: Vec<(RouterId, &[u8])> = ledgers.iter().map(|(r, l)| (*r, &l[..])).collect();
     let mut inquiry = Inquiry::default();
     let finding = inquiry.run(scheme, case, &ledgers, ask);
-    Traced {
+    let traced = Traced {
         finding,
         seconds: started.elapsed().as_secs_f64(),
         rounds: inquiry.rounds,
@@ -66,7 +80,8 @@ pub fn trace(
         asked: inquiry.asked,
         answered: inquiry.answered,
         malformed: inquiry.malformed,
-    }
+    };
+    (traced, scheme.handed(case, &inquiry.answers))
 }
 
 /// Ledgers out of reports, one for each router, and what the reports cost.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use traceback::arrivals::{Arrivals, Arrived};
 use traceback::case::{Answer, Budget, Case, Filter, Gap, Query, Step, Window};
 use traceback::graph::Finding;
+use traceback::handed::Handed;
 use traceback::invariant::{Invariant, Key};
 use traceback::ledger::BadBytes;
 use traceback::map::Map;
@@ -95,6 +96,9 @@ impl AnyScheme for Made {
     ) -> Result<Step, Gap> {
         (self.1)(ledgers, answers)
     }
+    fn handed(&self, _: &Case, _: &Answers) -> Vec<Handed> {
+        vec![]
+    }
 }
 
 fn question(router: u32, key: u64) -> Question {
@@ -111,6 +115,7 @@ fn case() -> Case {
         key: Key(1, 2),
         map: Map::default(),
         budget: Budget { rounds: 3, ..Budget::default() },
+        beyond: Default::default(),
     }
 }
 

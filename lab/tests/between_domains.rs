@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{root, state};
 
-const SCENARIOS: [&str; 2] = ["borders", "refusal"];
+const SCENARIOS: [&str; 3] = ["borders", "refusal", "handed-over"];
 
 /// Recall is the ceiling at every level and stage, and nothing is wrong.
 fn meets_its_ceilings(summary: &Summary) {

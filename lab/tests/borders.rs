@@ -129,6 +129,26 @@ fn answers_add_what_domains_tell() {
     assert!(marks.router < scheme.ceiling.router && marks.nation < scheme.ceiling.nation);
 }
 
+/// Schemes that mark and log by turns: every domain shows the one before it the packet as that one handed it over.
+#[test]
+fn packets_that_change_are_followed_from_domain_to_domain() {
+    let schemes = ["spie", "hit", "riht", "mrt", "huffman"];
+    for set in [&[][..], &["domain.xc.answers=router"], &["domain.xb.answers=none"]] {
+        for id in schemes {
+            let plan = plan("handed-over", set, id).unwrap();
+            let beyond = plan.schemes[0].ceiling.nation;
+            // Only SPIE's packets are what they were, so that XC can be asked past XB, which says nothing.
+            let past = if id == "spie" { 2.0 / 3.0 } else { 1.0 / 3.0 };
+            let refused = set.iter().any(|key| key.ends_with("none"));
+            assert!((beyond - if refused { past } else { 1.0 }).abs() < 1e-12, "{set:?} {id}");
+            is_exact(&simulate(plan), &format!("handed-over {set:?}"));
+        }
+    }
+    let star = plan("handed-over", &["exchange.mode=star"], "riht").unwrap_err();
+    assert!(star.contains("its packets change on their way"), "{star}");
+    assert!(plan("handed-over", &["exchange.mode=star"], "spie").is_ok());
+}
+
 /// The same in a real kernel, under every datapath.
 #[test]
 fn kernels_write_no_more_than_is_shown() {

@@ -6,7 +6,7 @@ use crate::map::Map;
 use crate::packet::Packet;
 use crate::scheme::{Nanos, RouterId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A stretch of time, both ends included.
@@ -97,6 +97,9 @@ pub struct Case {
     /// Limits.
     #[serde(default)]
     pub budget: Budget,
+    /// Routers on the map that are for others to ask: walks end before them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub beyond: BTreeSet<RouterId>,
 }
 
 impl Case {

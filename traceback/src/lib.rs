@@ -22,6 +22,7 @@ pub mod counts;
 pub mod disclose;
 pub mod fib;
 pub mod graph;
+pub mod handed;
 pub mod icmp;
 pub mod invariant;
 pub mod ioam;

@@ -8,6 +8,7 @@
 //! Why it has this shape is in `docs/decisions.md`.
 
 use crate::case::{Case, Evidence, Gap, Step};
+use crate::handed::Handed;
 use crate::invariant::{Invariant, Key};
 use crate::ledger::Ledger;
 use crate::packet::Packet;
@@ -443,4 +444,10 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     /// # Errors
     /// [`Gap`] says what is missing: a result, not a failure.
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Self::Ledger>) -> Result<Step, Gap>;
+
+    /// Once paths are rebuilt: who beyond the case's part of the network may have handed its samples over, and
+    /// what they bore then. For schemes whose routers keep logs of packets that change on their way.
+    fn handed(&self, _: &Case, _: &Evidence<Self::Ledger>) -> Vec<Handed> {
+        vec![]
+    }
 }

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS incoming (
   id TEXT PRIMARY KEY, question TEXT NOT NULL, peer TEXT NOT NULL, state TEXT NOT NULL, token TEXT NOT NULL,
   later INTEGER NOT NULL DEFAULT 0, received_ms INTEGER NOT NULL, acknowledged_ms INTEGER,
   decided_ms INTEGER, answered_ms INTEGER, delivered_ms INTEGER, deadline_ms INTEGER NOT NULL,
-  until_ms INTEGER NOT NULL, inquiry TEXT NOT NULL, terms TEXT, reply TEXT, by_hand TEXT,
+  until_ms INTEGER NOT NULL, inquiry TEXT NOT NULL, terms TEXT, reply TEXT,
   votes TEXT NOT NULL DEFAULT '[]');
 CREATE INDEX IF NOT EXISTS incoming_by_question ON incoming (question);
 CREATE INDEX IF NOT EXISTS incoming_by_peer ON incoming (peer, received_ms);
@@ -36,21 +36,21 @@ CREATE TABLE IF NOT EXISTS cases (
 /// The book could not be written; nothing of this piece of work was done.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the book of inquiries: {0}; check the disk's space and permissions")]
-pub struct BookError(String);
+pub(super) struct BookError(String);
 
 type Done = Box<dyn FnOnce(Result<(), BookError>) + Send>;
 type Work = Box<dyn FnOnce(&Page<'_>) -> Done + Send>;
 
 /// The book, open. Work that waits is done before it closes.
 #[derive(Debug, Clone)]
-pub struct Book {
+pub(super) struct Book {
     work: mpsc::Sender<Work>,
     audit: PathBuf,
 }
 
 /// One piece of work's view of the book.
 #[derive(Debug)]
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     /// The commit that it is a part of.
     pub t: &'a Transaction<'a>,
     facts: RefCell<Vec<(String, Value)>>,
@@ -59,12 +59,12 @@ pub struct Page<'a> {
 
 impl Page<'_> {
     /// Adds a line to the log.
-    pub fn note(&self, event: &str, fields: Value) {
+    pub(super) fn note(&self, event: &str, fields: Value) {
         self.facts.borrow_mut().push((event.to_owned(), fields));
     }
 
     /// Removes from the log what may be kept no longer than until now: lines whose `until` is over.
-    pub fn forget(&self, now_unix_s: u64) {
+    pub(super) fn forget(&self, now_unix_s: u64) {
         *self.over.borrow_mut() = Some(now_unix_s);
     }
 }
@@ -74,7 +74,7 @@ impl Book {
     ///
     /// # Errors
     /// Where one cannot be opened, or the log's chain is broken.
-    pub fn open(path: &Path, audit: &Path) -> anyhow::Result<(Self, thread::JoinHandle<()>)> {
+    pub(super) fn open(path: &Path, audit: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let connection = Connection::open(path)
             .and_then(|c| c.execute_batch(SCHEMA).map(|()| c))
@@ -82,20 +82,32 @@ impl Book {
         let log = Evidence::open(audit)?;
         let (work, waiting) = mpsc::channel::<Work>();
         let writer = thread::Builder::new().name("book".into());
-        let writer = writer.spawn(move || write(connection, &log, &waiting))?;
-        Ok((Self { work, audit: audit.into() }, writer))
+        writer.spawn(move || write(connection, &log, &waiting))?;
+        Ok(Self { work, audit: audit.into() })
     }
 
     /// Where the log is.
-    pub fn audit(&self) -> &Path {
+    pub(super) fn audit(&self) -> &Path {
         &self.audit
+    }
+
+    /// Adds a line to the log, which is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`BookError`]; nothing was added.
+    pub(super) async fn note(&self, event: &'static str, line: Value) -> Result<(), BookError> {
+        self.write(move |page| {
+            page.note(event, line);
+            Ok(())
+        })
+        .await
     }
 
     /// Does a piece of work, which is on the disk when this returns.
     ///
     /// # Errors
     /// [`BookError`]; nothing of it was done.
-    pub async fn write<R: Send + 'static>(
+    pub(super) async fn write<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Page<'_>) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, BookError> {

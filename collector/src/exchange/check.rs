@@ -88,15 +88,15 @@ fn anchored(
         let what = format!("show 1 to {most} packets; without one nothing is looked for");
         return refuse(Justification::UnrecognizedFormat, what);
     }
+    // Whom we do not know is vouched for by the peer that got the packets from us.
+    let vouched = domain.peer(&inquiry.origin).is_none()
+        && inquiry.mode == Mode::Recursive
+        && inquiry.asker == towards;
     for (packet, at) in packets.iter().zip(1..) {
         let Some(address) = destination(packet) else {
             let what = format!("packet {at} is no IP packet");
             return refuse(Justification::UnrecognizedFormat, what);
         };
-        // Whom we do not know is vouched for by the peer that got the packets from us.
-        let vouched = domain.peer(&inquiry.origin).is_none()
-            && inquiry.mode == Mode::Recursive
-            && inquiry.asker == towards;
         if !vouched && !domain.may_ask(&inquiry.origin, address) {
             let what = format!("packet {at} goes to an address that is not {}'s", inquiry.origin);
             return refuse(Justification::AuthenticationOrigin, what);

@@ -28,8 +28,10 @@ pub struct Domain {
     pub policy: Policy,
     /// Its routers and those next to them.
     pub map: Map,
-    /// Its routers alone, where its logs are searched.
-    pub inner: Map,
+    /// Those next to them, which are for others to ask.
+    pub beyond: BTreeSet<RouterId>,
+    /// Routers of each neighbour that have a link with own ones, in the order of their identities.
+    gates: BTreeMap<String, Vec<RouterId>>,
     /// Schemes whose logs it searches, by id.
     pub schemes: BTreeMap<String, Arc<dyn AnyScheme>>,
     /// Domains that each domain is next to, its own included.
@@ -72,10 +74,11 @@ impl Domain {
     /// [`ServeError`] says what of it does not fit the map.
     pub fn new(config: &Config, policy: Policy, map: Map) -> Result<Self, ServeError> {
         let own: BTreeSet<u32> = config.asns.iter().copied().collect();
-        let lies_within = |at: u32| map.by_index(at).is_some_and(|r| own.contains(&r.asn));
-        let inner = map.part(lies_within, |_, _| true);
-        let facing = config.neighbours.iter().flat_map(|n| &n.routers);
-        if let Some(odd) = facing.into_iter().find(|id| inner.index(**id).is_none()) {
+        let others = map.routers().iter().filter(|r| !own.contains(&r.asn));
+        let beyond: BTreeSet<RouterId> = others.map(|r| r.id).collect();
+        let is_own = |id: &RouterId| map.index(*id).is_some() && !beyond.contains(id);
+        let mut facing = config.neighbours.iter().flat_map(|n| &n.routers);
+        if let Some(odd) = facing.find(|id| !is_own(id)) {
             let what = format!("neighbours: {odd} is no router of {} on its map", config.domain);
             return Err(bad(Path::new("[exchange]"), what));
         }
@@ -88,8 +91,9 @@ impl Domain {
         Ok(Self {
             config: config.clone(),
             policy,
+            gates: gates(config, &map, &beyond),
             map,
-            inner,
+            beyond,
             schemes,
             around,
             peers,
@@ -136,8 +140,22 @@ impl Domain {
         found.map_or(&[], |n| &n.routers)
     }
 
+    /// Whose a router beyond is, and its place among those of its domain that have a link with own ones; `None` where
+    /// it is nobody's that is known.
+    pub fn gate(&self, router: RouterId) -> Option<(&str, u16)> {
+        self.gates.iter().find_map(|(owner, routers)| {
+            let at = routers.binary_search(&router).ok()?;
+            Some((owner.as_str(), u16::try_from(at).ok()?))
+        })
+    }
+
+    /// How many routers it has.
+    pub fn routers(&self) -> usize {
+        self.map.routers().len() - self.beyond.len()
+    }
+
     /// Domains that a router faces, but for one.
-    pub fn beyond(&self, router: RouterId, but: &str) -> Vec<String> {
+    pub fn behind(&self, router: RouterId, but: &str) -> Vec<String> {
         let faces = self.config.neighbours.iter().filter(|n| n.routers.contains(&router));
         faces.map(|n| n.id.clone()).filter(|id| id != but).collect()
     }
@@ -151,6 +169,21 @@ impl Domain {
         };
         prefixes.iter().any(|net| net.contains(&address))
     }
+}
+
+/// Routers of peers that have a link with own ones.
+fn gates(
+    config: &Config,
+    map: &Map,
+    beyond: &BTreeSet<RouterId>,
+) -> BTreeMap<String, Vec<RouterId>> {
+    let linked = |id: &RouterId| map.neighbours(*id).any(|near| !beyond.contains(&near));
+    let near: Vec<RouterId> = beyond.iter().copied().filter(linked).collect();
+    let of = |peer: &Peer| -> Vec<RouterId> {
+        let theirs = |id: &RouterId| map.router(*id).is_some_and(|r| peer.asns.contains(&r.asn));
+        near.iter().copied().filter(theirs).collect()
+    };
+    config.peers.iter().map(|peer| (peer.id.clone(), of(peer))).collect()
 }
 
 /// Where a packet goes; `None` where the bytes are no packet.

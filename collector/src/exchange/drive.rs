@@ -148,11 +148,8 @@ async fn put(office: Arc<Office>, errand: Errand) {
     let (id, to) = (errand.inquiry.id.clone(), errand.to);
     let line = json!({ "to": to, "id": id, "about": about(&errand.inquiry), "tlp": errand.inquiry.tlp,
         "subject": kind(&errand.inquiry), "exercise": errand.inquiry.exercise,
-        "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
-    let noted = office.book.write(move |page| {
-        page.note("asked", line);
-        Ok(())
-    });
+        "until": office.until(now_ms()) });
+    let noted = office.book.note("asked", line);
     let (tlp, deadline_ms) = (errand.inquiry.tlp, errand.inquiry.deadline_ms);
     let came = match noted.await {
         // What is not written down does not leave.
@@ -202,7 +199,7 @@ fn open(
 pub(super) async fn hear(office: &Arc<Office>, peer: &str, reply: Reply, ahead: i64) {
     let line = json!({ "from": peer, "id": reply.inquiry, "status": reply.status, "rule": reply.rule,
         "tlp": reply.tlp, "withheld": reply.withheld, "took_ms": reply.took_ms,
-        "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
+        "until": office.until(now_ms()) });
     let (id, from, status) = (reply.inquiry.clone(), peer.to_owned(), reply.status.clone());
     let waits = office.waiting().contains_key(&id);
     let noted = office.book.write(move |page| {

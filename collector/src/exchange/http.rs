@@ -151,21 +151,25 @@ impl Listening {
         let address = listener.local_addr().map_err(busy)?;
         let acceptor = TlsAcceptor::from(Arc::new(server));
         let room = Arc::new(Semaphore::new(bounds.connections));
-        let line = Line { pins, desk, document: bounds.document };
+        let line = Arc::new(Line { pins, desk, document: bounds.document });
         let task = tokio::spawn(accept(listener, acceptor, room, line));
         Ok(Self { address, task })
     }
 }
 
 /// What every connection shares.
-#[derive(Clone)]
 struct Line {
     pins: Pins,
     desk: Arc<dyn Desk>,
     document: usize,
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, room: Arc<Semaphore>, line: Line) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    room: Arc<Semaphore>,
+    line: Arc<Line>,
+) {
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -189,7 +193,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, room: Arc<Semaphor
     }
 }
 
-async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, line: Line) -> Result<(), String> {
+async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, line: Arc<Line>) -> Result<(), String> {
     let _ = tcp.set_nodelay(true);
     let shaken = timeout(HANDSHAKE, acceptor.accept(tcp)).await;
     let tls = shaken.map_err(|_| "no handshake in time")?.map_err(|e| e.to_string())?;
@@ -207,7 +211,11 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor, line: Line) -> Result
     served.map_err(|e| e.to_string())
 }
 
-async fn answer(request: Request<Incoming>, line: Line, peer: String) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    line: Arc<Line>,
+    peer: String,
+) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&(Method::GET | Method::HEAD), "/") => return plain(StatusCode::NO_CONTENT, ""),
         (&Method::POST, "/") => {}

@@ -170,12 +170,13 @@ async fn enter(
     room: bool,
 ) -> Result<Entered, BookError> {
     let (office_, peer, inquiry) = (office.clone(), peer.to_owned(), inquiry.clone());
+    let asked = question(&inquiry);
     let work = move |page: &Page<'_>| {
         let office = office_;
         if let Some(ahead) = ahead {
             page.note("clock", json!({ "from": peer, "id": inquiry.id, "ahead_ms": ahead }));
         }
-        if let Some(again) = again(&office, page, &peer, &inquiry)? {
+        if let Some(again) = again(&office, page, &peer, (&inquiry, &asked))? {
             return Ok(again);
         }
         let no = |why, what: &str| Err(No::Refused(why, what.to_owned()));
@@ -185,13 +186,13 @@ async fn enter(
         });
         let judged = checked.and_then(|()| judge(&office, page, &peer, &inquiry, now));
         match judged {
-            Ok(terms) => admit(&office, page, (&peer, &inquiry), terms, now),
+            Ok(terms) => admit(&office, page, (&peer, &inquiry, &asked), terms, now),
             Err(No::Seen) => Ok(Entered::Closed(seen(&office, page, &peer, &inquiry))),
             Err(No::Refused(why, what)) => {
                 // A word is only used up by what was looked into, so that it can be put again when there is room.
                 let line = json!({ "from": peer, "id": inquiry.id, "origin": inquiry.origin,
                     "justification": why, "why": what, "about": about(&inquiry),
-                    "exercise": inquiry.exercise, "until": until(&office, now) });
+                    "exercise": inquiry.exercise, "until": office.until(now) });
                 page.note("refused", line);
                 let status = Status::Refused { justification: why, why: what };
                 Ok(Entered::Closed(bare(&office, &inquiry, status, 0)))
@@ -206,9 +207,8 @@ fn again(
     office: &Office,
     page: &Page<'_>,
     peer: &str,
-    inquiry: &Inquiry,
+    (inquiry, asked): (&Inquiry, &str),
 ) -> rusqlite::Result<Option<Entered>> {
-    let asked = question(inquiry);
     let known = page
         .t
         .query_row(
@@ -236,7 +236,7 @@ fn again(
 fn seen(office: &Office, page: &Page<'_>, peer: &str, inquiry: &Inquiry) -> Reply {
     page.note(
         "already-seen",
-        json!({ "from": peer, "id": inquiry.id, "until": until(office, now_ms()) }),
+        json!({ "from": peer, "id": inquiry.id, "until": office.until(now_ms()) }),
     );
     bare(office, inquiry, Status::AlreadySeen, 0)
 }
@@ -267,7 +267,7 @@ fn judge(
 fn admit(
     office: &Office,
     page: &Page<'_>,
-    (peer, inquiry): (&str, &Inquiry),
+    (peer, inquiry, asked): (&str, &Inquiry, &str),
     terms: Terms,
     now: u64,
 ) -> rusqlite::Result<Entered> {
@@ -278,7 +278,7 @@ fn admit(
            deadline_ms, until_ms, inquiry, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             inquiry.id,
-            question(inquiry),
+            asked,
             peer,
             state,
             token,
@@ -286,14 +286,14 @@ fn admit(
             signed(now),
             people.then(|| signed(now)),
             signed(inquiry.deadline_ms),
-            signed(until(office, now) * 1_000),
+            signed(office.until(now) * 1_000),
             to_text(inquiry)?,
             to_text(&terms)?,
         ],
     )?;
     let line = json!({ "from": peer, "id": inquiry.id, "origin": inquiry.origin, "rule": terms.rule,
         "purpose": inquiry.purpose, "tlp": inquiry.tlp, "about": about(inquiry), "state": state,
-        "exercise": inquiry.exercise, "until": until(office, now) });
+        "exercise": inquiry.exercise, "until": office.until(now) });
     page.note("received", line);
     Ok(if people {
         Entered::Later { token, acknowledge: true }
@@ -390,11 +390,6 @@ fn question(inquiry: &Inquiry) -> String {
     }
     hash.update(serde_json::to_vec(&inquiry.subject).expect("invariant: subjects are JSON"));
     hex::encode(hash.finalize())
-}
-
-/// Until when, in seconds since the Unix epoch, what was not told for a certain time is kept.
-fn until(office: &Office, now_ms: u64) -> u64 {
-    now_ms / 1_000 + office.domain.config.bounds.keep_s
 }
 
 /// How long it is tried to tell an answer that is ready.

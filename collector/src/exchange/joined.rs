@@ -2,7 +2,7 @@
 
 use super::domain::Domain;
 use super::join::{Branch, Flag, Kind, Way};
-use super::pursuit::{Pursuit, Quest};
+use super::pursuit::{Handovers, Pursuit, Quest};
 use super::{Exhibit, Inquiry, Mode, Status, Subject, Withheld};
 use crate::contact::Reach;
 use serde::{Deserialize, Serialize};
@@ -161,7 +161,12 @@ impl Joined {
     }
 
     /// The pursuit of packets that it begins.
-    pub(super) fn quest(&self, begin: &Begin, packets: Vec<Exhibit>, patience_ms: u64) -> Quest {
+    pub(super) fn quest(
+        &self,
+        begin: &Begin,
+        (packets, handed): (Vec<Exhibit>, Option<Handovers>),
+        patience_ms: u64,
+    ) -> Quest {
         Quest {
             id: self.id.clone(),
             me: self.domain.clone(),
@@ -176,6 +181,7 @@ impl Joined {
             verify: begin.verify,
             scheme: begin.scheme.clone(),
             packets,
+            handed,
             towards: None,
         }
     }

@@ -1,6 +1,6 @@
 //! The seam between questions and documents: RID (RFC 6545) on the wire, [`Inquiry`] and [`Reply`] within.
 
-use super::{Inquiry, Reply, Status};
+use super::{EXERCISE, Inquiry, Reply, Status};
 use crate::iodef::{Contact, Document, Incident, IncidentId, Stamp};
 use crate::rid::{Body, Envelope, Message};
 use std::time::SystemTime;
@@ -90,7 +90,7 @@ pub fn exercise(id: &str, from: &str, to: &str) -> Vec<u8> {
         incident_id: IncidentId { id: id.into(), name: from.into() },
         detect_time: None,
         generation_time: now(),
-        description: vec![crate::iodef::Text("EXERCISE. Nothing of this is real.".into())],
+        description: vec![crate::iodef::Text(EXERCISE.into())],
         contact: vec![Contact::organization("creator", from)],
         event_data: vec![],
         additional_data: vec![],

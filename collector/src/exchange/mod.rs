@@ -45,6 +45,9 @@ use traceback::RouterId;
 pub use traceback::disclose::{Justification, Withheld};
 use traceback::disclose::{Origin, Shown, Tlp};
 
+/// What every document of an exercise says.
+pub(crate) const EXERCISE: &str = "EXERCISE. Nothing of this is real.";
+
 /// Who asks whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,6 +112,10 @@ pub struct Exhibit {
     pub bytes: Vec<u8>,
     /// When it was seen, in nanoseconds since the Unix epoch.
     pub at_unix_ns: u64,
+    /// By which of the asked domain's routers that face the asker it left, in the order of their identities, where
+    /// what it bears says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<u16>,
 }
 
 /// A domain's answer.

@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -53,7 +52,6 @@ pub struct Exchange {
     office: Arc<Office>,
     listening: Listening,
     sweeper: JoinHandle<()>,
-    writer: thread::JoinHandle<()>,
 }
 
 impl Drop for Office {
@@ -74,7 +72,7 @@ impl Exchange {
         let client = |id: &String| Ok((id.clone(), Arc::new(pins.client(id).map_err(unfit)?)));
         let clients = domain.peers().keys().map(client).collect::<Result<_, ServeError>>()?;
         let opened = Book::open(&config.book, &config.audit);
-        let (book, writer) = opened.map_err(|e| bad(&config.book, format!("{e:#}")))?;
+        let book = opened.map_err(|e| bad(&config.book, format!("{e:#}")))?;
         let room = Arc::new(Semaphore::new(config.bounds.inquiries));
         let searches = Arc::new(Semaphore::new(config.bounds.searches));
         let waiting = Mutex::default();
@@ -88,7 +86,7 @@ impl Exchange {
         // After the address is had: answers of before go out from a domain that can be reached.
         incoming::recover(&office).await.map_err(lost)?;
         let sweeper = tokio::spawn(sweep(office.clone()));
-        Ok(Self { office, listening, sweeper, writer })
+        Ok(Self { office, listening, sweeper })
     }
 
     /// Where other domains reach it.
@@ -103,23 +101,18 @@ impl Exchange {
 
     /// Stops listening. What is written down is on the disk; what is under way goes on at the next start.
     pub async fn stop(self) {
-        let Self { office, listening, sweeper, writer } = self;
+        let Self { office, listening, sweeper } = self;
         sweeper.abort();
         listening.stop().await;
-        drop((office, writer));
+        drop(office);
     }
 }
 
 impl Office {
-    /// The domain.
-    pub fn domain(&self) -> &Domain {
-        &self.domain
-    }
-
     /// Waits for routers to come back, where the collector has only just started: their agents need a moment to find
     /// it again, and until then they would all count as silent.
     pub(super) async fn settle(&self, scheme: &str) {
-        let all = self.domain.inner.routers().len();
+        let all = self.domain.routers();
         while self.began.elapsed() < RETURN {
             let here = self.logs.hub.agents(scheme);
             let routers =
@@ -131,18 +124,15 @@ impl Office {
         }
     }
 
-    /// What it remembers.
-    pub fn book(&self) -> &Book {
-        &self.book
+    /// Until when, in seconds since the Unix epoch, what is written down now is kept.
+    pub(super) fn until(&self, now_ms: u64) -> u64 {
+        now_ms / 1_000 + self.domain.config.bounds.keep_s
     }
 
     /// Writes a line into the log, and gives `said` where it is on the disk.
     async fn note(&self, event: &'static str, line: Value, said: Given) -> Given {
-        let noted = self.book.write(move |page| {
-            page.note(event, line);
-            Ok(())
-        });
-        noted.await.map_or(Given::empty(StatusCode::INTERNAL_SERVER_ERROR), |()| said)
+        let noted = self.book.note(event, line).await;
+        noted.map_or(Given::empty(StatusCode::INTERNAL_SERVER_ERROR), |()| said)
     }
 
     /// Questions that wait for answers, by their words.
@@ -169,7 +159,7 @@ impl Desk for Counter {
                 let (id, peer) = (id.unwrap_or_default(), arrival.peer);
                 let taken = Given::document(letter::taken(&id, &peer));
                 let text = String::from_utf8_lossy(&arrival.body).into_owned();
-                let until = now_ms() / 1_000 + office.domain.config.bounds.keep_s;
+                let until = office.until(now_ms());
                 let line = json!({ "from": peer, "id": id, "document": text, "until": until });
                 office.note("report", line, taken).await
             }
@@ -183,7 +173,7 @@ impl Desk for Counter {
             }
             Err(unread) => {
                 let line = json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len(),
-                    "until": now_ms() / 1_000 + office.domain.config.bounds.keep_s });
+                    "until": office.until(now_ms()) });
                 // What belongs to nothing is an improper message of HTTP.
                 let status =
                     if unread.has_subject { StatusCode::OK } else { StatusCode::BAD_REQUEST };

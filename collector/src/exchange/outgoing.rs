@@ -7,10 +7,11 @@ use super::http::{Arrival, Given};
 use super::incoming::{signed, to_text};
 use super::join::{Flag, Kind};
 use super::joined::{Asked, Begin, Joined, owners};
+use super::look::Found;
 use super::office::{Office, now_ms, secret};
 use super::pursuit::Pursuit;
 use super::work::{around, look, own};
-use super::{Exhibit, Reply, Status};
+use super::{Exhibit, Mode, Reply, Status};
 use crate::clock::Utc;
 use crate::operator;
 use crate::store::Store;
@@ -21,6 +22,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use traceback::RouterId;
+use traceback::disclose::changes;
 use traceback::graph::Finding;
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
@@ -35,10 +37,10 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
     let request = to_text(&begin).map_err(|e| e.to_string())?;
     let exhibits = exhibits(office, &begin)?;
     let about: BTreeSet<_> = exhibits.iter().filter_map(destination).collect();
-    let keep = office.domain.config.bounds.keep_s;
+    let until = office.until(began);
     let line = json!({ "id": id, "operator": operator, "scheme": begin.scheme, "about": about,
-        "purpose": begin.purpose, "exercise": begin.exercise, "until": began / 1_000 + keep });
-    let (word, until) = (id.clone(), signed(began + keep * 1_000));
+        "purpose": begin.purpose, "exercise": begin.exercise, "until": until });
+    let (word, until) = (id.clone(), signed(until * 1_000));
     let noted = office.book.write(move |page| {
         page.note("began", line);
         page.t.execute(
@@ -141,7 +143,7 @@ fn exhibits(office: &Office, begin: &Begin) -> Result<Vec<Exhibit>, String> {
     let mut exhibits = vec![];
     for (sample, at) in begin.case.samples.iter().zip(1..) {
         let at_unix_ns = config.zero_unix_ns.saturating_add(sample.at.0);
-        let exhibit = Exhibit { bytes: sample.bytes.clone(), at_unix_ns };
+        let exhibit = Exhibit { bytes: sample.bytes.clone(), at_unix_ns, gate: None };
         let address =
             destination(&exhibit).ok_or_else(|| format!("sample {at} is no IP packet"))?;
         if !office.domain.may_ask(office.domain.id(), address) {
@@ -162,7 +164,7 @@ async fn pursue(
     let scheme = scheme(office, &begin)?;
     let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
     if scheme.card().keeper == Keeper::Routers {
-        packets(office, &begin, exhibits, &mut joined).await?;
+        packets(office, &*scheme, &begin, exhibits, &mut joined).await?;
     } else {
         let finding = marks(office, scheme, &begin).await?;
         names(office, &begin, &finding, &mut joined).await;
@@ -188,11 +190,7 @@ async fn escalate(office: &Arc<Office>, joined: &mut Joined) -> Result<(), Strin
         return Ok(());
     }
     let line = json!({ "id": joined.id, "turn_to": joined.escalate, "exercise": joined.exercise });
-    let noted = office.book.write(move |page| {
-        page.note("escalated", line);
-        Ok(())
-    });
-    noted.await.map_err(|e| e.to_string())
+    office.book.note("escalated", line).await.map_err(|e| e.to_string())
 }
 
 fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
@@ -207,6 +205,7 @@ fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> 
 /// Follows packets through the own logs and from domain to domain.
 async fn packets(
     office: &Arc<Office>,
+    scheme: &dyn AnyScheme,
     begin: &Begin,
     exhibits: Vec<Exhibit>,
     joined: &mut Joined,
@@ -215,17 +214,24 @@ async fn packets(
     if exhibits.is_empty() || exhibits.len() > bounds.packets {
         return Err(format!("give 1 to {} samples, not {}", bounds.packets, exhibits.len()));
     }
+    if begin.mode == Mode::Star && changes(scheme) {
+        return Err(format!(
+            "packets of {} change on their way, so each domain can only ask the one before it: \
+             let the mode be recursive",
+            begin.scheme
+        ));
+    }
     joined.packets = u32::try_from(exhibits.len()).unwrap_or(u32::MAX);
     let found = if office.domain.schemes.contains_key(&begin.scheme) {
         look(office, &begin.scheme, (vec![begin.case.gateway], ""), &exhibits).await
     } else {
-        Ok(vec![])
+        Ok(Found::default())
     };
     // Without own logs the neighbours may still know.
     let blind = found.as_ref().err().cloned();
     let found = found.unwrap_or_default();
-    let root = own(&office.domain, &joined.id, &found, begin.tlp);
-    let quest = joined.quest(begin, exhibits, bounds.patience_ms);
+    let root = own(&office.domain, &joined.id, &found.stretches, begin.tlp);
+    let quest = joined.quest(begin, (exhibits, found.handed), bounds.patience_ms);
     let (pursuit, errands) = Pursuit::begin(quest, around(&office.domain), root, now_ms());
     joined.settle(drive::drive(office, pursuit, errands).await);
     joined.blind(blind);

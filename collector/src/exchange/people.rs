@@ -9,6 +9,7 @@ use super::{Inquiry, Justification, Reply, Status, Subject};
 use crate::evidence::{self, Fact};
 use ipnet::IpNet;
 use rusqlite::{OptionalExtension, params};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -224,20 +225,12 @@ const COLUMNS: &str = "SELECT inquiry, peer, state, terms, votes, received_ms, a
     decided_ms, answered_ms, delivered_ms, reply FROM incoming";
 
 fn row(r: &rusqlite::Row<'_>) -> rusqlite::Result<(Received, Option<Terms>)> {
-    let json = |at: usize, e: serde_json::Error| {
-        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(e))
-    };
     let time = |at: usize| -> rusqlite::Result<Option<u64>> {
         Ok(r.get::<_, Option<i64>>(at)?.and_then(|t| u64::try_from(t).ok()))
     };
-    let text = |at: usize| r.get::<_, Option<String>>(at);
-    let parse = |at: usize| -> rusqlite::Result<Option<Value>> {
-        text(at)?.map(|t| serde_json::from_str(&t).map_err(|e| json(at, e))).transpose()
-    };
-    let terms: Option<Terms> =
-        parse(3)?.map(|v| serde_json::from_value(v).map_err(|e| json(3, e))).transpose()?;
+    let terms: Option<Terms> = json(r, 3)?;
     let received = Received {
-        inquiry: serde_json::from_value(parse(0)?.unwrap_or_default()).map_err(|e| json(0, e))?,
+        inquiry: said(r, 0)?,
         peer: r.get(1)?,
         state: r.get(2)?,
         needs: match terms.as_ref().map(|t| t.approval) {
@@ -245,15 +238,28 @@ fn row(r: &rusqlite::Row<'_>) -> rusqlite::Result<(Received, Option<Terms>)> {
             Some(Approval::OnePerson) => 1,
             Some(Approval::TwoPerson) => 2,
         },
-        votes: serde_json::from_value(parse(4)?.unwrap_or_default()).map_err(|e| json(4, e))?,
+        votes: said(r, 4)?,
         received_ms: time(5)?.unwrap_or(0),
         acknowledged_ms: time(6)?,
         decided_ms: time(7)?,
         answered_ms: time(8)?,
         delivered_ms: time(9)?,
-        reply: parse(10)?
-            .map(|v| serde_json::from_value(v).map_err(|e| json(10, e)))
-            .transpose()?,
+        reply: json(r, 10)?,
     };
     Ok((received, terms))
+}
+
+/// What a column of JSON says, where it says anything.
+fn json<T: DeserializeOwned>(r: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let read = |text: String| {
+        serde_json::from_str(&text).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(e))
+        })
+    };
+    r.get::<_, Option<String>>(at)?.map(read).transpose()
+}
+
+/// The same of a column that always says something.
+fn said<T: DeserializeOwned>(r: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<T> {
+    json(r, at)?.ok_or(rusqlite::Error::InvalidColumnIndex(at))
 }

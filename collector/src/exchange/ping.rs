@@ -58,10 +58,6 @@ pub(super) async fn ping(office: &Arc<Office>, operator: &str, peer: &str) -> Re
     let escalate = if reached { vec![] } else { office.domain.escalate(peer, Utc::now()) };
     let ping = Ping { domain: peer.into(), reached, outcome, took_ms, escalate };
     let line = json!({ "id": id, "operator": operator, "exercise": true, "ping": ping });
-    let noted = office.book.write(move |page| {
-        page.note("ping", line);
-        Ok(())
-    });
-    noted.await.map_err(|e| e.to_string())?;
+    office.book.note("ping", line).await.map_err(|e| e.to_string())?;
     Ok(ping)
 }

@@ -18,6 +18,9 @@ const QUESTIONS: usize = 4_096;
 /// Least time that a domain keeps for itself of what it has for an answer, in milliseconds.
 const MARGIN_MS: u64 = 300;
 
+/// Packets as domains may have handed them over, by domain and position.
+pub type Handovers = BTreeMap<(String, u32), Vec<Exhibit>>;
+
 /// What is pursued, and on which terms.
 #[derive(Debug, Clone)]
 pub struct Quest {
@@ -47,6 +50,8 @@ pub struct Quest {
     pub scheme: String,
     /// The packets.
     pub packets: Vec<Exhibit>,
+    /// The packets as others handed them over, where they were not what they are now: nobody else can be asked.
+    pub handed: Option<Handovers>,
     /// The domain that got the packets from those asked first, where it is not this one.
     pub towards: Option<String>,
 }
@@ -124,8 +129,12 @@ impl Pursuit {
 
     /// Takes an answer; what is to be asked next.
     pub fn take(&mut self, at: usize, mut reply: Reply, now: u64) -> Vec<Errand> {
-        let Some(node) = self.nodes.get_mut(at) else { return vec![] };
-        if !local(&mut reply, &node.packets, 0) {
+        if at >= self.nodes.len() {
+            return vec![];
+        }
+        let shown: Vec<u32> = self.exhibits(at).into_iter().map(|(packet, _)| packet).collect();
+        let node = &mut self.nodes[at];
+        if !local(&mut reply, &shown, 0) {
             let what = "an answer about packets that were not asked about".into();
             self.flags.push(Flag::new(Kind::Malformed, &node.domain, None, &[], what));
         }
@@ -268,8 +277,9 @@ impl Pursuit {
             }
             return;
         }
-        let new = |p: &u32| self.asked.insert((to.to_owned(), towards.clone(), *p));
-        let packets: Vec<u32> = packets.iter().copied().filter(new).collect();
+        let mut packets: Vec<u32> =
+            packets.iter().copied().filter(|p| !self.shown(parent, to, *p).is_empty()).collect();
+        packets.retain(|p| self.asked.insert((to.to_owned(), towards.clone(), *p)));
         if packets.is_empty() || self.nodes.len() >= QUESTIONS {
             return;
         }
@@ -357,7 +367,7 @@ impl Pursuit {
 
     fn inquiry(&self, at: usize) -> Inquiry {
         let (quest, node) = (&self.quest, &self.nodes[at]);
-        let shown = node.packets.iter().filter_map(|p| quest.packets.get(*p as usize).cloned());
+        let shown = self.exhibits(at).into_iter().map(|(_, exhibit)| exhibit.clone());
         let mut visited = quest.visited.clone();
         visited.push(quest.me.clone());
         let towards = quest.towards.as_ref().filter(|_| node.parent == Some(0));
@@ -379,6 +389,26 @@ impl Pursuit {
         }
     }
 
+    /// One packet as it is shown to a domain that is asked for another: as it came from there, perhaps in several
+    /// versions; not at all where that is not known.
+    fn shown(&self, parent: usize, to: &str, packet: u32) -> &[Exhibit] {
+        match &self.quest.handed {
+            None => self.quest.packets.get(packet as usize).map_or(&[], std::slice::from_ref),
+            Some(_) if parent != 0 => &[],
+            Some(handed) => handed.get(&(to.to_owned(), packet)).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// What is shown in a question, each with the packet that it is.
+    fn exhibits(&self, at: usize) -> Vec<(u32, &Exhibit)> {
+        let node = &self.nodes[at];
+        let of = |p: &u32| {
+            let shown = self.shown(node.parent.unwrap_or(0), &node.domain, *p);
+            shown.iter().map(|exhibit| (*p, exhibit)).collect::<Vec<_>>()
+        };
+        node.packets.iter().flat_map(of).collect()
+    }
+
     fn bare(&self, at: usize, status: Status, took_ms: u64) -> Reply {
         let inquiry = format!("{}.{at}", self.quest.id);
         Reply::bare(inquiry, &self.nodes[at].domain, status, self.quest.tlp, took_ms)
@@ -397,6 +427,7 @@ fn local(reply: &mut Reply, packets: &[u32], depth: usize) -> bool {
         let place = |at: &u32| packets.get(*at as usize).copied();
         passage.packets = passage.packets.iter().filter_map(place).collect();
         fit &= passage.packets.len() == before;
+        passage.packets.dedup();
     }
     reply.passages.retain(|passage| !passage.packets.is_empty());
     if depth >= 256 {

@@ -23,7 +23,8 @@ fn quest(mode: Mode, packets: usize) -> Quest {
         exercise: false,
         verify: false,
         scheme: "spie".into(),
-        packets: vec![Exhibit { bytes: vec![], at_unix_ns: 0 }; packets],
+        packets: vec![Exhibit { bytes: vec![], at_unix_ns: 0, gate: None }; packets],
+        handed: None,
         towards: None,
     }
 }

@@ -1,24 +1,24 @@
 //! An exchange within one process, for simulations: the same questions, checks, policies and answers, without
-//! a network, people, hours or time. The domain that begins asks every other itself.
+//! a network, people, hours or time.
 
 use super::check::{No, check};
 use super::domain::Domain;
 use super::join::Branch;
 use super::joined::{Begin, Joined, owners};
-use super::look::search;
-use super::pursuit::Pursuit;
+use super::look::{Found, search};
+use super::pursuit::{Pursuit, Quest};
 use super::tell::{resolve, tell};
-use super::work::{around, own};
+use super::work::{around, own, quest};
 use super::{Exhibit, Inquiry, Justification, Mode, Reply, Status, Subject};
 use crate::operator;
-use crate::trace::Traced;
+use crate::trace::Followed;
 use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
 
 /// Rebuilds a case from the evidence of one of the domains, by its position.
-pub type Rebuild<'a> = dyn FnMut(usize, &dyn AnyScheme, &Case) -> Traced + 'a;
+pub type Rebuild<'a> = dyn FnMut(usize, &dyn AnyScheme, &Case) -> Followed + 'a;
 
 /// What comes of an inquiry that the domain at `me` begins.
 ///
@@ -30,16 +30,15 @@ pub fn rehearse(
     begin: &Begin,
     rebuild: &mut Rebuild<'_>,
 ) -> Result<Joined, String> {
-    let begin = Begin { mode: Mode::Star, ..begin.clone() };
     let params = begin.params.as_ref().map(ToString::to_string).unwrap_or_default();
     let scheme = operator::scheme(&begin.scheme, &params)?;
-    let mut joined = Joined::new("rehearsal", &domains[me], &begin, 0);
+    let mut joined = Joined::new("rehearsal", &domains[me], begin, 0);
     let mut hall = Hall { domains, rebuild };
     if scheme.card().keeper == Keeper::Routers {
-        hall.follow(me, &begin, &mut joined);
+        hall.follow(me, begin, &mut joined);
     } else {
-        let finding = (hall.rebuild)(me, scheme.as_ref(), &begin.case).finding;
-        hall.name(me, &begin, &finding, &mut joined);
+        let finding = (hall.rebuild)(me, scheme.as_ref(), &begin.case).0.finding;
+        hall.name(me, begin, &finding, &mut joined);
         joined.finding = Some(finding);
     }
     Ok(joined)
@@ -54,25 +53,42 @@ struct Hall<'a, 'r> {
 impl Hall<'_, '_> {
     fn follow(&mut self, me: usize, begin: &Begin, joined: &mut Joined) {
         let samples = begin.case.samples.iter();
-        let packets: Vec<Exhibit> =
-            samples.map(|s| Exhibit { bytes: s.bytes.clone(), at_unix_ns: s.at.0 }).collect();
+        let packets: Vec<Exhibit> = samples
+            .map(|s| Exhibit { bytes: s.bytes.clone(), at_unix_ns: s.at.0, gate: None })
+            .collect();
         joined.packets = u32::try_from(packets.len()).unwrap_or(u32::MAX);
         let gateway = [begin.case.gateway];
         let home = &self.domains[me];
         let found = search(home, &begin.scheme, (&gateway, ""), &packets, &mut |scheme, case| {
-            Ok((self.rebuild)(me, scheme, case))
+            (self.rebuild)(me, scheme, case)
         });
         let blind = found.as_ref().err().cloned();
         let found = found.unwrap_or_default();
-        let root = own(home, &joined.id, &found, begin.tlp);
-        let quest = joined.quest(begin, packets, home.config.bounds.patience_ms);
-        let (mut pursuit, mut errands) = Pursuit::begin(quest, around(home), root, 0);
+        let root = own(home, &joined.id, &found.stretches, begin.tlp);
+        let quest = joined.quest(begin, (packets, found.handed), home.config.bounds.patience_ms);
+        joined.settle(self.pursue(me, quest, root));
+        joined.blind(blind);
+    }
+
+    /// Asks from domain to domain, beginning at one.
+    fn pursue(&mut self, at: usize, quest: Quest, own: Reply) -> Pursuit {
+        let (mut pursuit, mut errands) = Pursuit::begin(quest, around(&self.domains[at]), own, 0);
         while let Some(errand) = errands.pop() {
             let reply = self.answer(&errand.inquiry, &errand.to);
             errands.extend(pursuit.take(errand.node, reply, 0));
         }
-        joined.settle(pursuit);
-        joined.blind(blind);
+        pursuit
+    }
+
+    /// What those say whom a domain asks on.
+    fn further(&mut self, at: usize, inquiry: &Inquiry, found: &Found) -> Vec<Reply> {
+        if inquiry.mode == Mode::Star || found.stretches.is_empty() {
+            return vec![];
+        }
+        let domain = &self.domains[at];
+        let own = own(domain, &inquiry.id, &found.stretches, inquiry.tlp);
+        let quest = quest(domain, inquiry, inquiry.mode, found.handed.clone());
+        self.pursue(at, quest, own).finish().0.into_reply().further
     }
 
     fn name(
@@ -121,9 +137,12 @@ impl Hall<'_, '_> {
             Subject::Packets { scheme, towards, packets } => {
                 let facing = (domain.facing(towards), towards.as_str());
                 let mut rebuild =
-                    |scheme: &dyn AnyScheme, case: &Case| Ok((self.rebuild)(at, scheme, case));
+                    |scheme: &dyn AnyScheme, case: &Case| (self.rebuild)(at, scheme, case);
                 match search(domain, scheme, facing, packets, &mut rebuild) {
-                    Ok(found) => tell(domain, inquiry, &terms, &found, vec![]).reply,
+                    Ok(found) => {
+                        let further = self.further(at, inquiry, &found);
+                        tell(domain, inquiry, &terms, &found.stretches, further).reply
+                    }
                     Err(why) => bare(Status::Failed { why }),
                 }
             }

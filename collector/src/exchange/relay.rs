@@ -21,18 +21,18 @@ pub(super) async fn relay(
     towards: &str,
 ) -> Told {
     let (domain, members) = (&office.domain, &office.domain.config.members);
-    let all = (0..).take(quest(domain, inquiry, Mode::Star).packets.len()).collect();
-    let maybe = Origin::Unknown { maybe: members.clone() };
-    let own = Passage { packets: all, hops: vec![], origin: maybe };
-    let bare = Reply::bare(inquiry.id.clone(), domain.id(), Status::Answered, inquiry.tlp, 0);
-    let own = Reply { passages: vec![own], ..bare };
     let quest = Quest {
         origin: domain.id().to_owned(),
         // Nobody is told through whom the question came.
         visited: vec![],
         towards: Some(towards.to_owned()),
-        ..quest(domain, inquiry, Mode::Star)
+        ..quest(domain, inquiry, Mode::Star, None)
     };
+    let all = (0..).take(quest.packets.len()).collect();
+    let maybe = Origin::Unknown { maybe: members.clone() };
+    let own = Passage { packets: all, hops: vec![], origin: maybe };
+    let bare = Reply::bare(inquiry.id.clone(), domain.id(), Status::Answered, inquiry.tlp, 0);
+    let own = Reply { passages: vec![own], ..bare };
     let mut around = around(domain);
     // Members are asked, and nobody beyond them: that is for the requester to do.
     around.reachable.retain(|id| members.contains(id));

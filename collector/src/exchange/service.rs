@@ -3,10 +3,8 @@
 use super::office::Office;
 use super::ping::ping;
 use super::{Begin, Verdict, inquire, people};
-use crate::agents::identity;
 use crate::hub::Hub;
-use crate::identity::Identity;
-use crate::wire;
+use crate::{operator, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -64,12 +62,7 @@ impl Service {
         &self,
         request: Request<wire::Json>,
     ) -> Result<(Arc<Office>, String, T), Status> {
-        let Some(Identity::Operator(operator)) = identity(&request) else {
-            self.hub.refuse("operator");
-            return Err(Status::permission_denied(
-                "this call needs a certificate named operator/...",
-            ));
-        };
+        let operator = operator::who(&request, &self.hub)?;
         let none = "this collector speaks for no domain; give it a section [exchange]";
         let office = self.office.clone().ok_or_else(|| Status::failed_precondition(none))?;
         let wanted = serde_json::from_str(&request.get_ref().json);

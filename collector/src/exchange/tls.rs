@@ -61,13 +61,12 @@ impl Pins {
     /// # Errors
     /// Which of these is not so.
     pub fn who(&self, der: &[u8], now_unix_s: u64) -> Result<&str, CertificateError> {
-        let key = Identity::key_of(der).ok_or(CertificateError::BadEncoding)?;
-        let peer = self.keys.get(&key).ok_or(CertificateError::UnknownIssuer)?;
-        if Identity::of_certificate(der) != Some(Identity::Domain(peer.clone())) {
-            return Err(CertificateError::NotValidForName);
-        }
         let (_, parsed) =
             X509Certificate::from_der(der).map_err(|_| CertificateError::BadEncoding)?;
+        let peer = self.keys.get(parsed.public_key().raw).ok_or(CertificateError::UnknownIssuer)?;
+        if Identity::of(&parsed) != Some(Identity::Domain(peer.clone())) {
+            return Err(CertificateError::NotValidForName);
+        }
         let now = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
         if now < parsed.validity().not_before.timestamp() {
             return Err(CertificateError::NotValidYet);

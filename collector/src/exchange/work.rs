@@ -2,9 +2,9 @@
 //! its members where it relays.
 
 use super::domain::Domain;
-use super::look::Stretch;
+use super::look::{Found, Stretch};
 use super::office::{Office, now_ms};
-use super::pursuit::{Around, Pursuit, Quest};
+use super::pursuit::{Around, Handovers, Pursuit, Quest};
 use super::tell::{Told, resolve, tell};
 use super::{Exhibit, Inquiry, Mode, Reply, Status, Subject, drive, incoming, relay};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) async fn look(
     scheme: &str,
     (routers, towards): (Vec<traceback::RouterId>, &str),
     packets: &[Exhibit],
-) -> Result<Vec<Stretch>, String> {
+) -> Result<Found, String> {
     office.settle(scheme).await;
     let _turn = office.searches.acquire().await.map_err(|e| e.to_string())?;
     let (office, scheme, towards) = (office.clone(), scheme.to_owned(), towards.to_owned());
@@ -55,21 +55,16 @@ pub(super) async fn look(
 }
 
 /// Tells what was found; where questions are handed on, also what the next domains say.
-async fn trace(
-    office: &Arc<Office>,
-    inquiry: &Inquiry,
-    terms: &Terms,
-    found: Vec<Stretch>,
-) -> Told {
-    let mut further = vec![];
-    if inquiry.mode == Mode::Recursive && !found.is_empty() {
-        let own = own(&office.domain, &inquiry.id, &found, inquiry.tlp);
-        let quest = quest(&office.domain, inquiry, Mode::Recursive);
+async fn trace(office: &Arc<Office>, inquiry: &Inquiry, terms: &Terms, found: Found) -> Told {
+    let (mut further, stretches) = (vec![], &found.stretches);
+    if inquiry.mode == Mode::Recursive && !stretches.is_empty() {
+        let own = own(&office.domain, &inquiry.id, stretches, inquiry.tlp);
+        let quest = quest(&office.domain, inquiry, Mode::Recursive, found.handed.clone());
         let (pursuit, errands) = Pursuit::begin(quest, around(&office.domain), own, now_ms());
         let (tree, _) = drive::drive(office, pursuit, errands).await.finish();
         further = tree.into_reply().further;
     }
-    tell(&office.domain, inquiry, terms, &found, further)
+    tell(&office.domain, inquiry, terms, stretches, further)
 }
 
 /// What the domain itself found, in full: for itself alone.
@@ -85,7 +80,12 @@ pub(super) fn own(
 }
 
 /// The pursuit of an inquiry's packets from here on.
-pub(super) fn quest(domain: &Domain, inquiry: &Inquiry, mode: Mode) -> Quest {
+pub(super) fn quest(
+    domain: &Domain,
+    inquiry: &Inquiry,
+    mode: Mode,
+    handed: Option<Handovers>,
+) -> Quest {
     let (scheme, packets) = match &inquiry.subject {
         Subject::Packets { scheme, packets, .. } => (scheme.clone(), packets.clone()),
         Subject::Names { .. } => (String::new(), vec![]),
@@ -104,6 +104,7 @@ pub(super) fn quest(domain: &Domain, inquiry: &Inquiry, mode: Mode) -> Quest {
         verify: false,
         scheme,
         packets,
+        handed,
         towards: None,
     }
 }

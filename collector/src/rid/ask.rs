@@ -5,7 +5,7 @@
 
 use super::hop::{alias, alias_of};
 use super::own::{Own, own};
-use crate::exchange::{Exhibit, Inquiry, Mode, Subject};
+use crate::exchange::{EXERCISE, Exhibit, Inquiry, Mode, Subject};
 use crate::iodef::{
     Contact, Document, EventData, Expectation, Extension, Incident, IncidentId, Node, RecordData,
     Stamp, System, Text,
@@ -42,8 +42,6 @@ pub(crate) fn incident_of_inquiry(inquiry: &Inquiry, at: Stamp) -> Incident {
 
 /// Words that IODEF has for purposes.
 const PURPOSES: [&str; 5] = ["traceback", "mitigation", "reporting", "watch", "other"];
-
-const EXERCISE: &str = "EXERCISE. Nothing of this is real.";
 
 /// What is asked.
 fn subject(inquiry: &Inquiry) -> EventData {
@@ -94,6 +92,7 @@ fn record_of(packet: &Exhibit) -> RecordData {
     RecordData {
         date_time: Some(Stamp::from_unix_ns(packet.at_unix_ns)),
         record_item: vec![Extension { value, dtype: dtype.into(), ..Extension::default() }],
+        additional_data: packet.gate.map(|gate| own("gate", "integer", gate)).into_iter().collect(),
         ..RecordData::default()
     }
 }
@@ -201,5 +200,6 @@ fn exhibit(
     let at = record.date_time.or(incident.detect_time).unwrap_or(incident.generation_time);
     let at_unix_ns =
         at.unix_ns().ok_or_else(|| BadDocument::value("RecordData/DateTime", &at.to_string()))?;
-    Ok(Exhibit { bytes, at_unix_ns })
+    let gate = Own(&record.additional_data).parse("gate")?;
+    Ok(Exhibit { bytes, at_unix_ns, gate })
 }

@@ -12,9 +12,7 @@ mod policy;
 mod status;
 mod tell;
 
-pub use own::FORMAT;
 pub use policy::Kind;
-pub use tell::incident_of_reply;
 
 pub(crate) use ask::incident_of_inquiry;
 pub(crate) use tell::event_of_reply;
@@ -99,13 +97,6 @@ impl Envelope {
         let (to, origin) = (to.into(), inquiry.origin.clone());
         Self { to, origin, region: Region::default(), at }
     }
-
-    /// That of an answer to a question that came in this one.
-    #[must_use]
-    pub fn answering(&self, inquiry: &Inquiry, at: Stamp) -> Self {
-        let (to, origin) = (inquiry.asker.clone(), inquiry.origin.clone());
-        Self { to, origin, region: self.region, at }
-    }
 }
 
 impl Message {
@@ -144,7 +135,7 @@ impl Message {
                 (Some(inquiry.id.clone()), Some(Document::new(vec![incident])))
             }
             Body::Answer(reply) => {
-                let incident = incident_of_reply(reply, origin, *at);
+                let incident = tell::incident_of_reply(reply, origin, *at);
                 (Some(reply.inquiry.clone()), Some(Document::new(vec![incident])))
             }
             Body::Taken { id } => (Some(id.clone()), None),

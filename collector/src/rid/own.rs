@@ -5,7 +5,7 @@ use crate::xml::{BadDocument, parsed};
 use std::str::FromStr;
 
 /// The format's name, `formatid` of every `AdditionalData` that is ours.
-pub const FORMAT: &str = "ashiato.exchange/1";
+const FORMAT: &str = "ashiato.exchange/1";
 
 /// A value of our own.
 pub(super) fn own(name: &str, dtype: &str, value: impl ToString) -> Extension {

@@ -13,7 +13,7 @@ use crate::xml::{BadDocument, parsed};
 use traceback::disclose::{Origin, Tlp};
 
 /// The incident that answers a question of `origin`.
-pub fn incident_of_reply(reply: &Reply, origin: &str, at: Stamp) -> Incident {
+pub(super) fn incident_of_reply(reply: &Reply, origin: &str, at: Stamp) -> Incident {
     let mut incident = Incident {
         purpose: "traceback".into(),
         ext_purpose: None,

@@ -12,7 +12,7 @@ mod tlp;
 pub use tlp::label;
 
 use crate::dossier::Dossier;
-use crate::exchange::{Reply, Status};
+use crate::exchange::{EXERCISE, Reply, Status};
 use crate::iodef::Stamp;
 use object::{Objects, domain_id};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub fn bundle(dossier: &Dossier) -> Value {
     });
     if inquiry.exercise {
         group["labels"] = json!(["exercise"]);
-        group["description"] = "EXERCISE. Nothing of this is real.".into();
+        group["description"] = EXERCISE.into();
     }
     objects.add("grouping", &inquiry.origin, &inquiry.id, group);
     objects.bundle()

@@ -28,7 +28,7 @@ async fn only_anchored_questions_of_known_askers_are_looked_into() {
     let realm = pair().await;
     let question = |id: &str| realm.question(0, 1, id);
     let with = |id: &str, bytes: Vec<u8>| {
-        let packets = vec![Exhibit { bytes, at_unix_ns: 5 }];
+        let packets = vec![Exhibit { bytes, at_unix_ns: 5, gate: None }];
         let subject = Subject::Packets { scheme: "spie".into(), towards: "xa".into(), packets };
         Inquiry { subject, ..question(id) }
     };

@@ -232,7 +232,7 @@ impl Realm {
             subject: Subject::Packets {
                 scheme: "spie".into(),
                 towards: self.lands[from].id.clone(),
-                packets: vec![Exhibit { bytes: packet(n, from), at_unix_ns: AT }],
+                packets: vec![Exhibit { bytes: packet(n, from), at_unix_ns: AT, gate: None }],
             },
         }
     }
@@ -360,6 +360,7 @@ pub(crate) fn begin(at: usize, packets: &[u32], mode: Mode) -> Begin {
         key: KEY,
         map: Map::default(),
         budget: Budget::default(),
+        beyond: Default::default(),
     };
     let case = serde_json::to_value(&case).unwrap();
     let begin =

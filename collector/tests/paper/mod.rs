@@ -39,8 +39,8 @@ fn router() -> impl Strategy<Value = RouterId> {
 const LAST_MS: u64 = 253_402_300_799_999;
 
 fn subject() -> impl Strategy<Value = Subject> {
-    let packet = (vec(any::<u8>(), 0..60), any::<u64>())
-        .prop_map(|(bytes, at_unix_ns)| Exhibit { bytes, at_unix_ns });
+    let packet = (vec(any::<u8>(), 0..60), any::<u64>(), any::<Option<u16>>())
+        .prop_map(|(bytes, at_unix_ns, gate)| Exhibit { bytes, at_unix_ns, gate });
     prop_oneof![
         (text(), text(), vec(packet, 1..5))
             .prop_map(|(scheme, towards, packets)| Subject::Packets { scheme, towards, packets }),
@@ -153,8 +153,11 @@ pub(crate) const PACKET: &str = "450000522ad90000ff06c41fc0a801020a010102976d005
 
 /// A question as it is usually asked.
 pub(crate) fn question() -> Inquiry {
-    let packet =
-        Exhibit { bytes: hex::decode(PACKET).unwrap(), at_unix_ns: 1_795_309_200_250_000_001 };
+    let packet = Exhibit {
+        bytes: hex::decode(PACKET).unwrap(),
+        at_unix_ns: 1_795_309_200_250_000_001,
+        gate: None,
+    };
     Inquiry {
         id: "01KAMXA1".into(),
         origin: "xa".into(),
@@ -212,7 +215,7 @@ pub(crate) fn messages() -> Vec<(&'static str, Message)> {
     let (inquiry, reply) = (question(), answer());
     let at = Stamp::from_unix_ms(1_795_309_200_000).unwrap();
     let asking = Envelope { region: Region::PeerToPeer, ..Envelope::asking(&inquiry, "xb", at) };
-    let answering = asking.answering(&inquiry, at);
+    let answering = Envelope { to: inquiry.asker.clone(), ..asking.clone() };
     let with = |status| Body::Answer(Reply { status, ..reply.clone() });
     let names = Subject::Names { names: vec![RouterId(7), RouterId(0xffff_ffff)] };
     let who = Inquiry { subject: names, tlp: Tlp::AmberStrict, exercise: false, ..inquiry.clone() };

@@ -193,6 +193,7 @@ pub(crate) fn case() -> Case {
         key: Key(1, 2),
         map: Map::new(vec![router(1), router(2)], vec![(0, 1)]).unwrap(),
         budget: traceback::case::Budget::default(),
+        beyond: Default::default(),
     }
 }
 

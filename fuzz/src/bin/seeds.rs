@@ -83,7 +83,7 @@ fn messages(dir: &Path) -> Outcome {
     use ashiato_collector::exchange::{Exhibit, Inquiry, Mode, Passage, Reply, Status, Subject};
     use ashiato_collector::rid::{Body, Envelope, Message};
     use traceback::disclose::{Origin, Shown, Tlp, Withheld};
-    let packets = vec![Exhibit { bytes: udp4(1), at_unix_ns: 1 }];
+    let packets = vec![Exhibit { bytes: udp4(1), at_unix_ns: 1, gate: None }];
     let inquiry = Inquiry {
         id: "1".into(),
         origin: "xa".into(),

@@ -18,6 +18,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("process-per-router", include_str!("../../../scenarios/process-per-router.toml")),
     ("borders", include_str!("../../../scenarios/borders.toml")),
     ("refusal", include_str!("../../../scenarios/refusal.toml")),
+    ("handed-over", include_str!("../../../scenarios/handed-over.toml")),
     ("field-trial", include_str!("../../../scenarios/field-trial.toml")),
     ("x-marks-random", include_str!("../../../scenarios/x-marks-random.toml")),
     ("x-marks-every", include_str!("../../../scenarios/x-marks-every.toml")),

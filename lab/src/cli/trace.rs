@@ -245,6 +245,7 @@ fn captured(path: &PathBuf, request: &Request) -> Result<Case> {
         key: Key(0, 0),
         map: Map::default(),
         budget: Budget::default(),
+        beyond: Default::default(),
     })
 }
 

@@ -4,10 +4,11 @@ use super::{Node, Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use traceback::disclose::{Cut, Detail, Estate, Policy, logs_only, written};
+use traceback::disclose::{Cut, Detail, Estate, Policy, written};
 use traceback::invariant::{Key, mix2};
 use traceback::map::BadMap;
 use traceback::router::{Far, Port};
+use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
 use traceback::score::Sight;
 use traceback::{Nanos, Place, RouterId};
@@ -113,10 +114,7 @@ impl Plan {
     /// # Errors
     /// As [`Self::acting`].
     pub fn disclosed(&self, scheme: &dyn AnyScheme) -> Result<Cut, BadMap> {
-        if !logs_only(scheme) {
-            return self.acting(scheme);
-        }
-        self.told()
+        if scheme.card().keeper == Keeper::Routers { self.told() } else { self.acting(scheme) }
     }
 
     /// The map cut by what the victim's domain may hear from others at best.
@@ -130,7 +128,7 @@ impl Plan {
     /// What names of the disclosed map tell, once domains were asked.
     pub fn answered<'a>(&self, scheme: &dyn AnyScheme, cut: &'a Cut) -> Sight<'a> {
         let answers = |router: u32| self.answers_of(self.domain_at(router as usize));
-        if logs_only(scheme) {
+        if scheme.card().keeper == Keeper::Routers {
             Sight::of_answers(cut, answers)
         } else {
             Sight::of_answered_marks(cut, answers)

@@ -50,6 +50,7 @@ pub fn case(gateway: RouterId) -> Case {
         key: Key(0, 0),
         map: Map::default(),
         budget: Budget::default(),
+        beyond: Default::default(),
     }
 }
 

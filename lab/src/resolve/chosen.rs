@@ -1,13 +1,14 @@
 //! Schemes of a plan: parameters spelled out, log pages sized, the best that any answer can reach.
 
 use super::{pages, shown};
-use crate::plan::{Ceiling, Conduct, Plan, SchemePlan};
+use crate::plan::{Asking, Ceiling, Conduct, Plan, SchemePlan};
 use crate::scenario::{Report, Spec};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use traceback::disclose::changes;
 use traceback::invariant::mix2;
 use traceback::scheme::{Card, Keeper, Names};
-use traceback::schemes;
+use traceback::schemes::{self, AnyScheme};
 
 /// Every scheme's turn, in the scenario's order.
 pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Report> {
@@ -37,10 +38,25 @@ pub(super) fn schemes(spec: &Spec, plan: &Plan) -> Result<Vec<SchemePlan>, Repor
         } else {
             shown::ceilings(&*built, plan)?
         };
+        askable(&*built, plan)?;
         let (id, expected_false_routers) = (scheme.id.clone(), expected);
         Ok(SchemePlan { id, params, ceiling, marks_ceiling, expected_false_routers })
     };
     spec.scheme.iter().map(turn).collect()
+}
+
+/// Whether domains can ask each other about the scheme's packets as the plan has them ask.
+fn askable(scheme: &dyn AnyScheme, plan: &Plan) -> Result<(), Report> {
+    let star = plan.exchange.as_ref().is_some_and(|asks| asks.mode == Asking::Star);
+    if !star || !changes(scheme) {
+        return Ok(());
+    }
+    let what = format!(
+        "scheme \"{}\": its packets change on their way, so only the domain that a packet came to can ask the one \
+         before it",
+        scheme.card().id
+    );
+    Err(Report::whole(what, "let [exchange] mode = \"recursive\""))
 }
 
 /// Stream of the seed from which routers' secrets come.

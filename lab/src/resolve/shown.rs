@@ -6,7 +6,7 @@ use crate::plan::{Ceiling, Plan};
 use crate::scenario::Report;
 use std::collections::BTreeSet;
 use traceback::RouterId;
-use traceback::disclose::{Cut, Detail, suits};
+use traceback::disclose::{Cut, Detail, changes, suits};
 use traceback::graph::{AttackGraph, Finding, path_edges};
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::AnyScheme;
@@ -66,7 +66,7 @@ fn recall(
         let shown = cut.project(&ids);
         let names: Vec<RouterId> = shown.iter().map(|(_, name)| *name).collect();
         once(&names, &ids, plan)?;
-        let telling = chosen::tellable(&card, plan, &within(&card, cut, path, &shown));
+        let telling = chosen::tellable(&card, plan, &within(scheme, plan, path, &shown));
         let told: Vec<bool> = shown.iter().map(|(at, _)| telling.contains(&path[*at])).collect();
         let edges = path_edges(&names).zip(&told).filter(|(_, told)| **told);
         graph.edges.extend(edges.map(|(edge, _)| edge));
@@ -89,17 +89,20 @@ fn recall(
 }
 
 /// The routers of a path that questions reach or marks come from: where routers keep logs, domains that tell
-/// nothing are passed over.
+/// nothing are passed over, unless only they could say what the packet was when it came to them.
 fn within(
-    card: &traceback::scheme::Card,
-    cut: &Cut,
+    scheme: &dyn AnyScheme,
+    plan: &Plan,
     path: &[usize],
     shown: &[(usize, RouterId)],
 ) -> Vec<usize> {
-    if card.keeper == Keeper::Routers && !cut.is_whole() {
-        return shown.iter().map(|(at, _)| path[*at]).collect();
+    if scheme.card().keeper != Keeper::Routers {
+        return path.to_vec();
     }
-    path.to_vec()
+    let refuses = |router: &usize| plan.answers_of(plan.domain_at(*router)) == Detail::None;
+    let last = path.iter().rposition(refuses).filter(|_| changes(scheme));
+    let reached = shown.iter().filter(|(at, _)| last.is_none_or(|last| *at > last));
+    reached.map(|(at, _)| path[*at]).collect()
 }
 
 /// Refuses a path that enters one system, or one nation, twice: distances of marks say nothing then.

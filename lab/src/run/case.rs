@@ -71,5 +71,6 @@ pub fn build(plan: &Plan, turn: usize, tape: &[Arrival]) -> Result<Case> {
         key: plan.key,
         map: cut.shown().clone(),
         budget: Budget::default(),
+        beyond: Default::default(),
     })
 }

@@ -13,7 +13,7 @@ use crate::world::{Followed, Outcome, Taken};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
-use traceback::disclose::{Cut, logs_only};
+use traceback::disclose::Cut;
 use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::Keeper;
@@ -72,7 +72,8 @@ pub(crate) fn sight<'a>(
     cut: &'a Cut,
     datapath: &str,
 ) -> Sight<'a> {
-    let asked = logs_only(scheme) || datapath == "sim" || plan.exchange.is_some();
+    let logs = scheme.card().keeper == Keeper::Routers;
+    let asked = logs || datapath == "sim" || plan.exchange.is_some();
     if asked { plan.answered(scheme, cut) } else { Sight::of_marks(cut) }
 }
 

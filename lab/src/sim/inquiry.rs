@@ -7,7 +7,7 @@ use crate::world::{Observations, Outcome};
 use crate::{asked, office};
 use anyhow::{Context, Result};
 use ashiato_collector::exchange::{Domain, Joined, rehearse};
-use ashiato_collector::trace::{Question, Traced, trace};
+use ashiato_collector::trace::{Followed, Question, follow};
 use std::collections::BTreeMap;
 use traceback::RouterId;
 use traceback::case::{Answer, Case, Window};
@@ -39,13 +39,13 @@ impl Desk<'_> {
         scheme: &dyn AnyScheme,
         case: &Case,
         may: &dyn Fn(RouterId) -> bool,
-    ) -> Traced {
+    ) -> Followed {
         let keepers = &self.keepers;
         let answer = |(router, query): &Question| -> Option<Answer> {
             keepers.get(router).filter(|_| may(*router)).map(|keeper| keeper.answer(query))
         };
         let mut ask = |questions: &[Question]| questions.iter().map(answer).collect();
-        let traced = trace(scheme, case, &self.ledgers, &mut ask);
+        let (traced, handed) = follow(scheme, case, &self.ledgers, &mut ask);
         self.rebuilt.seconds += traced.seconds;
         for (sum, more) in [
             (&mut self.rebuilt.asked, &traced.asked),
@@ -53,7 +53,7 @@ impl Desk<'_> {
         ] {
             more.iter().for_each(|(router, n)| *sum.entry(*router).or_default() += n);
         }
-        traced
+        (traced, handed)
     }
 
     /// The same by domains that ask each other.
@@ -97,7 +97,7 @@ impl Network {
             .collect();
         let mut desk = Desk { keepers, ledgers, rebuilt: Rebuilt::default() };
         let (finding, joined) = match &plan.exchange {
-            None => (desk.rebuild(scheme, case, &|_| true).finding, None),
+            None => (desk.rebuild(scheme, case, &|_| true).0.finding, None),
             Some(asks) => {
                 let joined = desk.inquire(plan, asks, at, case)?;
                 (asked::finding(plan, &joined)?, Some(joined))

@@ -22,11 +22,16 @@ pub enum Unfit {
 }
 
 /// Whether a scheme's routers keep logs and write nothing.
-pub fn logs_only(scheme: &dyn AnyScheme) -> bool {
+fn logs_only(scheme: &dyn AnyScheme) -> bool {
     let card = scheme.card();
     let written =
         [card.v4, card.v6].into_iter().any(|s| !matches!(s, Slot::None | Slot::IoamExport));
     card.keeper == Keeper::Routers && !written
+}
+
+/// Whether a scheme's routers keep logs and write into packets as well, so that a packet is another at every hop.
+pub fn changes(scheme: &dyn AnyScheme) -> bool {
+    scheme.card().keeper == Keeper::Routers && !logs_only(scheme)
 }
 
 /// The detail that a scheme's routers show of a domain that lets them show this much. Logs stay where they

@@ -7,6 +7,7 @@
 
 use crate::case::{Case, Evidence, Gap, Query, Sample, Step};
 use crate::graph::{AttackGraph, Finding, path_edges};
+use crate::handed::Handed;
 use crate::invariant::Invariant;
 use crate::packet::Packet;
 use crate::scheme::{Field, RouterId};
@@ -63,7 +64,7 @@ pub(super) trait Digits {
             let Some((digest, mark)) = self.arrived(case, sample) else { continue };
             let (path, end) = self.walk(case, evidence, digest, mark);
             match end {
-                End::Source => graph.join(AttackGraph::from_paths([path])),
+                End::Source | End::Handed(_) => graph.join(AttackGraph::from_paths([path])),
                 // The part nearest the victim is known all the same.
                 End::Silent => graph.edges.extend(path_edges(&path)),
                 End::Ask(question) => {
@@ -81,6 +82,13 @@ pub(super) trait Digits {
             });
         }
         Ok(Step::Done(Finding::Paths(graph)))
+    }
+
+    /// Who beyond the case's part of the network handed samples over, and with which marks.
+    fn over(&self, case: &Case, evidence: &Evidence<Table>) -> Vec<Handed> {
+        let arrived = case.samples.iter().filter_map(|sample| self.arrived(case, sample));
+        let ends = arrived.map(|(digest, mark)| self.walk(case, evidence, digest, mark).1);
+        ends.filter_map(|end| if let End::Handed(by) = end { Some(by) } else { None }).collect()
     }
 
     /// A sample's digest and mark.
@@ -111,6 +119,9 @@ pub(super) trait Digits {
             let Some(next) = neighbour(case, here, link) else { break End::Lost };
             if path.len() >= usize::from(case.budget.hops) || path.contains(&next) {
                 break End::Lost;
+            }
+            if case.beyond.contains(&next) {
+                break End::Handed(Handed { by: next, mark: Some(before) });
             }
             path.push(next);
             mark = before;
@@ -146,6 +157,8 @@ pub(super) trait Digits {
 pub(super) enum End {
     /// At the router where the packet entered.
     Source,
+    /// Before a router that is for others to ask.
+    Handed(Handed),
     /// At a router that must be asked first.
     Ask((RouterId, Query)),
     /// At a router that does not answer, or has forgotten.

@@ -22,6 +22,7 @@
 use super::pages::{Pages, Params};
 use crate::case::{Case, Evidence, Gap, Query, Sample, Step};
 use crate::graph::{AttackGraph, Edge, Finding};
+use crate::handed::Handed;
 use crate::invariant::{Invariant, mix, mix2};
 use crate::packet::Packet;
 use crate::scheme::{
@@ -141,7 +142,7 @@ impl Scheme for Hit {
         for sample in &case.samples {
             let Some((digest, start)) = arrived(case, sample) else { continue };
             let mut trace = Trace { case, evidence, digest, ask: &mut ask };
-            graph.join(AttackGraph::from_edges(trace.walk(start), MAX_PATHS));
+            graph.join(AttackGraph::from_edges(trace.walk(start).0, MAX_PATHS));
         }
         if !ask.is_empty() {
             return Ok(Step::Ask(ask.into_iter().collect()));
@@ -150,6 +151,15 @@ impl Scheme for Hit {
             return Err(Gap::Nothing { what: "a sampled packet with the gateway's mark".into() });
         }
         Ok(Step::Done(Finding::Paths(graph)))
+    }
+
+    fn handed(&self, case: &Case, evidence: &Evidence<Pages>) -> Vec<Handed> {
+        let mut ask = BTreeSet::new();
+        let mut over = |sample| {
+            let (digest, start) = arrived(case, sample)?;
+            Some(Trace { case, evidence, digest, ask: &mut ask }.walk(start).1)
+        };
+        case.samples.iter().filter_map(&mut over).flatten().collect()
     }
 }
 
@@ -162,6 +172,19 @@ enum Turn {
     Marked,
     /// Logged it as every router does with fragments.
     Fragment,
+}
+
+impl Turn {
+    /// What a router that had this turn handed over.
+    fn handed(self, by: RouterId) -> Handed {
+        let mark = |logged| Some(Mark { name: name(by), logged }.pack());
+        let mark = match self {
+            Self::Logged => mark(true),
+            Self::Marked => mark(false),
+            Self::Fragment => None,
+        };
+        Handed { by, mark }
+    }
 }
 
 /// A sample's digest, and what the gateway did with it; `None` where it has not the gateway's mark.
@@ -186,54 +209,84 @@ struct Trace<'a> {
 }
 
 impl Trace<'_> {
-    /// Follows the packet from the gateway outwards as far as answers go, and notes whom to ask next.
-    fn walk(&mut self, start: Turn) -> BTreeSet<Edge> {
-        let mut edges = BTreeSet::new();
+    /// Follows the packet from the gateway outwards as far as answers go, and notes whom to ask next. Also
+    /// who beyond may have handed it over.
+    fn walk(&mut self, start: Turn) -> (BTreeSet<Edge>, BTreeSet<Handed>) {
+        let (mut edges, mut over) = (BTreeSet::new(), BTreeSet::new());
         let mut placed = BTreeSet::new();
         let mut front = BTreeMap::from([(self.case.gateway, (None, start))]);
         for distance in 0..self.case.budget.hops {
             let mut next = BTreeMap::new();
             placed.extend(front.keys().copied());
             for (from, (to, turn)) in front {
+                // A mark may say what the log denies: whoever shows the packet wrote it then.
+                if turn != Turn::Marked && self.denies(from) {
+                    continue;
+                }
                 edges.insert(Edge { distance, from, to });
-                for (before, turn) in self.before(from, turn) {
-                    if !placed.contains(&before) {
+                for (before, turn) in self.before(from, turn, &placed) {
+                    if self.case.beyond.contains(&before) {
+                        over.insert(turn.handed(before));
+                    } else {
                         next.insert(before, (Some(from), turn));
                     }
                 }
             }
             front = next;
         }
-        edges
+        (edges, over)
     }
 
-    /// The routers before one that had this turn, with theirs.
-    fn before(&mut self, router: RouterId, turn: Turn) -> Vec<(RouterId, Turn)> {
+    /// The routers before one that had this turn, with theirs; none through which the packet went later.
+    fn before(
+        &mut self,
+        router: RouterId,
+        turn: Turn,
+        later: &BTreeSet<RouterId>,
+    ) -> Vec<(RouterId, Turn)> {
         let after = |turn| move |before| (before, turn);
+        let is_new = |before: &RouterId| !later.contains(before);
         match turn {
-            Turn::Logged => self.logged(router).into_iter().map(after(Turn::Marked)).collect(),
-            Turn::Fragment => self.logged(router).into_iter().map(after(Turn::Fragment)).collect(),
+            Turn::Logged | Turn::Fragment => {
+                let turn = if turn == Turn::Logged { Turn::Marked } else { turn };
+                self.logged(router).into_iter().filter(is_new).map(after(turn)).collect()
+            }
             // It did not log, so the one before it did, unless the packet came from a host.
             Turn::Marked => {
-                let all: Vec<RouterId> = self.case.map.neighbours(router).collect();
+                let all = self.case.map.neighbours(router).filter(is_new);
+                let (beyond, own): (Vec<_>, Vec<_>) =
+                    all.partition(|before| self.case.beyond.contains(before));
                 let logged = |before: &RouterId| !self.logged(*before).is_empty();
-                all.into_iter().filter(logged).map(after(Turn::Logged)).collect()
+                let logged: Vec<RouterId> = own.into_iter().filter(logged).collect();
+                // Only where none of the own did may it be one beyond.
+                let who = if logged.is_empty() { beyond } else { logged };
+                who.into_iter().map(after(Turn::Logged)).collect()
             }
         }
     }
 
-    /// Neighbours from which a router logged the packet; none where it is yet to be asked.
+    /// Whether a router answered that it did not log the packet.
+    fn denies(&mut self, router: RouterId) -> bool {
+        self.answer(router).is_some_and(|logged| logged.is_empty())
+    }
+
+    /// Neighbours from which a router logged the packet.
     fn logged(&mut self, router: RouterId) -> Vec<RouterId> {
+        self.answer(router).unwrap_or_default()
+    }
+
+    /// The same; nothing where it is yet to be asked, or silent.
+    fn answer(&mut self, router: RouterId) -> Option<Vec<RouterId>> {
         let neighbours: Vec<RouterId> = self.case.map.neighbours(router).collect();
         let keys = neighbours.iter().map(|from| key(self.digest, *from)).collect();
         let asked = Query { keys, from: self.case.window.from, to: self.case.window.to };
         let question = (router, asked);
         let Some(answer) = self.evidence.answers.get(&question) else {
             self.ask.insert(question);
-            return vec![];
+            return None;
         };
-        let values = answer.iter().flat_map(|a| &a.values);
-        neighbours.into_iter().zip(values).filter_map(|(n, v)| v.map(|_| n)).collect()
+        let values = &answer.as_ref()?.values;
+        Some(neighbours.into_iter().zip(values).filter_map(|(n, v)| v.map(|_| n)).collect())
     }
 }
 

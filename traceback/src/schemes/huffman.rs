@@ -18,6 +18,7 @@
 use super::digits::{Back, Digits, Mark};
 use super::mrt::{Code, Mrt, Params, append, remove};
 use crate::case::{Case, Evidence, Gap, Step};
+use crate::handed::Handed;
 use crate::invariant::Invariant;
 use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme};
 use crate::slot::Slot;
@@ -95,6 +96,10 @@ impl Scheme for Huffman {
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Table>) -> Result<Step, Gap> {
         self.trace(case, evidence)
+    }
+
+    fn handed(&self, case: &Case, evidence: &Evidence<Table>) -> Vec<Handed> {
+        self.over(case, evidence)
     }
 }
 

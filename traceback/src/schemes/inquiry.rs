@@ -65,7 +65,8 @@ fn walk(
                 Some(false) => {}
                 Some(true) => {
                     edges.insert(Edge { distance, from, to });
-                    next.extend(case.map.neighbours(from).map(|n| (n, Some(from))));
+                    let near = case.map.neighbours(from).filter(|n| !case.beyond.contains(n));
+                    next.extend(near.map(|n| (n, Some(from))));
                 }
             }
         }

@@ -57,6 +57,7 @@ pub mod walk;
 
 use crate::arrivals::{Arrivals, Arrived};
 use crate::case::{Answer, Case, Evidence, Gap, Query, Step};
+use crate::handed::Handed;
 use crate::invariant::Invariant;
 use crate::ledger::{BadBytes, Ledger};
 use crate::scheme::{
@@ -201,6 +202,8 @@ pub trait AnyScheme: Send + Sync {
         ledgers: &[(RouterId, &[u8])],
         answers: &Answers,
     ) -> Result<Step, Gap>;
+    /// [`Scheme::handed`].
+    fn handed(&self, case: &Case, answers: &Answers) -> Vec<Handed>;
 }
 
 struct Of<S>(PhantomData<fn() -> S>);
@@ -312,6 +315,11 @@ impl<S: Scheme> AnyScheme for Chosen<S> {
             evidence.ledgers.entry(*router).or_default().merge(&ledger);
         }
         self.scheme.reconstruct(case, &evidence)
+    }
+
+    fn handed(&self, case: &Case, answers: &Answers) -> Vec<Handed> {
+        let evidence = Evidence { ledgers: BTreeMap::new(), answers: answers.clone() };
+        self.scheme.handed(case, &evidence)
     }
 }
 

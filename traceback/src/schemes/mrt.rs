@@ -21,6 +21,7 @@
 use super::digits::{Back, Digits, Mark};
 use super::riht::Riht;
 use crate::case::{Case, Evidence, Gap, Step};
+use crate::handed::Handed;
 use crate::invariant::{Invariant, mix2};
 use crate::scheme::{BadParams, Card, Hop, Marked, Place, Scheme};
 use crate::slot::Slot;
@@ -134,6 +135,10 @@ impl Scheme for Mrt {
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Table>) -> Result<Step, Gap> {
         self.trace(case, evidence)
+    }
+
+    fn handed(&self, case: &Case, evidence: &Evidence<Table>) -> Vec<Handed> {
+        self.over(case, evidence)
     }
 }
 

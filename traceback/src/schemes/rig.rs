@@ -30,5 +30,6 @@ pub(super) fn case(map: Map, samples: Vec<Sample>) -> Case {
     let victim = Ipv4Addr::new(198, 18, 0, 2).into();
     let filter = Filter { victim, protocol: None, source_port: None, port: None };
     let (window, key, budget) = (Window::ALWAYS, Key(1, 2), Budget::default());
-    Case { gateway, filter, window, samples, key, map, budget }
+    let beyond = Default::default();
+    Case { gateway, filter, window, samples, key, map, budget, beyond }
 }

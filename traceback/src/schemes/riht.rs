@@ -19,6 +19,7 @@
 
 use super::digits::{Back, Digits, Mark};
 use crate::case::{Case, Evidence, Gap, Step};
+use crate::handed::Handed;
 use crate::invariant::Invariant;
 use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
 use crate::slot::Slot;
@@ -100,6 +101,10 @@ impl Scheme for Riht {
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Table>) -> Result<Step, Gap> {
         self.trace(case, evidence)
+    }
+
+    fn handed(&self, case: &Case, evidence: &Evidence<Table>) -> Vec<Handed> {
+        self.over(case, evidence)
     }
 }
 

@@ -145,7 +145,8 @@ pub(crate) fn case(map: &Map, samples: Vec<Sample>, v6: bool) -> Case {
     };
     let gateway = id(u16::try_from(map.routers().len()).unwrap() - 1);
     let (window, budget) = (Window::ALWAYS, Budget::default());
-    Case { gateway, filter, window, samples, key: KEY, map: map.clone(), budget }
+    let beyond = Default::default();
+    Case { gateway, filter, window, samples, key: KEY, map: map.clone(), budget, beyond }
 }
 
 /// Schemes without a slot in IPv4 are tried in IPv6.
