@@ -52,7 +52,7 @@ impl Vantage for Erases {
         self.inner.cut()
     }
     fn absorb(&mut self, _: LogPage<'_>) {}
-    fn adopt(&mut self, _: &[(u64, u32)]) {}
+    fn adopt(&mut self, _: &mut dyn Iterator<Item = (u64, u32)>) {}
     fn answer(&self, query: &Query) -> Answer {
         self.inner.answer(query)
     }
@@ -100,7 +100,7 @@ impl Vantage for Denies {
     fn absorb(&mut self, page: LogPage<'_>) {
         self.0.absorb(page);
     }
-    fn adopt(&mut self, entries: &[(u64, u32)]) {
+    fn adopt(&mut self, entries: &mut dyn Iterator<Item = (u64, u32)>) {
         self.0.adopt(entries);
     }
     fn answer(&self, query: &Query) -> Answer {

@@ -77,7 +77,7 @@ pub struct Traffic {
 }
 
 /// What one way of a link did to the plan's packets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Carried {
     /// The link, by position.
     pub link: usize,
@@ -102,7 +102,7 @@ pub struct Carried {
 }
 
 /// What became of one fault in one turn. Times count from the plan's zero.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Happened {
     /// When it began; `None` where it did not.
     pub began: Option<Nanos>,
@@ -114,6 +114,22 @@ pub struct Happened {
     pub recovered: Option<Nanos>,
     /// Why it did not happen, or what is not known of it.
     pub why: Option<String>,
+}
+
+impl Happened {
+    /// What two hosts know of one fault together: each makes the part of it that befalls its own nodes.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let began = [self.began, other.began].into_iter().flatten().min();
+        let lost = [self.packets_lost, other.packets_lost].into_iter().flatten();
+        Self {
+            began,
+            ended: self.ended.max(other.ended),
+            packets_lost: lost.reduce(|a, b| a + b),
+            recovered: self.recovered.max(other.recovered),
+            why: self.why.or(other.why).filter(|_| began.is_none()),
+        }
+    }
 }
 
 /// A way and the packets that took it.

@@ -2,6 +2,7 @@
 
 use ashiato::exit::Exit;
 use ashiato::hosts::HostsWorld;
+use ashiato::hosts::placement::Tunnels;
 use ashiato::resolve;
 use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
@@ -74,12 +75,20 @@ fn too_many_faults_are_refused() {
 
 #[test]
 fn worlds_that_cannot_make_them_say_so() {
-    for text in [LINKS, FAULTS] {
+    let disk = "[[fault]]\nid = \"full\"\nat = \"1 s\"\nfor = \"1 s\"\ndisk_full = \"collector\"\n";
+    let calm = FAULTS.split("[[fault]]").next().unwrap();
+    for (text, why) in [
+        (LINKS, "bare tunnels carry what comes"),
+        (FAULTS, "bare tunnels carry what comes"),
+        (&[calm, disk].concat(), "no file system of its own"),
+    ] {
         let scenario = scenario::parse("x.toml", text, &Overrides::default()).unwrap();
         let plan = resolve::plan(&scenario).unwrap();
-        let refused = HostsWorld::takes(&plan, Datapath::Afpacket).unwrap_err();
+        let takes = |tunnels| HostsWorld::takes(&plan, Datapath::Afpacket, tunnels);
+        assert!(takes(Tunnels::Sealed).is_ok());
+        let refused = takes(Tunnels::Bare).unwrap_err();
         assert_eq!(Exit::of(&refused), Exit::Usage);
-        assert!(refused.to_string().contains("worlds over several hosts cannot make this yet"));
+        assert!(refused.to_string().contains(why), "{refused}");
     }
 }
 

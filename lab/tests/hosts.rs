@@ -183,5 +183,11 @@ fn shares_are_parts_of_the_whole_joined_by_tunnels() {
     assert_eq!(parts[1].host(1).ports, whole.host(1).ports);
     // In place there is room for one node.
     assert!(Layout::part(&plan, "RUN", Datapath::Tc, &shares[1], true).is_err());
-    assert!(Layout::part(&plan, "RUN", Datapath::Xdp, &shares[1], false).is_err());
+    // Wires of the lab's own run to the mouth of a sealed tunnel; a bare one has no place for them.
+    let wired = Layout::part(&plan, "RUN", Datapath::Xdp, &shares[1], false).unwrap();
+    let (space, name, _) = wired.mouth(wired.tunnels[0].0);
+    assert_eq!((&wired.spaces[space], &*name), (wired.middle().unwrap(), "w2-0"));
+    let mut bare = shares[1].clone();
+    bare.tunnels.values_mut().for_each(|tunnel| tunnel.sealed = false);
+    assert!(Layout::part(&plan, "RUN", Datapath::Xdp, &bare, false).is_err());
 }

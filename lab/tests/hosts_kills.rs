@@ -65,8 +65,7 @@ fn at(lab: &Lab, library: &Path, line: usize, after: u64) -> ExitStatus {
     let said = String::from_utf8_lossy(&gc.stdout).into_owned();
     assert!(said.contains("left 0"), "line {line}, {after} us later: {said}");
     assert!(lab.record("lab-b").is_none(), "line {line}");
-    // While it waits for the other end of its tunnels, 20 s at most, it does not see that the director is gone.
-    lab.until("the other host removes its share", 60, |l| l.record("lab-a").is_none());
+    lab.until("the other host removes its share", 10, |l| l.record("lab-a").is_none());
     let _ = fs::remove_dir_all(lab.out());
     end
 }

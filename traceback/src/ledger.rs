@@ -30,7 +30,7 @@ pub trait Ledger: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static
     }
     /// Takes over the entries that a kernel twin made, keys with what [`Self::cell`] gives for them, in
     /// place of its own.
-    fn adopt(&mut self, _entries: &[(u64, u32)]) {}
+    fn adopt(&mut self, _entries: &mut dyn Iterator<Item = (u64, u32)>) {}
     /// Answers a question about what was logged; schemes that are never asked know nothing.
     fn answer(&self, query: &Query) -> Answer {
         Answer { values: vec![None; query.keys.len()] }

@@ -130,9 +130,9 @@ impl Ledger for Table {
         index
     }
 
-    fn adopt(&mut self, entries: &[(u64, u32)]) {
+    fn adopt(&mut self, entries: &mut dyn Iterator<Item = (u64, u32)>) {
         (self.by_key, self.last) = Default::default();
-        entries.iter().for_each(|(key, index)| self.insert(*key, *index));
+        entries.for_each(|(key, index)| self.insert(key, index));
     }
 
     fn answer(&self, query: &Query) -> Answer {

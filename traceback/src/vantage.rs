@@ -95,7 +95,7 @@ pub trait Vantage: Send {
     /// Takes over a page that a kernel twin filled here.
     fn absorb(&mut self, page: LogPage<'_>);
     /// Takes over the table that a kernel twin keeps here, as it stands.
-    fn adopt(&mut self, entries: &[(u64, u32)]);
+    fn adopt(&mut self, entries: &mut dyn Iterator<Item = (u64, u32)>);
     /// Answers a question about what was logged.
     fn answer(&self, query: &Query) -> Answer;
     /// What marking did so far.
@@ -348,7 +348,7 @@ impl<S: Scheme> Vantage for At<S> {
         self.scheme.absorb(page, &mut self.ledger);
     }
 
-    fn adopt(&mut self, entries: &[(u64, u32)]) {
+    fn adopt(&mut self, entries: &mut dyn Iterator<Item = (u64, u32)>) {
         self.ledger.adopt(entries);
     }
 

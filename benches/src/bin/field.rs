@@ -1,7 +1,8 @@
 //! What the field kit costs: a sealed link between hosts beside plain VXLAN, the gate at senders' links beside none,
-//! an agent that has nothing to do, and a million cells in its memory.
+//! links that delay beside bare ones, an agent that has nothing to do and one with a million cells in its memory, and
+//! how long a new host takes to join.
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use ashiato::netns::guard::{Guard, Limits};
 use ashiato::netns::layout::Layout;
 use ashiato::netns::{Stage, within};
@@ -10,28 +11,27 @@ use ashiato::safety::Caps;
 use ashiato::scenario::spec::Datapath;
 use ashiato::scenario::{self, Overrides};
 use ashiato::{resolve, traffic};
-use ashiato_agent::config::{Collector, Config, Datapath as Path_, Interval};
+use ashiato_agent::config::Datapath as Path_;
 use ashiato_agent::datapath::socket::{BATCH, Opening, PacketSocket};
-use ashiato_benches::host::{self, ip, netns_file, own_time, pin};
+use ashiato_benches::held::Held;
+use ashiato_benches::host::{own_time, pin};
+use ashiato_benches::joining::{self, Joined};
 use ashiato_benches::tunnels::{Pair, Round};
-use ashiato_benches::{agents, report};
-use ashiato_collector::authority::Authority;
-use ashiato_collector::identity::Identity;
+use ashiato_benches::{report, stage};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use traceback::Nanos;
 use traceback::ledger::Ledger;
 use traceback::marks::Marks;
-use traceback::table::Table;
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1000);
+/// Runs over links that delay, and hosts that join: they take seconds.
+const STAGES: u64 = 3;
+const JOINS: usize = 3;
 /// How long an idle agent is watched.
 const IDLE: Duration = Duration::from_secs(10);
 const CELLS: u32 = 1_000_000;
@@ -47,8 +47,11 @@ fn main() -> anyhow::Result<()> {
     let out = std::env::args().nth(1).map(PathBuf::from);
     let mut raw = String::from("what,packets,processor_s\n");
     let mut all = tunnel(&mut raw)?;
-    all.extend(gate(&mut raw)?);
+    let (gate, bare_ns) = gate(&mut raw)?;
+    all.extend(gate);
+    all.extend(stage(&mut raw, bare_ns)?);
     all.extend(memory(&mut raw)?);
+    all.extend(join(&mut raw)?);
     all.push(cells(&mut raw)?);
     let summary = Value::Object(all.into_iter().collect());
     if let Some(out) = out {
@@ -97,8 +100,8 @@ fn tunnel(raw: &mut String) -> anyhow::Result<Figures> {
     ])
 }
 
-/// What a sender's packet costs with the gate at its link, and without.
-fn gate(raw: &mut String) -> anyhow::Result<Figures> {
+/// What a sender's packet costs with the gate at its link, and without; the latter, in nanoseconds, for others.
+fn gate(raw: &mut String) -> anyhow::Result<(Figures, f64)> {
     let scenario = scenario::parse("first.toml", FIRST, &Overrides::default());
     let plan = scenario.and_then(|s| resolve::plan(&s)).map_err(|r| anyhow!("{r}"))?;
     let mut costs = [vec![], vec![]];
@@ -110,14 +113,15 @@ fn gate(raw: &mut String) -> anyhow::Result<Figures> {
         }
     }
     let [with, without] = costs.map(report::median);
-    Ok(vec![(
+    let figures = vec![(
         "field-gate".into(),
         json!({
             "median": report::rounded(with - without, 1), "unit": "ns for each packet of a sender",
             "peer": "the same link without the gate", "ratio": report::rounded(with / without, 3),
             "with": report::rounded(with, 1), "without": report::rounded(without, 1), "goal": null, "met": null,
         }),
-    )])
+    )];
+    Ok((figures, without))
 }
 
 fn sender(plan: &Plan, gated: bool) -> anyhow::Result<(u64, Duration)> {
@@ -161,24 +165,16 @@ fn sender(plan: &Plan, gated: bool) -> anyhow::Result<(u64, Duration)> {
     Ok(result)
 }
 
-/// An agent with two ports that forwards nothing, and what a million cells add to any process.
+/// An agent with two ports: what it costs while nothing comes, and what it holds with a million cells.
 fn memory(raw: &mut String) -> anyhow::Result<Figures> {
-    let marks = grown(|| {
-        let mut marks = Marks::default();
-        (0..CELLS).for_each(|n| marks.add(n.wrapping_mul(2_654_435_761), CELLS as usize));
-        ensure!(marks.lost() == 0, "marks found no room");
-        Ok(Box::new(marks) as Box<dyn std::any::Any>)
-    })?;
-    let table = grown(|| {
-        let mut table = Table::default();
-        (0..u64::from(CELLS)).for_each(|n| {
-            table.cell(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), Nanos(0));
-        });
-        Ok(Box::new(table) as Box<dyn std::any::Any>)
-    })?;
     let mut figures = vec![];
     for (word, datapath) in [("tc", Path_::Tc), ("afpacket", Path_::Afpacket)] {
-        let (resident, busy) = idle(datapath)?;
+        let agent = Held::start(datapath)?;
+        let (before, empty) = (agent.spent()?, agent.resident()?);
+        std::thread::sleep(IDLE);
+        let busy = agent.spent()? - before;
+        agent.fill(CELLS)?;
+        let full = agent.resident()?;
         let share = busy.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
         writeln!(raw, "idle {word},0,{:.6}", busy.as_secs_f64())?;
         figures.push((
@@ -188,18 +184,64 @@ fn memory(raw: &mut String) -> anyhow::Result<Figures> {
                 "peer": null, "ratio": null, "goal": "< 1 %", "met": share < 1.0,
             }),
         ));
-        let most = resident + marks.max(table);
+        let mb = |of: f64| report::rounded(of, 1);
+        let most = full.all - full.rings;
         figures.push((
             format!("field-memory-{word}"),
             json!({
-                "median": report::rounded(most, 1), "unit": "MB resident, with a million cells",
-                "peer": null, "ratio": null, "idle": report::rounded(resident, 1),
-                "marks": report::rounded(marks, 1), "table": report::rounded(table, 1),
+                "median": mb(most), "unit": "MB resident, with a million cells, without rings",
+                "peer": null, "ratio": null, "own": mb(full.own), "program": mb(full.program),
+                "rings": mb(full.rings), "kernel": mb(full.kernel), "empty": mb(empty.all - empty.rings),
                 "goal": "< 31.5 MB (30 MiB)", "met": most < MOST,
             }),
         ));
     }
     Ok(figures)
+}
+
+/// Frames that the link stage sends in a second of its processor, beside a bare link.
+fn stage(raw: &mut String, bare_ns: f64) -> anyhow::Result<Figures> {
+    let mut rates = vec![];
+    for seed in 0..STAGES {
+        let (frames, spent) = stage::round(seed)?;
+        writeln!(raw, "stage,{frames},{:.6}", spent.as_secs_f64())?;
+        rates.push(frames as f64 / spent.as_secs_f64());
+    }
+    let (rate, bare) = (report::median(rates), 1e9 / bare_ns);
+    Ok(vec![(
+        "field-stage".into(),
+        json!({
+            "median": rate.round(), "unit": "frame/s of the thread that holds them back",
+            "peer": "a bare veth pair, by its sender", "ratio": report::rounded(rate / bare, 3),
+            "veth": bare.round(), "goal": ">= 50000 packet/s, the most that a run may send",
+            "met": rate >= 50_000.0,
+        }),
+    )])
+}
+
+/// A new host, from copied programs to the end of its first run.
+fn join(raw: &mut String) -> anyhow::Result<Figures> {
+    let (mut calls, mut ends) = (vec![], vec![]);
+    for _ in 0..JOINS {
+        let Joined { called, scored } = joining::once()?;
+        calls.push(called.as_secs_f64());
+        ends.push(scored.as_secs_f64());
+        writeln!(
+            raw,
+            "join called,1,{:.3}\njoin scored,1,{:.3}",
+            called.as_secs_f64(),
+            scored.as_secs_f64()
+        )?;
+    }
+    let (called, scored) = (report::median(calls), report::median(ends));
+    Ok(vec![(
+        "field-join".into(),
+        json!({
+            "median": report::rounded(scored, 2), "unit": "s from copied programs to the scored run, whose reports came before",
+            "peer": null, "ratio": null, "called": report::rounded(called, 2),
+            "goal": "< 60 s to the first report", "met": scored < 60.0,
+        }),
+    )])
 }
 
 /// What counting a mark costs when a million are known, new and known ones in turns.
@@ -225,85 +267,4 @@ fn cells(raw: &mut String) -> anyhow::Result<(String, Value)> {
         "tree": report::rounded(tree, 1), "goal": "no slower", "met": ours <= tree,
     });
     Ok(("field-cells".into(), figure))
-}
-
-/// MB by which this process grows for what is made.
-fn grown(make: impl FnOnce() -> anyhow::Result<Box<dyn std::any::Any>>) -> anyhow::Result<f64> {
-    let before = resident(Path::new("/proc/self/status"))?;
-    let made = make()?;
-    let after = resident(Path::new("/proc/self/status"))?;
-    drop(made);
-    Ok(after - before)
-}
-
-/// MB of a process's memory.
-fn resident(status: &Path) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(status)?;
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib * 1024.0 / 1e6)
-}
-
-/// Memory and processor time of the agent's own program in a namespace of its own, a while after its start.
-fn idle(datapath: Path_) -> anyhow::Result<(f64, Duration)> {
-    let space = format!("ashi-bench-{}-idle", std::process::id());
-    let dir = std::env::temp_dir().join(&space);
-    let made = || -> anyhow::Result<(f64, Duration)> {
-        ip(&format!("netns add {space}"))?;
-        for port in ["p0", "p1"] {
-            ip(&format!("-n {space} link add {port} type veth peer name {port}-far"))?;
-            ip(&format!("-n {space} link set {port}-far up"))?;
-            ip(&format!("-n {space} link set {port} up"))?;
-        }
-        let mut agent = start(&dir, &space, datapath)?;
-        let status = PathBuf::from(format!("/proc/{}/status", agent.id()));
-        std::thread::sleep(Duration::from_secs(3));
-        let before = spent(agent.id())?;
-        std::thread::sleep(IDLE);
-        let found = (resident(&status)?, spent(agent.id())? - before);
-        agent.kill()?;
-        agent.wait()?;
-        Ok(found)
-    };
-    let found = made();
-    let _ = ip(&format!("netns del {space}"));
-    let _ = fs::remove_dir_all(&dir);
-    found
-}
-
-/// The agent, whose collector is not there: reports wait.
-fn start(dir: &Path, space: &str, datapath: Path_) -> anyhow::Result<Child> {
-    let router = agents::router(netns_file(space), 0, "fms", datapath);
-    let authority = Authority::new(Duration::from_secs(3600))?;
-    let tls = authority.write(dir, &Identity::Router(router.router), &[])?;
-    let report_every = Interval(Duration::from_millis(500));
-    let vantage = ashiato_agent::config::Vantage {
-        cert: tls.cert,
-        key_file: tls.key,
-        report_every,
-        netns: None,
-        ..router
-    };
-    let collector =
-        Collector { address: "127.0.0.1:9".parse()?, server_name: "collector".into(), ca: tls.ca };
-    let config = Config { collector, vantages: vec![vantage] };
-    let file = dir.join("agent.toml");
-    fs::write(&file, config.to_toml())?;
-    let program = std::env::current_exe()?.with_file_name("ashiato-agent");
-    host::within(&netns_file(space), || {
-        let mut run = Command::new(&program);
-        run.arg("run").arg("--config").arg(&file).env("ASHIATO_STATE", dir.join("state"));
-        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        run.spawn().with_context(|| format!("cannot start {}", program.display()))
-    })
-}
-
-/// Processor time of all threads of a process.
-fn spent(process: u32) -> anyhow::Result<Duration> {
-    let mut all = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let thread: i32 = thread?.file_name().to_string_lossy().parse()?;
-        all += host::time_of(Pid::from_raw(thread))?;
-    }
-    Ok(all)
 }

@@ -4,7 +4,7 @@ use super::load::Given;
 use super::progress::Progress;
 use crate::compose::{self, Asked, Compose, engine};
 use crate::exit::Exit;
-use crate::hosts::placement::Placement;
+use crate::hosts::placement::{Placement, Tunnels};
 use crate::hosts::{HostsWorld, Papers};
 use crate::interrupt;
 use crate::netns::{NetnsWorld, RunPaths};
@@ -256,7 +256,7 @@ fn contained(
     datapath: Datapath,
     out: Option<&Path>,
 ) -> Result<Exit> {
-    HostsWorld::takes(plan, datapath)?;
+    HostsWorld::takes(plan, datapath, Tunnels::Bare)?;
     if args.keep {
         return Err(Exit::Usage.refuse("--keep is for worlds on this host alone"));
     }

@@ -275,7 +275,6 @@ fn attend(own: (&Config, &Policy, &Own), line: &Line, say: Say) -> bool {
                 break;
             }
         }
-        part.tell_arrivals();
     }
     let left = part.strike();
     left.iter().for_each(|object| eprintln!("host: left: {object}"));

@@ -1,12 +1,12 @@
 //! The director's end of the line to each host: takes calls, gives orders, waits for answers.
 
+use super::home::Home;
 use super::placement::Placement;
 use super::wire::{
     self, FromHost, Hello, KEEPALIVE, MAX_MESSAGE, PROTOCOL, ToHost, director_server, from_host,
     to_host,
 };
 use crate::exit::Exit;
-use crate::netns::Stage;
 use crate::netns::lease::BEAT;
 use anyhow::{Context, Result, anyhow};
 use ashiato_collector::agents::identity;
@@ -39,6 +39,15 @@ enum Event {
     Gone(String),
 }
 
+/// What became of packets so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Flown {
+    /// They arrived where they should.
+    pub arrived: u64,
+    /// Links lost them on purpose.
+    pub lost: u64,
+}
+
 /// The lines to all hosts. Dropped, it hangs up, and they remove everything.
 #[derive(Debug)]
 pub(super) struct Director {
@@ -54,7 +63,7 @@ struct Peer {
     name: String,
     orders: Option<UnboundedSender<Result<ToHost, Status>>>,
     inbox: VecDeque<from_host::Kind>,
-    arrived: u64,
+    flown: Flown,
     failed: Option<wire::Failed>,
     gone: Option<String>,
 }
@@ -104,10 +113,10 @@ impl Director {
     ///
     /// # Errors
     /// Names those that have not in time.
-    pub(super) fn await_all(&mut self, stage: &Stage) -> Result<()> {
+    pub(super) fn await_all(&mut self, home: &mut Home) -> Result<()> {
         let end = Instant::now() + JOIN;
         loop {
-            self.tick(stage)?;
+            self.tick(home)?;
             let absent: Vec<&str> =
                 self.peers.iter().filter(|p| p.orders.is_none()).map(|p| p.name.as_str()).collect();
             if absent.is_empty() {
@@ -148,7 +157,7 @@ impl Director {
     /// Names the host that is late, gone, or failed.
     pub(super) fn gather<T>(
         &mut self,
-        stage: &Stage,
+        home: &mut Home,
         what: &str,
         patience: Duration,
         mut take: impl FnMut(usize, from_host::Kind) -> Result<Option<T>>,
@@ -156,7 +165,7 @@ impl Director {
         let end = Instant::now() + patience;
         let mut taken: Vec<Option<T>> = self.peers.iter().map(|_| None).collect();
         loop {
-            self.tick(stage)?;
+            self.tick(home)?;
             for (host, slot) in taken.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
                 while let (None, Some(kind)) = (&slot, self.peers[host].inbox.pop_front()) {
                     let name = &self.peers[host].name;
@@ -174,13 +183,14 @@ impl Director {
         }
     }
 
-    /// Packets that arrived at any host so far.
+    /// What became of packets so far, by what all hosts say.
     ///
     /// # Errors
     /// When the run is to end.
-    pub(super) fn arrived(&mut self, stage: &Stage) -> Result<u64> {
-        self.tick(stage)?;
-        Ok(self.peers.iter().map(|p| p.arrived).sum())
+    pub(super) fn flown(&mut self, home: &mut Home) -> Result<Flown> {
+        self.tick(home)?;
+        let sum = |of: fn(&Flown) -> u64| self.peers.iter().map(|p| of(&p.flown)).sum();
+        Ok(Flown { arrived: sum(|f| f.arrived), lost: sum(|f| f.lost) })
     }
 
     /// Has every host remove everything; what is left or not known, for people, and where each one's log of
@@ -221,9 +231,9 @@ impl Director {
 
     /// Hears what came and beats when it is time. A host that failed or is gone ends the run, whether or not
     /// anything is expected of it.
-    fn tick(&mut self, stage: &Stage) -> Result<()> {
+    fn tick(&mut self, home: &mut Home) -> Result<()> {
         self.listen_for_events();
-        stage.pulse()?;
+        home.pulse()?;
         for peer in &self.peers {
             if let Some(failed) = &peer.failed {
                 return Err(failed.exit().refuse(format!("host {}: {}", peer.name, failed.why)));
@@ -247,7 +257,9 @@ impl Director {
                     remark(&peer.name, &hello);
                     peer.orders = Some(orders);
                 }
-                Event::Said(from_host::Kind::Arrived(arrived)) => peer.arrived = arrived.packets,
+                Event::Said(from_host::Kind::Arrived(wire::Arrived { packets, lost })) => {
+                    peer.flown = Flown { arrived: packets, lost };
+                }
                 Event::Said(from_host::Kind::Failed(failed)) => {
                     peer.failed.get_or_insert(failed);
                 }
@@ -263,7 +275,7 @@ impl Director {
 
     /// Forgets what arrived, before a new turn.
     pub(super) fn forget_arrivals(&mut self) {
-        self.peers.iter_mut().for_each(|p| p.arrived = 0);
+        self.peers.iter_mut().for_each(|p| p.flown = Flown::default());
     }
 }
 

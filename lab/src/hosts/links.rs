@@ -11,10 +11,12 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long tunnels may take to stand, once all keys are known: a lost packet is said again after five seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked meanwhile whether the run is to end.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Tunnels that wait for the others' keys, or carry.
 #[derive(Debug)]
@@ -67,8 +69,8 @@ impl Links {
     ///
     /// # Errors
     /// [`Exit::Policy`] for a half that is not of the host that the manifest names; names the hosts that do not
-    /// answer.
-    pub(super) fn meet(&mut self, halves: &[wire::Half]) -> Result<()> {
+    /// answer. Says at once why the run is to end.
+    pub(super) fn meet(&mut self, halves: &[wire::Half], stage: &Stage) -> Result<()> {
         let mut peers = vec![];
         for (address, key) in &self.peers {
             let of = address.ip().to_string();
@@ -80,8 +82,12 @@ impl Links {
         }
         let (socket, taps) = self.waiting.take().context("tunnels stand already")?;
         let carrier = self.carrier.insert(Carrier::start(socket, &self.half, &peers, taps)?);
-        if carrier.await_peers(peers.len(), PATIENCE) {
-            return Ok(());
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if carrier.await_peers(peers.len(), GLANCE) {
+                return Ok(());
+            }
+            stage.pulse()?;
         }
         let all: Vec<String> = self.peers.keys().map(ToString::to_string).collect();
         let joined = carrier.tally().joined;

@@ -10,10 +10,13 @@
 
 mod daemon;
 mod director;
+mod home;
 mod keys;
 mod links;
 mod part;
 pub mod placement;
+mod seen;
+mod takes;
 pub mod wire;
 mod world;
 

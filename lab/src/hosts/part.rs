@@ -3,7 +3,7 @@
 use super::daemon::Config;
 use super::keys::{Own, lay_out};
 use super::links::Links;
-use super::wire::{self, Assignment, FromHost, from_host, to_host};
+use super::wire::{self, Assignment, FromHost, Trouble, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::netns::guard::Limits;
@@ -19,7 +19,7 @@ use crate::safety::incident::Incident;
 use crate::safety::records::Records;
 use crate::safety::sentinel::{Kind, Sentinels};
 use crate::safety::{Asked, Permit, Site as Policy, evidence};
-use crate::world::Arrival;
+use crate::world::{Arrival, Happened};
 use anyhow::{Context, Result, ensure};
 use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
@@ -58,7 +58,8 @@ pub(super) struct Part<'a> {
     failed: bool,
     slow: Slow,
     start_ns: u64,
-    arrived: u64,
+    /// Packets that arrived, and that links lost, as it was last said.
+    flown: (u64, u64),
     /// What could not be removed, once all was tried.
     left: Option<Vec<String>>,
 }
@@ -86,7 +87,7 @@ impl<'a> Part<'a> {
         heart: Heart,
         say: UnboundedSender<FromHost>,
     ) -> Self {
-        let (raised, start_ns, arrived, left) = (None, 0, 0, None);
+        let (raised, start_ns, flown, left) = (None, 0, (0, 0), None);
         let (permit, run, failed) = (None, String::new(), false);
         let (voice, ears, sentinels) = (None, Arc::default(), Arc::default());
         Self {
@@ -104,7 +105,7 @@ impl<'a> Part<'a> {
             failed,
             slow: Slow::Never,
             start_ns,
-            arrived,
+            flown,
             left,
         }
     }
@@ -137,18 +138,17 @@ impl<'a> Part<'a> {
         self.tell(from_host::Kind::Failed(wire::Failed::of(error)));
     }
 
-    /// Says what has arrived since it was last said.
-    pub(super) fn tell_arrivals(&mut self) {
-        let packets = self.raised.as_ref().map_or(0, |raised| raised.site.arrived());
-        if packets > self.arrived {
-            self.arrived = packets;
-            self.tell(from_host::Kind::Arrived(wire::Arrived { packets }));
-        }
-    }
-
-    /// Passes beats on, and fails when the run is to end although no order says so.
+    /// Does what is due although no order says so: passes beats on, begins and ends faults, says what has arrived
+    /// since it was last said. Fails when the run is to end.
     pub(super) fn tend(&mut self) -> Result<()> {
-        self.raised.as_mut().map_or(Ok(()), |raised| raised.site.tend())
+        let Some(Raised { site, .. }) = &mut self.raised else { return Ok(()) };
+        site.tend()?;
+        let (packets, lost) = (site.arrived(), site.lost()?);
+        if (packets, lost) != self.flown {
+            self.flown = (packets, lost);
+            self.tell(from_host::Kind::Arrived(wire::Arrived { packets, lost }));
+        }
+        Ok(())
     }
 
     /// Adds to the log of evidence. What cannot be written is said, and ends nothing by itself.
@@ -195,8 +195,8 @@ impl<'a> Part<'a> {
                 from_host::Kind::Raised(wire::Raised { bounds_json, half })
             }
             Kind::Meet(meet) => {
-                let links = self.raised()?.links.as_mut();
-                links.map_or(Ok(()), |links| links.meet(&meet.halves))?;
+                let Raised { links, site, .. } = self.raised()?;
+                links.as_mut().map_or(Ok(()), |links| links.meet(&meet.halves, &site.stage))?;
                 from_host::Kind::Met(wire::Met {})
             }
             Kind::Prepare(prepare) => self.prepare(prepare.scheme)?,
@@ -206,9 +206,10 @@ impl<'a> Part<'a> {
             Kind::Drain(_) => {
                 self.voice = None;
                 let Raised { links, site, .. } = self.raised()?;
-                let seen = site.close()?;
-                let faults = links.as_ref().map(|links| links.faults(&site.stage)).transpose()?;
-                self.hand_over(seen, faults.unwrap_or_default())
+                let (zero, faults) = (site.zero().unwrap_or(0), site.outlast(None)?);
+                let (seen, dead) = (site.close()?, site.dead());
+                let found = links.as_ref().map(|links| links.faults(&site.stage)).transpose()?;
+                self.hand_over(seen, (faults, dead), found.unwrap_or_default(), zero)?
             }
             Kind::Dismiss(_) => {
                 let program_ns = self.raised()?.site.dismiss()?;
@@ -228,7 +229,8 @@ impl<'a> Part<'a> {
     fn look(&mut self) -> Result<from_host::Kind> {
         let seen = self.raised()?.site.look()?;
         let taps = wire::Tap::all(seen.flows);
-        Ok(from_host::Kind::Looked(wire::Looked { taps, astray: seen.astray }))
+        let (astray, lost) = (seen.astray, seen.lost);
+        Ok(from_host::Kind::Looked(wire::Looked { taps, astray, lost }))
     }
 
     /// Agents, watchers and senders of a scheme's turn.
@@ -238,7 +240,7 @@ impl<'a> Part<'a> {
         let ramps = self.slow == Slow::Due;
         let Raised { site, seats, .. } = self.raised()?;
         let posted = site.prepare(scheme as usize, seats, ramps, unix_ns())?;
-        self.arrived = 0;
+        self.flown = (0, 0);
         Ok(from_host::Kind::Ready(wire::Ready {
             vantages: posted.vantages as u64,
             clock_cost_ns: posted.clock_cost_ns,
@@ -433,20 +435,30 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    fn hand_over(&self, seen: Seen, (refused, dropped): (u64, u64)) -> from_host::Kind {
+    fn hand_over(
+        &self,
+        seen: Seen,
+        (faults, dead): (Vec<Happened>, usize),
+        (refused, dropped): (u64, u64),
+        zero: u64,
+    ) -> Result<from_host::Kind> {
+        let trouble = Trouble { lost: seen.lost, carried: seen.carried, faults, dead };
         for arrivals in seen.tape.chunks(CHUNK) {
             let arrival = |a: &Arrival| wire::Arrival { at: a.at.0, packet: a.bytes.clone() };
             let arrivals = arrivals.iter().map(arrival).collect();
             self.tell(from_host::Kind::Tape(wire::Tape { arrivals }));
         }
-        from_host::Kind::Seen(wire::Seen {
+        Ok(from_host::Kind::Seen(wire::Seen {
             taps: wire::Tap::all(seen.taps),
             arrived: seen.arrived,
             astray: seen.astray,
             start_ns: self.start_ns,
             refused,
             dropped,
-        })
+            trouble_json: serde_json::to_vec(&trouble)?,
+            ways: seen.ways.map_or_else(Vec::new, |ways| ways.each),
+            clock_ns: unix_ns().saturating_sub(zero),
+        }))
     }
 
     /// Removes everything; what is left, for people.

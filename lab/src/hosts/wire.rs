@@ -17,13 +17,14 @@ pub use generated::*;
 use crate::exit::Exit;
 use crate::netns::layout::Share;
 use crate::scenario::spec::Datapath;
+use crate::world::{Carried, Happened};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use traceback::report::Role;
 
 /// Version of the protocol that this build speaks.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// Largest message in bytes, on both sides: a plan is one message.
 pub const MAX_MESSAGE: usize = 64 << 20;
 /// How often a silent connection is probed, and how long it may take to answer.
@@ -63,6 +64,20 @@ impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keys").field("router", &self.router).finish_non_exhaustive()
     }
+}
+
+/// What a plan's conditions and faults did on one host in a turn.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trouble {
+    /// Packets that links lost, on ways that begin at nodes there.
+    pub lost: u64,
+    /// Those ways.
+    pub carried: Vec<Carried>,
+    /// The plan's faults, in its order; nothing of those that befall nothing there.
+    pub faults: Vec<Happened>,
+    /// Agents that were killed for good.
+    pub dead: usize,
 }
 
 impl ToHost {

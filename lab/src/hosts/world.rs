@@ -1,18 +1,19 @@
 //! The world itself: a plan over hosts, and the turns of its schemes.
 
-use super::director::Director;
+use super::director::{Director, Flown};
+use super::home::Home;
 use super::placement::Placement;
+use super::seen::{self, Aftermath, Said};
 use super::wire::{self, Assignment, Keys, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::netns::agents::{Posted, mean};
-use crate::netns::headquarters::{Headquarters, Seats};
-use crate::netns::layout::{Layout, Share};
-use crate::netns::site::{RAMP, await_quiet, limit};
-use crate::netns::workers::Nursery;
-use crate::netns::{Heart, NetnsWorld, RunPaths, Stage, inquiry};
-use crate::plan::{Class, Measure, Plan, RouterPlan};
+use crate::netns::headquarters::Seats;
+use crate::netns::layout::Share;
+use crate::netns::site::{RAMP, RECOVERY, await_quiet, limit};
+use crate::netns::{NetnsWorld, RunPaths, inquiry};
+use crate::plan::{Class, Measure, Plan};
 use crate::safety::Manifest;
 use crate::safety::evidence::{EVIDENCE, Evidence};
 use crate::scenario::spec::Datapath;
@@ -83,8 +84,11 @@ impl Papers {
 pub struct HostsWorld {
     plan: Arc<Plan>,
     run: RunPaths,
+    /// What of the plan stands on each host.
+    shares: Vec<Share>,
     posted: Option<Posted>,
-    headquarters: Headquarters,
+    /// What is known of the last turn's traffic besides.
+    after: Aftermath,
     director: Director,
     papers: Papers,
     /// Whether the run began slowly already.
@@ -92,47 +96,10 @@ pub struct HostsWorld {
     evidence: Evidence,
     /// What each host permits.
     bounds: BTreeMap<String, Value>,
-    _nursery: Nursery,
-    stage: Stage,
+    home: Home,
 }
 
 impl HostsWorld {
-    /// Refuses a plan, placement or datapath that this world cannot run.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] says why.
-    pub fn suits(plan: &Plan, placement: &Placement, datapath: Datapath) -> Result<()> {
-        Self::takes(plan, datapath)?;
-        placement.shares(plan, "").map(drop)
-    }
-
-    /// Refuses a plan or datapath that tunnels cannot carry.
-    ///
-    /// # Errors
-    /// As [`Self::suits`].
-    pub fn takes(plan: &Plan, datapath: Datapath) -> Result<()> {
-        NetnsWorld::suits(plan, datapath)?;
-        let crooked = plan.routers.iter().any(RouterPlan::is_crooked);
-        if let Some(what) =
-            plan.troubles().first().filter(|_| crooked || plan.meddles() || !plan.faults.is_empty())
-        {
-            let why = format!("worlds over several hosts cannot make this yet: {what}");
-            return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
-        }
-        if plan.exchange.is_some() {
-            let why = "worlds over several hosts have one collector, which would know what domains do not tell";
-            return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
-        }
-        if datapath.is_xdp() {
-            return Err(Exit::Usage.refuse(format!(
-                "datapath {} needs virtual links that take XDP, and links between hosts are \
-                 tunnels: take afpacket or tc, or --world netns",
-                datapath.word()
-            )));
-        }
-        Ok(())
-    }
-
     /// Starts the collector here, waits for the hosts, and has each make its share of the plan.
     ///
     /// # Errors
@@ -145,37 +112,34 @@ impl HostsWorld {
         progress: &dyn Fn(&str),
     ) -> Result<Self> {
         interrupt::watch()?;
-        Self::takes(&plan, run.datapath)?;
+        Self::takes(&plan, run.datapath, placement.tunnels)?;
         papers.check(&plan)?;
         let evidence = Evidence::open(&run.dir.join(EVIDENCE))?;
         evidence.add("begun", papers.facts(&run.id))?;
         let shares = placement.shares(&plan, &run.id)?;
         NetnsWorld::allows(&plan, run.datapath)?;
-        let nursery = Nursery::open()?;
-        let mut stage = Stage::raise_under(Layout::nowhere(), &run.id, &run.dir, Heart::default())?;
-        let listen = Some(placement.collector());
-        let headquarters =
-            Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen, unix_ns())?;
+        let plan = Arc::new(plan);
+        let home = Home::open(&plan, &run, placement.collector())?;
         let director = Director::listen(placement)?;
-        let (plan, posted, _nursery) = (Arc::new(plan), None, nursery);
-        let bounds = BTreeMap::new();
+        let (posted, after, bounds) = (None, Aftermath::default(), BTreeMap::new());
         let mut world = Self {
             plan,
             run,
+            shares,
             posted,
-            headquarters,
+            after,
             director,
             papers,
             ramped: false,
             evidence,
             bounds,
-            _nursery,
-            stage,
+            home,
         };
-        progress(&format!("waiting for {} hosts to call {}", shares.len(), placement.listen));
-        world.director.await_all(&world.stage)?;
-        progress(&format!("making {} links between hosts", crossing(&shares)));
-        let raised = world.raise(placement, shares);
+        let hosts = world.shares.len();
+        progress(&format!("waiting for {hosts} hosts to call {}", placement.listen));
+        world.director.await_all(&mut world.home)?;
+        progress(&format!("making {} links between hosts", crossing(&world.shares)));
+        let raised = world.raise(placement);
         world.noted(raised)?;
         Ok(world)
     }
@@ -189,11 +153,11 @@ impl HostsWorld {
         result
     }
 
-    fn raise(&mut self, placement: &Placement, shares: Vec<Share>) -> Result<()> {
+    fn raise(&mut self, placement: &Placement) -> Result<()> {
         let (plan_json, plan_sha256) = (self.plan.to_json(), self.plan.sha256());
-        for (host, share) in shares.into_iter().enumerate() {
-            let assignment =
-                assignment(&self.plan, &self.headquarters.seats, self.run.datapath, share)?;
+        let seats = &self.home.headquarters.seats;
+        for (host, share) in self.shares.iter().enumerate() {
+            let assignment = assignment(&self.plan, seats, self.run.datapath, share.clone())?;
             self.director.tell(
                 host,
                 to_host::Kind::Raise(wire::Raise {
@@ -217,7 +181,7 @@ impl HostsWorld {
             _ => Ok(None),
         };
         let all: Vec<(Value, wire::Half)> =
-            self.director.gather(&self.stage, "hosts to make their share", RAISE, raised)?;
+            self.director.gather(&mut self.home, "hosts to make their share", RAISE, raised)?;
         let (bounds, halves): (Vec<Value>, Vec<wire::Half>) = all.into_iter().unzip();
         let names = placement.hosts.iter().map(|host| host.name.clone());
         self.bounds = names.zip(bounds).collect();
@@ -232,7 +196,7 @@ impl HostsWorld {
             from_host::Kind::Met(_) => Ok(Some(())),
             _ => Ok(None),
         };
-        self.director.gather(&self.stage, "tunnels to stand", MEET, met).map(drop)
+        self.director.gather(&mut self.home, "tunnels to stand", MEET, met).map(drop)
     }
 
     /// Has agents, watchers and senders everywhere get ready.
@@ -244,7 +208,7 @@ impl HostsWorld {
             from_host::Kind::Ready(ready) => Ok(Some(ready)),
             _ => Ok(None),
         };
-        let ready = self.director.gather(&self.stage, "hosts to get ready", PREPARE, ready)?;
+        let ready = self.director.gather(&mut self.home, "hosts to get ready", PREPARE, ready)?;
         let vantages: u64 = ready.iter().map(|r| r.vantages).sum();
         self.posted = Some(Posted {
             vantages: usize::try_from(vantages)?,
@@ -261,19 +225,26 @@ impl HostsWorld {
             self.ramp(lead_ns)?;
         }
         self.director.tell_all(&to_host::Kind::Play(wire::Play { lead_ns }));
+        self.home.go(LEAD_IN);
         let mut traffic = Traffic::default();
         let sent = |_, kind| match kind {
             from_host::Kind::Sent(sent) => Ok(Some(sent.packets)),
             _ => Ok(None),
         };
         let patience = limit(&self.plan) + LEAD_IN;
-        for packets in self.director.gather(&self.stage, "all packets to leave", patience, sent)? {
+        for packets in
+            self.director.gather(&mut self.home, "all packets to leave", patience, sent)?
+        {
             for (flow, count) in packets {
                 *traffic.sent.entry(flow).or_default() += count;
             }
         }
-        let (director, stage) = (&mut self.director, &self.stage);
-        await_quiet(&self.plan, traffic.sent.values().sum(), || director.arrived(stage))?;
+        let (director, home) = (&mut self.director, &mut self.home);
+        await_quiet(&self.plan, traffic.sent.values().sum(), || {
+            // What links lose on purpose will not arrive.
+            let Flown { arrived, lost } = director.flown(home)?;
+            Ok(arrived + lost)
+        })?;
         self.drain(&mut traffic)?;
         self.judge(&traffic)?;
         Ok(traffic)
@@ -286,17 +257,20 @@ impl HostsWorld {
             from_host::Kind::Ramped(ramped) => Ok(Some(ramped.packets)),
             _ => Ok(None),
         };
-        let all = self.director.gather(&self.stage, "a slow beginning", RAMP, ramped)?;
+        let all = self.director.gather(&mut self.home, "a slow beginning", RAMP, ramped)?;
         let by_flow: BTreeMap<u32, u64> = all.into_iter().flatten().collect();
         let sent: u64 = by_flow.values().sum();
-        let (director, stage) = (&mut self.director, &self.stage);
-        await_quiet(&self.plan, sent, || director.arrived(stage))?;
-        let arrived = director.arrived(stage)?;
-        self.evidence.add("ramped", json!({ "sent": sent, "arrived": arrived }))?;
-        if arrived != sent {
+        let (director, home) = (&mut self.director, &mut self.home);
+        await_quiet(&self.plan, sent, || {
+            let Flown { arrived, lost } = director.flown(home)?;
+            Ok(arrived + lost)
+        })?;
+        let Flown { arrived, lost } = director.flown(home)?;
+        self.evidence.add("ramped", json!({ "sent": sent, "arrived": arrived, "lost": lost }))?;
+        if arrived + lost != sent {
             return Err(Exit::Safety.refuse(format!(
-                "of {sent} packets that were sent slowly {arrived} arrived where they should: look for \
-                 the others before more are sent"
+                "of {sent} packets that were sent slowly {arrived} arrived where they should, and links lost {lost} \
+                 on purpose: look for the others before more are sent"
             )));
         }
         self.taps_agree(&by_flow)?;
@@ -304,15 +278,19 @@ impl HostsWorld {
         Ok(())
     }
 
-    /// Fails where a router on the way of what was sent slowly did not see all of it, or another one any.
+    /// Fails where a router on the way of what was sent slowly did not see all of it that links let through, or another
+    /// one any.
     fn taps_agree(&mut self, sent: &BTreeMap<u32, u64>) -> Result<()> {
         self.director.tell_all(&to_host::Kind::Look(wire::Look {}));
         let looked = |_, kind| match kind {
             from_host::Kind::Looked(looked) => Ok(Some(looked)),
             _ => Ok(None),
         };
-        let all = self.director.gather(&self.stage, "taps to be read", HAND_OVER, looked)?;
+        let all = self.director.gather(&mut self.home, "taps to be read", HAND_OVER, looked)?;
         let astray: u64 = all.iter().map(|looked| looked.astray).sum();
+        let lost: u64 = all.iter().map(|looked| looked.lost).sum();
+        // Of several ways, nobody knows which one such packets took.
+        let open = self.plan.ways_differ();
         let taps = all.iter().flat_map(|looked| &looked.taps);
         let seen: BTreeMap<(usize, u32), u64> =
             taps.map(|tap| ((tap.router as usize, tap.flow), tap.packets)).collect();
@@ -321,7 +299,8 @@ impl HostsWorld {
             let wanted = sent.get(&flow.id).copied().unwrap_or(0);
             for router in &flow.path {
                 let saw = seen.get(&(*router, flow.id)).copied().unwrap_or(0);
-                if saw != wanted {
+                let least = if open { 0 } else { wanted.saturating_sub(lost) };
+                if !(least..=wanted).contains(&saw) {
                     let name = &self.plan.routers[*router].name;
                     faults.push(format!("{saw} of {wanted} of {} at {name}", flow.traffic));
                 }
@@ -354,6 +333,7 @@ impl HostsWorld {
 
     /// Takes in what all hosts saw.
     fn drain(&mut self, traffic: &mut Traffic) -> Result<()> {
+        let faults = self.home.outlast(&mut self.director)?;
         self.director.tell_all(&to_host::Kind::Drain(wire::Drain {}));
         let mut tape = vec![];
         let seen = |_, kind| match kind {
@@ -362,39 +342,23 @@ impl HostsWorld {
                 tape.extend(part.arrivals.into_iter().map(arrival));
                 Ok(None)
             }
-            from_host::Kind::Seen(seen) => Ok(Some(seen)),
+            from_host::Kind::Seen(seen) => Ok(Some(Said::now(seen))),
             _ => Ok(None),
         };
-        let all =
-            self.director.gather(&self.stage, "hosts to say what they saw", HAND_OVER, seen)?;
-        let routers = self.plan.routers.len();
-        for seen in &all {
-            for tap in &seen.taps {
-                let router = tap.router as usize;
-                if router >= routers {
-                    bail!("a tap at a router that the plan does not have");
-                }
-                traffic.taps.insert((router, tap.flow), tap.packets);
-            }
-            for (flow, count) in &seen.arrived {
-                *traffic.arrived.entry(*flow).or_default() += count;
-            }
-            traffic.leaked += seen.astray;
-        }
-        self.note_faults(&all)?;
-        let last = tape.last().map_or(0, |a: &Arrival| a.at.0);
-        let start = all.iter().map(|s| s.start_ns).min().unwrap_or(0);
-        traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
-        traffic.tape = tape;
+        let patience = HAND_OVER + self.plan.faults_end() + RECOVERY;
+        let what = "hosts to say what they saw";
+        let all = self.director.gather(&mut self.home, what, patience, seen)?;
+        self.note_losses(&all)?;
+        self.after = seen::gather(&self.plan, &self.shares, all, faults, tape, traffic)?;
         Ok(())
     }
 }
 
 impl HostsWorld {
     /// What tunnels refused ends nothing: it did no harm. What they lost shows where it did not arrive.
-    fn note_faults(&self, all: &[wire::Seen]) -> Result<()> {
-        for (name, seen) in self.director.names().zip(all) {
-            let (refused, dropped) = (seen.refused, seen.dropped);
+    fn note_losses(&self, all: &[Said]) -> Result<()> {
+        for (name, said) in self.director.names().zip(all) {
+            let (refused, dropped) = said.found();
             if refused + dropped > 0 {
                 tracing::warn!(
                     "host {name}: tunnels refused {refused} datagrams, and {dropped} found no room"
@@ -420,9 +384,9 @@ impl World for HostsWorld {
 
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
         let posted = self.posted.take().context("traffic comes before reconstruction")?;
-        let (stage, headquarters) = (&self.stage, &self.headquarters);
-        // Every host has a zero and a clock of its own.
-        let watch = inquiry::Watch::default();
+        let (stage, headquarters) = (&self.home.stage, &self.home.headquarters);
+        let Aftermath { zeros, dead } = std::mem::take(&mut self.after);
+        let watch = inquiry::Watch { zeros, dead };
         let outcome =
             inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted, watch)?;
         self.director.tell_all(&to_host::Kind::Dismiss(wire::Dismiss {}));
@@ -430,14 +394,14 @@ impl World for HostsWorld {
             from_host::Kind::Ended(ended) => Ok(Some(ended.program_ns)),
             _ => Ok(None),
         };
-        let runs = self.director.gather(&self.stage, "agents to end", HAND_OVER, ended)?;
+        let runs = self.director.gather(&mut self.home, "agents to end", HAND_OVER, ended)?;
         Ok(Outcome { program_ns: mean(&runs.concat()), ..outcome })
     }
 
     fn remove(&mut self) -> Result<u64> {
         let (left, logs) = self.director.strike(RAISE);
         self.evidence.add("ended", json!({ "left": left, "evidence_of_hosts": logs }))?;
-        let here = self.stage.strike()?.left;
+        let here = self.home.stage.strike()?.left;
         let all = left.into_iter().chain(here.iter().map(ToString::to_string));
         let all: Vec<String> = all.inspect(|object| tracing::error!("left: {object}")).collect();
         if let Some(unknown) = all.iter().find(|o| o.contains("does not say")) {

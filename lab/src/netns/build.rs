@@ -39,7 +39,7 @@ pub(crate) fn build(layout: &Layout) -> Result<Vec<Tap>> {
             let handles = spaces(layout, &runtime)?;
             match layout.middle() {
                 None => runtime.block_on(connect(layout, &handles))?,
-                Some(middle) => runtime.block_on(connect_through(layout, middle, &handles))?,
+                Some(middle) => runtime.block_on(connect_to(layout, middle, &handles))?,
             }
             runtime.block_on(dig(layout, &handles))?;
             let taps = runtime.block_on(seal(layout, &handles))?;
@@ -179,26 +179,24 @@ async fn dig(layout: &Layout, handles: &[Handle]) -> Result<()> {
     Ok(())
 }
 
-/// The inner ends of sealed tunnels: interfaces of the nodes whose outer ends are files.
+/// The inner ends of sealed tunnels, whose outer ends are files: interfaces of the nodes, or of the middle.
 async fn seal(layout: &Layout, handles: &[Handle]) -> Result<Vec<Tap>> {
     let mut taps = vec![];
     for (end, tunnel) in layout.tunnels.iter().filter(|(_, tunnel)| tunnel.sealed) {
-        let space = &layout.spaces[end.space];
-        let port = &space.ports[end.port];
-        let what = || {
-            format!(
-                "cannot make the tunnel to {} at {} of {}",
-                tunnel.far,
-                port.name,
-                space.shown()
-            )
-        };
+        let port = &layout.spaces[end.space].ports[end.port];
+        let (at, name, index) = layout.mouth(*end);
+        let space = &layout.spaces[at];
+        let what =
+            || format!("cannot make the tunnel to {} at {name} of {}", tunnel.far, space.shown());
         space::enter(&space.path())?;
-        let file = tap::open(&port.name, port.index).with_context(what)?;
+        let file = tap::open(&name, index).with_context(what)?;
         let queue = LinkAttribute::TxQueueLen(WAITING);
-        let message = port_message::<LinkUnspec>(LinkMessageBuilder::default(), port);
-        let message = message.append_extra_attribute(queue).build();
-        handles[end.space].link().set(message).execute().await.with_context(what)?;
+        let message = LinkMessageBuilder::<LinkUnspec>::default().append_extra_attribute(queue);
+        let message = match layout.middle() {
+            Some(_) => message.index(index).mtu(port.mtu.into()).up(),
+            None => port_message(message, port),
+        };
+        handles[at].link().set(message.build()).execute().await.with_context(what)?;
         taps.push(Tap { link: tunnel.vni, far: tunnel.far, file });
     }
     Ok(taps)
@@ -223,14 +221,13 @@ async fn connect(layout: &Layout, handles: &[Handle]) -> Result<()> {
     Ok(())
 }
 
-/// Two veth pairs for each link, whose inner ends meet in the middle.
-async fn connect_through(layout: &Layout, middle: &Space, handles: &[Handle]) -> Result<()> {
+/// A veth pair for each port, whose other end is in the middle.
+async fn connect_to(layout: &Layout, middle: &Space, handles: &[Handle]) -> Result<()> {
     let file = File::open(middle.path()).with_context(|| format!("cannot open {}", middle.name))?;
     let at = layout.spaces.iter().position(|s| s == middle).context("no middle")?;
-    for (link, wire) in layout.wires.iter().enumerate() {
-        for (end, side) in wire.iter().zip(0..) {
-            let port = &layout.spaces[end.space].ports[end.port];
-            let (name, index) = (format!("w{link}-{side}"), Layout::middle_index(link, side));
+    for (space, handle) in layout.spaces.iter().zip(handles) {
+        for port in &space.ports {
+            let (name, index) = Layout::middle_end((port.link, port.side));
             let peer = LinkMessageBuilder::<LinkUnspec>::default()
                 .name(name.clone())
                 .index(index)
@@ -238,8 +235,8 @@ async fn connect_through(layout: &Layout, middle: &Space, handles: &[Handle]) ->
                 .setns_by_fd(file.as_raw_fd());
             let pair = port_message(LinkVeth::new(&port.name, &name), port)
                 .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
-            let what = || format!("cannot make {name} of link {link} in {}", middle.name);
-            handles[end.space].link().add(pair.build()).execute().await.with_context(what)?;
+            let what = || format!("cannot make {name} in {}", middle.name);
+            handle.link().add(pair.build()).execute().await.with_context(what)?;
             let up = LinkUnspec::new_with_index(index).up().build();
             handles[at].link().set(up).execute().await.with_context(what)?;
         }
@@ -344,11 +341,8 @@ fn offloads(layout: &Layout) -> Result<()> {
             }
         }
     }
-    for link in 0..layout.middle().map_or(0, |_| layout.wires.len()) {
-        space::enter(&layout.middle().context("no middle")?.path())?;
-        for side in 0..2 {
-            ethtool::offloads_off(&format!("w{link}-{side}")).context("wires")?;
-        }
-    }
-    Ok(())
+    let Some(middle) = layout.middle() else { return Ok(()) };
+    space::enter(&middle.path())?;
+    let mut names = layout.middle_ends().into_iter().map(|end| Layout::middle_end(end).0);
+    names.try_for_each(|name| ethtool::offloads_off(&name).context("wires"))
 }

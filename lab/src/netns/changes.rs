@@ -8,7 +8,7 @@ use super::build::route_message;
 use super::layout::{Layout, Route};
 use super::netlink::{connect, runtime};
 use super::space;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use anyhow::{Context, Result, anyhow};
 use futures_util::future::try_join_all;
 use rtnetlink::Handle;
@@ -33,12 +33,14 @@ enum Order {
 }
 
 impl Changes {
-    /// Connects to all routers of a plan whose routes change.
+    /// Connects to the routers here of a plan whose routes change.
     ///
     /// # Errors
     /// When a router cannot be entered.
     pub(crate) fn open(plan: &Plan, layout: &Layout) -> Result<Self> {
-        let routers = (0..plan.routers.len()).map(|r| Router::of(plan, layout, r));
+        let here = |router: &usize| layout.holds(Node::Router(*router));
+        let all = (0..plan.routers.len()).filter(here);
+        let routers = all.map(|r| Router::of(plan, layout, r));
         let routers: Vec<Router> = routers.collect::<Result<_>>()?;
         let times: Vec<Nanos> = plan.epochs.iter().map(|e| e.at).collect();
         let (orders, inbox) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Faults on one host: each begins and ends when the plan says, as far as the lab is awake.
+//! Faults on one host: each that befalls something here begins and ends when the plan says, as far as the lab is awake.
 //!
 //! Nothing here outlives the lab: links are cut in the wires' program, which goes with the lab; agents are
 //! processes of the run's journal; lines are the lab's own; the full disk is a file system that goes with
@@ -6,14 +6,16 @@
 
 use super::agents::Agents;
 use super::headquarters::Headquarters;
+use super::layout::Layout;
 use super::stage::Stage;
 use super::straits::gone;
 use super::wires::Wires;
 use super::workers::Nursery;
 use crate::clock::{nanos, unix_ns};
-use crate::plan::{Failure, Fault, Plan};
+use crate::plan::{Failure, Fault, Flow, Plan};
 use crate::world::Happened;
 use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,12 +37,15 @@ pub(crate) struct Faults {
     plan: Arc<Plan>,
     /// The plan's time 0, since the Unix epoch; `None` before the first packet.
     zero: Option<u64>,
+    /// By fault.
     states: Vec<State>,
 }
 
 /// How far one fault is.
 #[derive(Debug, Default)]
 struct State {
+    /// Whether any of it is made here.
+    here: bool,
     happened: Happened,
     /// What its link had lost before.
     gone: u64,
@@ -48,10 +53,20 @@ struct State {
 }
 
 impl Faults {
-    /// Those of a plan, none of which has begun.
-    pub(crate) fn of(plan: &Arc<Plan>) -> Self {
-        let states = plan.faults.iter().map(|_| State::default()).collect();
+    /// Those of a plan, none of which has begun; `here` says which befall anything here.
+    pub(crate) fn of(plan: &Arc<Plan>, here: impl Fn(&Failure) -> bool) -> Self {
+        let state = |fault: &Fault| State { here: here(&fault.what), ..State::default() };
+        let states = plan.faults.iter().map(state).collect();
         Self { plan: plan.clone(), zero: None, states }
+    }
+
+    /// Those of a plan that befall what stands in a layout.
+    pub(crate) fn within(plan: &Arc<Plan>, layout: &Layout) -> Self {
+        // Where the run has a control namespace of its own, the collector is there.
+        let collector = !layout.control().own;
+        Self::of(plan, |what| {
+            *what == Failure::DiskFull && collector || what.befalls(plan, |n| layout.holds(n))
+        })
     }
 
     /// The plan's time 0 is so many nanoseconds after the Unix epoch.
@@ -64,13 +79,16 @@ impl Faults {
     /// # Errors
     /// When something does not fail as it should.
     pub(crate) fn tend(&mut self, scene: &mut Scene<'_>) -> Result<()> {
-        let Some(zero) = self.zero.filter(|_| !self.states.is_empty()) else { return Ok(()) };
+        let Some(zero) = self.zero.filter(|_| self.states.iter().any(|s| s.here)) else {
+            return Ok(());
+        };
         if let Some(agents) = &mut scene.agents {
             agents.listen()?;
         }
         let now = unix_ns().checked_sub(zero).map(Nanos);
         let plan = self.plan.clone();
-        for (fault, state) in plan.faults.iter().zip(&mut self.states) {
+        let ours = plan.faults.iter().zip(&mut self.states).filter(|(_, state)| state.here);
+        for (fault, state) in ours {
             let what = || format!("fault \"{}\"", fault.id);
             if state.happened.began.is_none() && now.is_some_and(|now| fault.at <= now) {
                 state.happened.began = now;
@@ -87,12 +105,12 @@ impl Faults {
         Ok(())
     }
 
-    /// Whether every fault that is to end has ended, and what it had broken is back.
+    /// Whether every fault here that is to end has ended, and what it had broken is back.
     pub(crate) fn are_over(&self) -> bool {
         let over = |(fault, state): (&Fault, &State)| {
             let breaks = matches!(fault.what, Failure::Kill { .. } | Failure::Line { .. });
             let back = !breaks || state.happened.recovered.is_some();
-            fault.end().is_none() || state.happened.ended.is_some() && back
+            !state.here || fault.end().is_none() || state.happened.ended.is_some() && back
         };
         self.plan.faults.iter().zip(&self.states).all(over)
     }
@@ -104,18 +122,20 @@ impl Faults {
     pub(crate) fn rest(&mut self, scene: &mut Scene<'_>) -> Result<Vec<Happened>> {
         let plan = self.plan.clone();
         let mut all = vec![];
-        for (fault, mut state) in plan.faults.iter().zip(std::mem::take(&mut self.states)) {
+        self.zero = None;
+        for (fault, state) in plan.faults.iter().zip(&mut self.states) {
+            let here = state.here;
+            let mut state = std::mem::replace(state, State { here, ..State::default() });
             let on = state.happened.began.is_some() && state.happened.ended.is_none();
             if on && fault.what.link().is_some() {
                 end(&plan, fault, &mut state, scene)?;
             }
-            if state.happened.began.is_none() {
+            if here && state.happened.began.is_none() {
                 let why = "the turn was over before its time";
                 state.happened.why = Some(why.into());
             }
             all.push(state.happened);
         }
-        *self = Self::of(&plan);
         Ok(all)
     }
 }
@@ -136,8 +156,9 @@ fn begin(plan: &Plan, fault: &Fault, state: &mut State, scene: &mut Scene<'_>) -
         }
         Failure::Kill { router } => scene.agents()?.kill(*router)?,
         Failure::Line { routers } => {
-            for router in routers {
-                scene.agents()?.line(*router)?.cut();
+            let agents = scene.agents()?;
+            for router in agents.here(routers) {
+                agents.line(router)?.cut();
             }
         }
         Failure::Clock { router, step_ns } => scene.agents()?.step_clock(*router, *step_ns)?,
@@ -166,8 +187,9 @@ fn end(plan: &Plan, fault: &Fault, state: &mut State, scene: &mut Scene<'_>) -> 
             agents.restart(*router, stage, nursery, folder)?;
         }
         Failure::Line { routers } => {
-            for router in routers {
-                scene.agents()?.line(*router)?.mend();
+            let agents = scene.agents()?;
+            for router in agents.here(routers) {
+                agents.line(router)?.mend();
             }
         }
         Failure::DiskFull => scene.headquarters.context("no collector")?.free_disk()?,
@@ -183,8 +205,8 @@ fn recover(fault: &Fault, state: &mut State, scene: &Scene<'_>) {
     let back = match &fault.what {
         Failure::Kill { router } => agents.ready_again(*router),
         Failure::Line { routers } => {
-            let back = |router: &usize| agents.line(*router).ok().and_then(super::line::Line::back);
-            let all: Option<Vec<Instant>> = routers.iter().map(back).collect();
+            let back = |router| agents.line(router).ok().and_then(super::line::Line::back);
+            let all: Option<Vec<Instant>> = agents.here(routers).into_iter().map(back).collect();
             all.and_then(|all| all.into_iter().max())
         }
         Failure::Cut { .. }
@@ -202,6 +224,33 @@ fn recover(fault: &Fault, state: &mut State, scene: &Scene<'_>) {
 /// Packets that a link has lost by now, both ways.
 fn lost_on(wires: &Wires, link: usize) -> Result<u64> {
     Ok(gone(&wires.tally(link, 0)?) + gone(&wires.tally(link, 1)?))
+}
+
+/// Packets that did not arrive because they came to a router in user space while its agent was dead: it
+/// counts nothing itself. They are what is missing, beyond what links lost, of flows that lead there.
+pub(crate) fn count_dead(
+    plan: &Plan,
+    sent: &BTreeMap<u32, u64>,
+    arrived: &BTreeMap<u32, u64>,
+    lost: u64,
+    faults: &mut [Happened],
+) -> u64 {
+    let killed: BTreeSet<usize> = plan.killed().map(|(router, _)| router).collect();
+    let leads = |f: &&Flow| f.all_ways().iter().any(|(w, _)| w.iter().any(|r| killed.contains(r)));
+    let count = |of: &BTreeMap<u32, u64>, flow: &Flow| of.get(&flow.id).copied().unwrap_or(0);
+    let missing = |f: &Flow| count(sent, f).saturating_sub(count(arrived, f));
+    let missing: u64 = plan.flows.iter().filter(leads).map(missing).sum();
+    let dead = missing.saturating_sub(lost);
+    // Of several, nobody knows which packet was whose.
+    let only = killed.len() == 1;
+    for (_, happened) in plan.faults.iter().zip(faults).filter(|(f, _)| is_kill(f)) {
+        happened.packets_lost = only.then_some(dead);
+    }
+    dead
+}
+
+fn is_kill(fault: &Fault) -> bool {
+    matches!(fault.what, Failure::Kill { .. })
 }
 
 impl Scene<'_> {

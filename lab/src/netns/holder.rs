@@ -51,11 +51,9 @@ impl Holder {
     pub(crate) fn start(plan: &Plan, layout: &Layout, wires: &Wires) -> Result<Self> {
         let ring = wires.take_stage()?;
         let middle = layout.middle().context("the layout has no wires")?.path();
-        let links = (0..plan.links.len()).filter(|link| plan.is_timed_link(*link));
-        let outs = links.flat_map(|link| [(link, 0), (link, 1)]);
-        let outs =
-            outs.map(|(link, side)| (Layout::middle_index(link, side), format!("w{link}-{side}")));
-        let outs: Vec<(u32, String)> = outs.collect();
+        let ends = layout.middle_ends();
+        let ends = ends.into_iter().filter(|(link, _)| plan.is_timed_link(*link));
+        let outs: Vec<(String, u32)> = ends.map(Layout::middle_end).collect();
         let (end, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (ended, refuses) = (end.clone(), refused.clone());
         let (opened, opens) = std::sync::mpsc::channel();
@@ -113,13 +111,13 @@ impl Stage {
     fn open(
         ring: RingBuf<MapData>,
         middle: &Path,
-        outs: &[(u32, String)],
+        outs: &[(String, u32)],
         refused: Arc<AtomicU64>,
     ) -> Result<Self> {
         space::enter(middle)?;
         // The kernel lets threads oversleep by 50 us unless they ask for less.
         nix::sys::prctl::set_timerslack(1).context("cannot ask for exact timers")?;
-        let open = |(index, name): &(u32, String)| {
+        let open = |(name, index): &(String, u32)| {
             // Through the queue: the program that times what leaves sits there.
             let opening = Opening { interface: Some(name), ethertype: 0, ..Opening::default() };
             let socket = PacketSocket::open(&opening).with_context(|| format!("open {name}"))?;

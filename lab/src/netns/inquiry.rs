@@ -37,10 +37,10 @@ const CONNECT: Duration = Duration::from_secs(20);
 const CLOCK_SLACK: u64 = 250_000_000;
 
 /// What the lab knows of agents that answer for a turn.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
-    /// The run's zero on the lab's own clock, which agents' clocks are compared with.
-    pub zero: Option<u64>,
+    /// The turn's zero at each router, as the lab's own clock had it then: agents' clocks are compared with that.
+    pub zeros: BTreeMap<RouterId, u64>,
     /// Agents that were killed for good.
     pub dead: usize,
 }
@@ -68,7 +68,7 @@ pub(crate) fn inquire(
     stage: &Stage,
     headquarters: &Headquarters,
     posted: Posted,
-    Watch { zero, dead }: Watch,
+    Watch { zeros, dead }: Watch,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
     let roll = Roll { vantages: posted.vantages - dead, dead };
@@ -87,7 +87,7 @@ pub(crate) fn inquire(
     let home = &headquarters.posts[headquarters.home()].collector;
     let log = || format!("the collector could not rebuild{}", home.quote());
     let said = said.with_context(log)?;
-    let clocks = zero.map_or_else(BTreeMap::new, |zero| clocks(&said, zero));
+    let clocks = clocks(&said, &zeros);
     Ok(Outcome { clocks, ..outcome(plan, said, posted)? })
 }
 
@@ -101,20 +101,23 @@ struct Roll {
 
 /// Agents whose clocks are wrong. Each made its last cut while the lab waited for it, so its clock's time
 /// lies between the lab's before and after, if it is right.
-fn clocks(said: &Said, zero_unix_ns: u64) -> BTreeMap<RouterId, f64> {
+fn clocks(said: &Said, zeros: &BTreeMap<RouterId, u64>) -> BTreeMap<RouterId, f64> {
     let mut last: BTreeMap<RouterId, u64> = BTreeMap::new();
     for Sent { report, .. } in said.reports.iter().filter(|s| s.report.role == Role::Router) {
         let end = last.entry(report.router).or_default();
         // A clock that was put back shows in the last report, not in the latest time.
         *end = report.window.to.0;
     }
-    let [before, after] = said.cut.map(|at| at.saturating_sub(zero_unix_ns));
-    let off = |end: u64| match end {
-        end if end > after + CLOCK_SLACK => Some((end - after) as f64 / 1e9),
-        end if end + CLOCK_SLACK < before => Some(-((before - end) as f64) / 1e9),
-        _ => None,
+    let off = |router: &RouterId, end: u64| {
+        let zero = *zeros.get(router)?;
+        let [before, after] = said.cut.map(|at| at.saturating_sub(zero));
+        match end {
+            end if end > after + CLOCK_SLACK => Some((end - after) as f64 / 1e9),
+            end if end + CLOCK_SLACK < before => Some(-((before - end) as f64) / 1e9),
+            _ => None,
+        }
     };
-    last.into_iter().filter_map(|(router, end)| Some((router, off(end)?))).collect()
+    last.into_iter().filter_map(|(router, end)| Some((router, off(&router, end)?))).collect()
 }
 
 /// Ends, with the reason, when the run is to end.

@@ -52,7 +52,7 @@ pub struct Tunnel {
 pub struct Layout {
     /// The spaces.
     pub spaces: Vec<Space>,
-    /// Links inside this host in the plan's order, as positions of spaces and ports.
+    /// Links between nodes of this host in the plan's order, as positions of spaces and ports.
     pub wires: Vec<[Socket; 2]>,
     /// Links that leave it.
     pub tunnels: Vec<(Socket, Tunnel)>,
@@ -110,6 +110,8 @@ pub struct Port {
     pub mtu: u16,
     /// Position of the link in the plan.
     pub link: usize,
+    /// Which of its ends this is: 0 or 1.
+    pub side: usize,
     /// Address at the other end.
     pub peer: IpAddr,
 }
@@ -132,6 +134,7 @@ struct Wire {
     len: u8,
     mtu: u16,
     link: usize,
+    side: usize,
     /// Whether its interface needs an index that the host's own do not have.
     apart: bool,
 }
@@ -173,9 +176,7 @@ impl Layout {
         let mut names = BTreeSet::new();
         layout.place(plan, |_| true, |word, kind, at| unique(&mut names, run, word, kind, at));
         if datapath == Datapath::Xdp || plan.meddles() {
-            layout.middle = Some(layout.spaces.len());
-            let name = unique(&mut names, run, "wires", 'w', 0);
-            layout.push(name, None, false);
+            layout.push_middle(unique(&mut names, run, "wires", 'w', 0));
         }
         let control = CONTROL.parse().expect("invariant: CONTROL is an address");
         let name = unique(&mut names, run, "ctl", 'c', 0);
@@ -200,8 +201,12 @@ impl Layout {
         share: &Share,
         in_place: bool,
     ) -> anyhow::Result<Self> {
-        if datapath.is_xdp() {
-            bail!("datapath {} needs veth pairs, not tunnels", datapath.word());
+        let wired = datapath.is_xdp() || plan.meddles();
+        if wired && (in_place || share.tunnels.values().any(|tunnel| !tunnel.sealed)) {
+            bail!(
+                "links that lose, delay or translate, that follow packets, or that take XDP, are wires of the lab's own, \
+                 and bare tunnels are none: say tunnels = \"sealed\" in the placement, and in_place = false"
+            );
         }
         if in_place && share.tunnels.values().any(|tunnel| tunnel.sealed) {
             bail!(
@@ -221,6 +226,11 @@ impl Layout {
         });
         if layout.at.len() < share.nodes.len() {
             bail!("the share names nodes that the plan does not have");
+        }
+        if let (true, Some(first)) = (wired, share.nodes.first()) {
+            // Two hosts of a test may share one machine, but no node.
+            let word = format!("wires-{}", plan.node_name(*first));
+            layout.push_middle(unique(&mut names, run, &word, 'w', position(plan, *first)));
         }
         layout.push(String::new(), None, false);
         layout.connect(plan, &share.tunnels)?;
@@ -243,7 +253,7 @@ impl Layout {
             layout.add_port(
                 at,
                 at,
-                Wire { address, peer, len: 30, mtu: 1500, link: 0, apart: false },
+                Wire { address, peer, len: 30, mtu: 1500, link: 0, side: at, apart: false },
             );
         }
         layout.wires.push([0, 1].map(|space| Socket { space, port: 0 }));
@@ -256,7 +266,8 @@ impl Layout {
         let [address, peer] =
             ["198.18.0.1", "198.18.0.2"].map(|a| a.parse().expect("invariant: a literal"));
         layout.push(format!("{PREFIX}{}-trial", short(run)), None, false);
-        layout.add_port(0, 0, Wire { address, peer, len: 30, mtu: 1500, link: 0, apart: true });
+        let wire = Wire { address, peer, len: 30, mtu: 1500, link: 0, side: 0, apart: true };
+        layout.add_port(0, 0, wire);
         let local = IpAddr::from([127, 0, 0, 1]);
         let (vni, port, sealed) = (0xff_ffff, TRIAL_PORT, true);
         let tunnel = Tunnel { vni, port, near: local, far: local, sealed };
@@ -296,6 +307,12 @@ impl Layout {
         hosts.map(|(_, at)| &self.spaces[*at])
     }
 
+    /// Whether a way of a link, from its first end (side 0) or its second, begins at a node that stands here.
+    pub fn begins(&self, plan: &Plan, link: usize, side: usize) -> bool {
+        let spec = &plan.links[link];
+        self.holds([spec.a, spec.b][side].node)
+    }
+
     /// The space through which all links run, where datapath or plan need one.
     pub fn middle(&self) -> Option<&Space> {
         self.middle.map(|at| &self.spaces[at])
@@ -311,10 +328,36 @@ impl Layout {
         datapath_at(plan, router, self.datapath).is_some_and(Datapath::is_xdp)
     }
 
-    /// Index of an interface in the middle: of this link, on the side of its first or second end.
-    pub fn middle_index(link: usize, end: u32) -> u32 {
+    /// Interfaces in the middle, by link and side: the other ends of all ports, and of links that leave this host
+    /// the tunnels', each on the side of the node that stands elsewhere.
+    pub fn middle_ends(&self) -> Vec<(usize, usize)> {
+        let near = self.spaces.iter().flat_map(|s| &s.ports).map(|p| (p.link, p.side));
+        let far = self.tunnels.iter().map(|(end, _)| self.far_end(*end));
+        near.chain(far).filter(|_| self.middle.is_some()).collect()
+    }
+
+    /// Link and side of the node at the other end of a tunnel.
+    fn far_end(&self, end: Socket) -> (usize, usize) {
+        let port = &self.spaces[end.space].ports[end.port];
+        (port.link, 1 - port.side)
+    }
+
+    /// Where the interface of a tunnel is, as position of its space, name and index: in the middle, where links run
+    /// through one, and else it is the node's own.
+    pub fn mouth(&self, end: Socket) -> (usize, String, u32) {
+        if let Some(middle) = self.middle {
+            let (name, index) = Self::middle_end(self.far_end(end));
+            return (middle, name, index);
+        }
+        let port = &self.spaces[end.space].ports[end.port];
+        (end.space, port.name.clone(), port.index)
+    }
+
+    /// Name and index of an interface in the middle.
+    pub fn middle_end((link, side): (usize, usize)) -> (String, u32) {
         // The loopback has index 1.
-        u32::try_from(link).unwrap_or(u32::MAX / 4) * 2 + end + 2
+        let index = u32::try_from(2 * link + side).unwrap_or(u32::MAX / 2) + 2;
+        (format!("w{link}-{side}"), index)
     }
 
     /// The space where collector and agents run.
@@ -362,6 +405,11 @@ impl Layout {
         });
     }
 
+    fn push_middle(&mut self, name: String) {
+        self.middle = Some(self.spaces.len());
+        self.push(name, None, false);
+    }
+
     fn connect(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {
         self.wire(plan, tunnels)?;
         self.route(plan)
@@ -370,7 +418,8 @@ impl Layout {
     fn wire(&mut self, plan: &Plan, tunnels: &BTreeMap<usize, Tunnel>) -> anyhow::Result<()> {
         for (link, wire) in plan.links.iter().enumerate() {
             let mut sockets = vec![];
-            for (end, other) in [(wire.a, wire.b), (wire.b, wire.a)] {
+            for (side, (end, other)) in [(wire.a, wire.b), (wire.b, wire.a)].into_iter().enumerate()
+            {
                 let nodes = plan.routers.len() + plan.hosts.len();
                 let position = position(plan, end.node);
                 if position >= nodes {
@@ -380,7 +429,7 @@ impl Layout {
                 let (address, peer) = (end.address, other.address);
                 let (len, mtu) = (wire.len, wire.mtu);
                 let apart = tunnels.contains_key(&link);
-                let port = Wire { address, peer, len, mtu, link, apart };
+                let port = Wire { address, peer, len, mtu, link, side, apart };
                 sockets.push(Socket { space, port: self.add_port(space, position, port) });
             }
             match (&sockets[..], tunnels.get(&link)) {
@@ -396,7 +445,7 @@ impl Layout {
     /// Adds a port to a space; `node` is the position of its node among all of the plan, so that no
     /// two hosts give the same link-layer address.
     fn add_port(&mut self, space: usize, node: usize, wire: Wire) -> usize {
-        let Wire { address, peer, len, mtu, link, apart } = wire;
+        let Wire { address, peer, len, mtu, link, side, apart } = wire;
         let own = self.spaces[space].own;
         let ports = &mut self.spaces[space].ports;
         let port = ports.len();
@@ -405,7 +454,7 @@ impl Layout {
         let first = if own || apart { 70_000 } else { 2 };
         let index = u32::try_from(port).unwrap_or(u32::MAX / 2) + first;
         let (name, mac) = (format!("p{port}"), mac(node, port));
-        ports.push(Port { name, index, mac, address, len, mtu, link, peer });
+        ports.push(Port { name, index, mac, address, len, mtu, link, side, peer });
         port
     }
 

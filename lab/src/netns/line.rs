@@ -4,7 +4,7 @@
 use super::space;
 use anyhow::{Context, Result, anyhow};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -53,7 +53,7 @@ impl Shared {
 }
 
 impl Line {
-    /// A line to a collector, from a namespace on the collector's own address.
+    /// A line to a collector, from the loopback of a namespace.
     ///
     /// # Errors
     /// When nobody can listen there.
@@ -64,7 +64,7 @@ impl Line {
         let work = move || {
             let listen = || {
                 space::enter(&space)?;
-                let listener = TcpListener::bind((collector.ip(), 0))?;
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
                 listener.set_nonblocking(true)?;
                 Ok((listener.local_addr()?, listener))
             };

@@ -8,6 +8,7 @@ use super::changes::Changes;
 use super::crew::{Crew, Sent};
 use super::delays::Left;
 use super::faults::{Faults, Scene};
+use super::followed::Numbers;
 use super::guard::{Guard, Limits};
 use super::headquarters::{Headquarters, Seats};
 use super::heart::{Heart, Rhythm};
@@ -22,10 +23,9 @@ use super::wires::Wires;
 use super::workers::Nursery;
 use super::world::RunPaths;
 use crate::clock::{nanos, unix_ns};
-use crate::exit::Exit;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 use crate::traffic;
-use crate::world::{Arrival, Carried, Followed, Happened};
+use crate::world::{Arrival, Carried, Happened};
 use anyhow::{Context, Result, ensure};
 use ashiato_agent::datapath::serve::Clock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -40,7 +40,7 @@ pub(crate) const RAMP: Duration = Duration::from_secs(90);
 /// How long nothing may arrive before what is missing counts as lost.
 const QUIET: Duration = Duration::from_millis(1500);
 /// How long agents may take to be back after a fault.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long to wait for quiet at most.
 const UNREST: Duration = Duration::from_secs(60);
 
@@ -99,8 +99,8 @@ pub(crate) struct Seen {
     pub tape: Vec<Arrival>,
     /// Packets that links lost.
     pub lost: u64,
-    /// Packets' ways, where the plan leaves them open.
-    pub followed: Option<Followed>,
+    /// Packets' ways as far as they lead through here, where the plan leaves them open.
+    pub ways: Option<Numbers>,
     /// What special links did.
     pub carried: Vec<Carried>,
 }
@@ -117,12 +117,6 @@ impl Site {
         heart: Heart,
         limits: Limits,
     ) -> Result<Self> {
-        if layout.middle().is_none() && plan.meddles() {
-            return Err(Exit::HostNotReady.refuse(
-                "links that are no wires of the lab's own lose, delay and translate nothing, and \
-                 follow no packet's way: use --world netns or sim",
-            ));
-        }
         raise_descriptor_limit()?;
         let nursery = Nursery::open()?;
         let stage = Stage::raise_under(layout, &run.id, &run.dir, heart)?;
@@ -139,7 +133,8 @@ impl Site {
             _ => Some(Changes::open(&plan, stage.layout())?),
         };
         let folder = run.dir.clone();
-        let (agents, act, guard, faults) = (None, None, None, Faults::of(&plan));
+        let faults = Faults::within(&plan, stage.layout());
+        let (agents, act, guard) = (None, None, None);
         Ok(Self {
             plan,
             folder,
@@ -189,12 +184,12 @@ impl Site {
         Ok(posted)
     }
 
-    /// Passes beats on to senders that are ready and wait, and fails when the run is to end.
+    /// Passes beats on to senders that are ready and wait, begins and ends faults, and fails when the run is to end.
     ///
     /// # Errors
-    /// When a sender ended early, or with the reason why all is to end.
+    /// When a sender ended early, or as [`Self::pulse`].
     pub(crate) fn tend(&mut self) -> Result<()> {
-        self.stage.pulse()?;
+        self.pulse(None)?;
         let Some(act) = &mut self.act else { return Ok(()) };
         match (&mut act.crew, &self.guard) {
             (Some(crew), _) => crew.tend(),
@@ -304,7 +299,7 @@ impl Site {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn look(&mut self) -> Result<Counted> {
-        self.act.as_mut().context("nothing is prepared")?.taps.look()
+        self.act.as_mut().context("nothing is prepared")?.taps.look(&self.plan)
     }
 
     /// Ends the watch, and returns what was seen.
@@ -322,7 +317,10 @@ impl Site {
         let Counted { flows: taps, astray, lost, followed, carried } = act.taps.read(&self.plan)?;
         self.guard.as_ref().map_or(Ok(()), Guard::close)?;
         let Drained { arrived, astray: strays, tape, .. } = act.sinks.close()?;
-        Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, followed, carried })
+        let here = |router: &usize| self.stage.layout().holds(Node::Router(*router));
+        let routers = (0..self.plan.routers.len()).filter(here).collect();
+        let ways = self.plan.ways_differ().then_some(Numbers { routers, each: followed });
+        Ok(Seen { taps, arrived, astray: astray + strays, tape, lost, ways, carried })
     }
 
     /// Ends the agents, and returns what the kernel says a run of each program took.

@@ -103,6 +103,11 @@ impl Agents {
         self.solos.get(&router).filter(|s| !s.dead).and_then(|s| s.ready)
     }
 
+    /// Those of some routers whose agents work here.
+    pub(crate) fn here(&self, routers: &[usize]) -> Vec<usize> {
+        routers.iter().copied().filter(|router| self.solos.contains_key(router)).collect()
+    }
+
     /// A router's line to the collector.
     ///
     /// # Errors

@@ -36,11 +36,15 @@ pub(crate) fn longest_wait(plan: &Plan) -> Duration {
 }
 
 impl Wires {
-    /// Sets what one way of a link does from now on; `None` cuts it.
+    /// Sets what one way of a link does from now on; `None` cuts it. Of ways that begin on other hosts nothing is set
+    /// here: they carry what comes.
     ///
     /// # Errors
     /// When the kernel does not take it.
     pub(crate) fn set(&self, link: usize, side: usize, is: Option<Conditions>) -> Result<()> {
+        if !self.begin[link][side] {
+            return Ok(());
+        }
         let mut ebpf = self.ebpf();
         let map = ebpf.map_mut("conditions").context("no map of conditions")?;
         let mut map: Array<&mut MapData, [u64; 5]> = map.try_into()?;
@@ -65,13 +69,12 @@ impl Wires {
         Ok(())
     }
 
-    /// Packets that links have lost since the wires were laid.
+    /// Packets that ways which begin here have lost since the wires were laid.
     ///
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn lost(&self) -> Result<u64> {
-        let ways = self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]);
-        ways.map(|(link, side)| Ok(gone(&self.tally(link, side)?))).sum()
+        self.special.iter().map(|(link, side)| Ok(gone(&self.tally(*link, *side)?))).sum()
     }
 
     /// What one way of a link counted since the wires were laid.
@@ -94,18 +97,18 @@ impl Wires {
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn tallies(&self) -> Result<Vec<Tally>> {
-        let ways = (0..self.wired).flat_map(|link| [(link, 0), (link, 1)]);
+        let ways = (0..self.begin.len()).flat_map(|link| [(link, 0), (link, 1)]);
         ways.map(|(link, side)| self.tally(link, side)).collect()
     }
 
-    /// What special links did in a turn, whose times are forgotten then.
+    /// What special links did in a turn on ways that begin here, whose times are forgotten then.
     ///
     /// # Errors
     /// When the kernel does not say.
     pub(crate) fn carried(&self, plan: &Plan, before: &[Tally]) -> Result<Vec<Carried>> {
         let tallies = self.tallies()?;
         let mut all = vec![];
-        for (link, side) in self.special.iter().flat_map(|link| [(*link, 0), (*link, 1)]) {
+        for (link, side) in self.special.iter().copied() {
             let at = 2 * link + side;
             let [packets, lost, full, cut, _] = since(&tallies[at], &before[at]);
             let mut carried =

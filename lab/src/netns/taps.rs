@@ -12,7 +12,7 @@ use super::wires::Wires;
 use crate::plan::{Flow, Node, Plan, Room, RoomKind};
 use crate::resolve::ways;
 use crate::traffic;
-use crate::world::{Carried, Followed};
+use crate::world::Carried;
 use anyhow::{Context, Result, bail};
 use ashiato_agent::datapath::socket::{Instruction, Opening, PacketSocket};
 use std::collections::BTreeMap;
@@ -60,8 +60,8 @@ pub(crate) struct Counted {
     pub astray: u64,
     /// Packets that links lost.
     pub lost: u64,
-    /// Packets' ways, where the plan leaves them open.
-    pub followed: Option<Followed>,
+    /// Packets' ways as numbers (see [`super::followed`]), where the plan leaves them open.
+    pub followed: Vec<u64>,
     /// What special links did.
     pub carried: Vec<Carried>,
 }
@@ -93,15 +93,14 @@ impl Taps {
         }
     }
 
-    /// Packets by router and flow so far, and those at routers that are on no way of their flow. (Wires are not asked
-    /// before the end of a turn: worlds that look earlier have none.)
+    /// Packets by router and flow so far, those at routers that are on no way of their flow, and those that links lost.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub(crate) fn look(&mut self) -> Result<Counted> {
+    pub(crate) fn look(&mut self, plan: &Plan) -> Result<Counted> {
         match self {
             Self::Sockets(sockets) => sockets.look(),
-            Self::Wires(_) => bail!("wires are read at the end of a turn"),
+            Self::Wires(wired) => wired.look(plan),
         }
     }
 
@@ -130,7 +129,7 @@ impl Wired {
     }
 
     fn read(self, plan: &Plan) -> Result<Counted> {
-        let (lost, stalled) = (self.lost()?, self.stalled()?);
+        let stalled = self.stalled()?;
         if stalled > 0 {
             bail!(
                 "the link stage had no room for {stalled} frames: this host is too slow for the \
@@ -139,7 +138,11 @@ impl Wired {
         }
         let carried = self.wires.carried(plan, &self.tallies)?;
         let followed = self.wires.followed(plan)?;
-        let mut counted = Counted { lost, followed, carried, ..Counted::default() };
+        Ok(Counted { followed, carried, ..self.look(plan)? })
+    }
+
+    fn look(&self, plan: &Plan) -> Result<Counted> {
+        let mut counted = Counted { lost: self.lost()?, ..Counted::default() };
         let reach: Vec<_> = plan.flows.iter().map(|f| ways::reach(plan, f)).collect();
         for ((router, flow), count) in self.wires.counts()? {
             let count = count - self.passed.get(&(router, flow)).copied().unwrap_or(0);

@@ -3,6 +3,9 @@
 //! ```text
 //! router p0 ==veth== w0-0  [ash-...-wires: XDP redirects w0-0 <-> w0-1]  w0-1 ==veth== p1 router
 //! ```
+//! Where the other router stands on another host, `w0-1` is the inner end of a tunnel to it. What a way of a link does
+//! to packets is done where it begins, so that the host at its other end only passes them on.
+//!
 //! The program counts what goes to each router, which the datapath `xdp` needs, as its frames pass
 //! neither packet sockets nor nftables. And it does to packets what a plan asks of the network: it loses
 //! some, follows their ways, and translates addresses where they leave a router that does so. What has to
@@ -10,9 +13,8 @@
 
 use super::layout::{Layout, Port};
 use super::space::within;
-use super::{followed, holder, straits};
+use super::{holder, straits};
 use crate::plan::{Node, Plan};
-use crate::world::Followed;
 use anyhow::{Context, Result};
 use ashiato_agent::datapath::kernel::program::{NATIVE, has_links, xdp_link};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
@@ -36,11 +38,12 @@ pub(crate) struct Wires {
     _links: Vec<OwnedFd>,
     ebpf: Mutex<Ebpf>,
     flows: u32,
-    routers: usize,
-    /// How many links the plan has.
-    pub(super) wired: usize,
-    /// Links that are more than wires.
-    pub(super) special: Vec<usize>,
+    /// Routers that stand here.
+    routers: Vec<usize>,
+    /// Which ways begin here: of each link that from its first end, then that from its second.
+    pub(super) begin: Vec<[bool; 2]>,
+    /// Ways that begin here and are more than wires, as link and side.
+    pub(super) special: Vec<(usize, usize)>,
 }
 
 impl Wires {
@@ -51,19 +54,18 @@ impl Wires {
     /// When the kernel does not take a program.
     pub(crate) fn lay(plan: &Plan, layout: &Layout) -> Result<Self> {
         let middle = layout.middle().context("the layout has no wires")?;
-        let mut ebpf = load(plan, layout)?;
-        fill(plan, &mut ebpf)?;
+        let mut ebpf = load(plan)?;
+        fill(plan, layout, &mut ebpf)?;
         let mut links = vec![];
         let wire = program(&mut ebpf, "wire")?;
         within(&middle.path(), || {
-            for index in (0..layout.wires.len()).flat_map(|l| [0, 1].map(|e| (l, e))) {
-                let index = Layout::middle_index(index.0, index.1);
+            for (_, index) in layout.middle_ends().into_iter().map(Layout::middle_end) {
                 links.push(xdp_link(wire.as_fd(), index, NATIVE).context("cannot lay a wire")?);
             }
             Ok(())
         })?;
         if plan.is_timed() {
-            within(&middle.path(), || watch_ends(plan, &mut ebpf))?;
+            within(&middle.path(), || watch_ends(plan, layout, &mut ebpf))?;
         }
         let pass = program(&mut ebpf, "pass")?;
         for (at, space) in layout.spaces.iter().enumerate() {
@@ -75,10 +77,16 @@ impl Wires {
                 space.ports.iter().map(link).collect::<Result<Vec<_>>>()
             })?);
         }
-        let (flows, routers) = (u32::try_from(plan.flows.len())?, plan.routers.len());
-        let (wired, ebpf) = (layout.wires.len(), Mutex::new(ebpf));
-        let special = (0..plan.links.len()).filter(|link| plan.is_special(*link)).collect();
-        let wires = Self { _links: links, ebpf, flows, routers, wired, special };
+        let (flows, ebpf) = (u32::try_from(plan.flows.len())?, Mutex::new(ebpf));
+        let here = |router: &usize| layout.holds(Node::Router(*router));
+        let routers = (0..plan.routers.len()).filter(here).collect();
+        let all = 0..plan.links.len();
+        let begin: Vec<_> =
+            all.clone().map(|link| [0, 1].map(|side| layout.begins(plan, link, side))).collect();
+        let ways =
+            all.filter(|link| plan.is_special(*link)).flat_map(|link| [(link, 0), (link, 1)]);
+        let special = ways.filter(|(link, side)| begin[*link][*side]).collect();
+        let wires = Self { _links: links, ebpf, flows, routers, begin, special };
         wires.calm(plan)?;
         Ok(wires)
     }
@@ -95,7 +103,7 @@ impl Wires {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Packets that went to routers since the wires were laid, by router and flow; under the number
+    /// Packets that went to routers here since the wires were laid, by router and flow; under the number
     /// of flows, those of flows that the plan does not have.
     ///
     /// # Errors
@@ -105,41 +113,38 @@ impl Wires {
         let map = ebpf.map("passed").context("no map of counts")?;
         let passed: PerCpuArray<&MapData, u64> = map.try_into()?;
         let mut counts = BTreeMap::new();
-        for router in 0..self.routers {
+        for router in &self.routers {
             for flow in 0..=self.flows {
-                let cell = u32::try_from(router)? * (self.flows + 1) + flow;
-                counts.insert((router, flow), passed.get(&cell, 0)?.iter().sum());
+                let cell = u32::try_from(*router)? * (self.flows + 1) + flow;
+                counts.insert((*router, flow), passed.get(&cell, 0)?.iter().sum());
             }
         }
         Ok(counts)
     }
 
-    /// The ways of a turn's packets, which are forgotten then; `None` where they are the plan's.
+    /// The ways of a turn's packets as numbers (see [`super::followed`]), which are forgotten then; none where the
+    /// ways are the plan's.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub(crate) fn followed(&self, plan: &Plan) -> Result<Option<Followed>> {
+    pub(crate) fn followed(&self, plan: &Plan) -> Result<Vec<u64>> {
         if !plan.ways_differ() {
-            return Ok(None);
+            return Ok(vec![]);
         }
         let mut ebpf = self.ebpf();
         let map = ebpf.map_mut("ways").context("no map of ways")?;
         let mut ways: Array<&mut MapData, u64> = map.try_into()?;
-        let mut next = 0;
-        followed::read(plan, |flow| {
-            let mut take = |_| {
-                let number = ways.get(&next, 0)?;
-                ways.set(next, 0, 0)?;
-                next += 1;
-                Ok(number)
-            };
-            (0..flow.packets).map(&mut take).collect()
-        })
-        .map(Some)
+        let packets: u64 = plan.flows.iter().map(|f| f.packets).sum();
+        let mut take = |at| {
+            let number = ways.get(&at, 0)?;
+            ways.set(at, 0, 0)?;
+            Ok(number)
+        };
+        (0..u32::try_from(packets)?).map(&mut take).collect()
     }
 }
 
-fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
+fn load(plan: &Plan) -> Result<Ebpf> {
     let flows = plan.flows.len() as u64;
     let [payload4, payload6] = [false, true].map(|v6| u64::from(super::taps::offset(plan, v6)));
     let magic = u32::from_ne_bytes(MAGIC).into();
@@ -158,12 +163,12 @@ fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
         every,
         straits::TIMES,
     ];
-    let ways = 2 * layout.wires.len() as u64;
+    let ways = 2 * plan.links.len() as u64;
     let if_timed = |n: u64| entries(if timed { n } else { 0 });
     EbpfLoader::new()
         .override_global("setting", &setting, true)
         .map_max_entries("passed", entries(plan.routers.len() as u64 * (flows + 1))?)
-        .map_max_entries("ends", entries(2 * layout.wires.len() as u64 + 2)?)
+        .map_max_entries("ends", entries(ways + 2)?)
         .map_max_entries("conditions", entries(ways)?)
         .map_max_entries("straits", entries(ways)?)
         .map_max_entries("tally", entries(ways * u64::from(straits::KINDS))?)
@@ -178,20 +183,21 @@ fn load(plan: &Plan, layout: &Layout) -> Result<Ebpf> {
         .context("cannot load the wires' program")
 }
 
-/// Tells the program about links, flows and routers that translate.
-fn fill(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
+/// Tells the program about links, flows and routers that translate: each does where it stands.
+fn fill(plan: &Plan, layout: &Layout, ebpf: &mut Ebpf) -> Result<()> {
     let map = ebpf.map_mut("ends").context("no map of ends")?;
     let mut ends: Array<&mut MapData, [u32; 5]> = map.try_into()?;
     for (link, spec) in plan.links.iter().enumerate() {
         for (side, (near, far)) in [(spec.a, spec.b), (spec.b, spec.a)].into_iter().enumerate() {
-            let [here, there] = [side, 1 - side]
-                .map(|side| Layout::middle_index(link, u32::try_from(side).unwrap_or(0)));
+            let [here, there] = [side, 1 - side].map(|side| Layout::middle_end((link, side)).1);
             let router = match far.node {
-                Node::Router(at) => u32::try_from(at)? + 1,
-                Node::Host(_) => 0,
+                Node::Router(at) if layout.holds(far.node) => u32::try_from(at)? + 1,
+                _ => 0,
             };
             let nat = match near.node {
-                Node::Router(r) if plan.routers[r].nat => in_packet(plan.routers[r].id.0),
+                Node::Router(r) if plan.routers[r].nat && layout.holds(near.node) => {
+                    in_packet(plan.routers[r].id.0)
+                }
                 _ => 0,
             };
             let (link, way) = (u32::try_from(link)?, u32::try_from(2 * link + side)?);
@@ -234,21 +240,21 @@ fn in_packet(address: u32) -> u32 {
 }
 
 /// Puts the program that times what comes out at the ends, in the middle, of links that make packets wait.
-fn watch_ends(plan: &Plan, ebpf: &mut Ebpf) -> Result<()> {
+fn watch_ends(plan: &Plan, layout: &Layout, ebpf: &mut Ebpf) -> Result<()> {
     let program: &mut SchedClassifier =
         ebpf.program_mut("leave").context("no such program")?.try_into()?;
     program.load().context("the kernel does not take the program leave")?;
-    for link in (0..plan.links.len()).filter(|link| plan.is_timed_link(*link)) {
-        for interface in [0, 1].map(|side| format!("w{link}-{side}")) {
-            let what = || format!("cannot time what leaves by {interface}");
-            if has_links() {
-                let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-                let way = TcAttachType::Egress;
-                program.attach_with_options(&interface, way, order).with_context(what)?;
-            } else {
-                tc::qdisc_add_clsact(&interface).with_context(what)?;
-                program.attach(&interface, TcAttachType::Egress).with_context(what)?;
-            }
+    let ends = layout.middle_ends();
+    for end in ends.into_iter().filter(|(link, _)| plan.is_timed_link(*link)) {
+        let (interface, _) = Layout::middle_end(end);
+        let what = || format!("cannot time what leaves by {interface}");
+        if has_links() {
+            let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+            let way = TcAttachType::Egress;
+            program.attach_with_options(&interface, way, order).with_context(what)?;
+        } else {
+            tc::qdisc_add_clsact(&interface).with_context(what)?;
+            program.attach(&interface, TcAttachType::Egress).with_context(what)?;
         }
     }
     Ok(())

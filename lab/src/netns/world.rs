@@ -1,6 +1,8 @@
 //! The world itself: a plan on one host, and the turns of its schemes.
 
 use super::agents::mean;
+use super::faults::count_dead;
+use super::followed;
 use super::guard::{Guard, Limits};
 use super::headquarters::Headquarters;
 use super::heart::Heart;
@@ -11,12 +13,12 @@ use super::stage::Removed;
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
-use crate::plan::{DrawKind, Failure, Fault, Flow, Plan};
+use crate::plan::{DrawKind, Plan};
 use crate::scenario::spec::Datapath;
 use crate::scope::Gate;
-use crate::world::{Happened, Outcome, Traffic, World};
+use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,7 +163,8 @@ impl NetnsWorld {
         })?;
         self.zero = site.zero();
         let mut faults = site.outlast(headquarters)?;
-        let Seen { taps, arrived, astray: leaked, tape, lost, followed, carried } = site.close()?;
+        let Seen { taps, arrived, astray: leaked, tape, lost, ways, carried } = site.close()?;
+        let followed = ways.map(|numbers| followed::read(&self.plan, &[numbers])).transpose()?;
         let lost = lost + count_dead(&self.plan, &sent, &arrived, lost, &mut faults);
         let last = tape.last().map_or(0, |a| a.at.0);
         let seconds = Duration::from_nanos(last.saturating_sub(start.0)).as_secs_f64();
@@ -183,33 +186,6 @@ impl NetnsWorld {
     }
 }
 
-/// Packets that did not arrive because they came to a router in user space while its agent was dead: it
-/// counts nothing itself. They are what is missing, beyond what links lost, of flows that lead there.
-fn count_dead(
-    plan: &Plan,
-    sent: &BTreeMap<u32, u64>,
-    arrived: &BTreeMap<u32, u64>,
-    lost: u64,
-    faults: &mut [Happened],
-) -> u64 {
-    let killed: BTreeSet<usize> = plan.killed().map(|(router, _)| router).collect();
-    let leads = |f: &&Flow| f.all_ways().iter().any(|(w, _)| w.iter().any(|r| killed.contains(r)));
-    let count = |of: &BTreeMap<u32, u64>, flow: &Flow| of.get(&flow.id).copied().unwrap_or(0);
-    let missing = |f: &Flow| count(sent, f).saturating_sub(count(arrived, f));
-    let missing: u64 = plan.flows.iter().filter(leads).map(missing).sum();
-    let dead = missing.saturating_sub(lost);
-    // Of several, nobody knows which packet was whose.
-    let only = killed.len() == 1;
-    for (_, happened) in plan.faults.iter().zip(faults).filter(|(f, _)| is_kill(f)) {
-        happened.packets_lost = only.then_some(dead);
-    }
-    dead
-}
-
-fn is_kill(fault: &Fault) -> bool {
-    matches!(fault.what, Failure::Kill { .. })
-}
-
 impl World for NetnsWorld {
     fn traffic(&mut self, scheme: usize) -> Result<Traffic> {
         let sent = self.send(scheme);
@@ -222,7 +198,9 @@ impl World for NetnsWorld {
     fn reconstruct(&mut self, scheme: usize, case: &Case) -> Result<Outcome> {
         let posted = self.site.posted().context("traffic comes before reconstruction")?;
         let headquarters = self.headquarters.as_ref().context("no collector runs")?;
-        let (stage, watch) = (&self.site.stage, Watch { zero: self.zero, dead: self.site.dead() });
+        let zeros = self.zero.map(|zero| self.plan.routers.iter().map(move |r| (r.id, zero)));
+        let zeros = zeros.into_iter().flatten().collect();
+        let (stage, watch) = (&self.site.stage, Watch { zeros, dead: self.site.dead() });
         let outcome =
             inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted, watch)?;
         Ok(Outcome { program_ns: mean(&self.site.dismiss()?), ..outcome })

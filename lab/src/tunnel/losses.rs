@@ -12,9 +12,9 @@ use std::fs;
 pub fn dropped(layout: &Layout, port: u16) -> Result<u64> {
     let mut sum = 0;
     for (end, _) in layout.tunnels.iter().filter(|(_, tunnel)| tunnel.sealed) {
-        let space = &layout.spaces[end.space];
-        let devices = within(&space.path(), || read("dev"))?;
-        sum += of_interface(&devices, &space.ports[end.port].name).unwrap_or(0);
+        let (space, name, _) = layout.mouth(*end);
+        let devices = within(&layout.spaces[space].path(), || read("dev"))?;
+        sum += of_interface(&devices, &name).unwrap_or(0);
     }
     for table in ["udp", "udp6"] {
         // A kernel without IPv6 has one table.

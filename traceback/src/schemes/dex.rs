@@ -24,10 +24,11 @@ use crate::ioam;
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::packet::Packet;
 use crate::scheme::{BadParams, Card, Hop, Keeper, Marked, Names, Place, Scheme};
+use crate::shelf::Shelf;
 use crate::slot::Slot;
 use crate::table::MOST_ENTRIES;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Direct export at work.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +53,14 @@ impl Default for Params {
 /// What one router exports: hop limits by flow and sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exports {
-    hop_limits: BTreeMap<u64, u8>,
+    hop_limits: Shelf<u64, u8>,
     lost: u64,
 }
 
 impl Exports {
     /// The first export under a key stays.
     fn add(&mut self, key: u64, hop_limit: u8, capacity: u32) {
-        if self.hop_limits.contains_key(&key) {
+        if self.hop_limits.value(key).is_some() {
             return;
         }
         if self.hop_limits.len() < capacity as usize {
@@ -72,9 +73,9 @@ impl Exports {
 
 impl Ledger for Exports {
     fn merge(&mut self, other: &Self) {
-        for (key, limit) in &other.hop_limits {
-            let most = self.hop_limits.get(key).map_or(*limit, |mine| *mine.max(limit));
-            self.hop_limits.insert(*key, most);
+        for (key, limit) in other.hop_limits.iter() {
+            let most = self.hop_limits.value(key).map_or(limit, |mine| mine.max(limit));
+            self.hop_limits.insert(key, most);
         }
         self.lost = self.lost.saturating_add(other.lost);
     }
@@ -82,9 +83,9 @@ impl Ledger for Exports {
     fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.lost);
         put_varint(out, self.hop_limits.len() as u64);
-        for (key, limit) in &self.hop_limits {
+        for (key, limit) in self.hop_limits.iter() {
             out.extend(key.to_le_bytes());
-            out.push(*limit);
+            out.push(limit);
         }
     }
 
@@ -93,7 +94,7 @@ impl Ledger for Exports {
         let mut exports = Self { lost: read.varint()?, ..Self::default() };
         for _ in 0..read.varint()? {
             let (key, limit) = (read.u64()?, read.u8()?);
-            if exports.hop_limits.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            if exports.hop_limits.last_key().is_some_and(|last| last >= key) {
                 return Err(BadBytes);
             }
             exports.hop_limits.insert(key, limit);
@@ -110,13 +111,16 @@ impl Ledger for Exports {
         self.lost
     }
 
-    fn adopt(&mut self, entries: &[(u64, u32)]) {
+    fn adopt(&mut self, entries: &mut dyn Iterator<Item = (u64, u32)>) {
         let limit = |value: u32| u8::try_from(value & 0xff).unwrap_or(0);
-        self.hop_limits = entries.iter().map(|(key, value)| (*key, limit(*value))).collect();
+        self.hop_limits = Shelf::default();
+        for (key, value) in entries {
+            self.hop_limits.insert(key, limit(value));
+        }
     }
 
     fn answer(&self, query: &Query) -> Answer {
-        let limit = |key: &u64| self.hop_limits.get(key).map(|limit| u64::from(*limit));
+        let limit = |key: &u64| self.hop_limits.value(*key).map(u64::from);
         Answer { values: query.keys.iter().map(limit).collect() }
     }
 }

@@ -220,14 +220,20 @@ impl Program {
         u64::try_from(info.run_time().as_nanos()).ok()?.checked_div(info.run_count())
     }
 
-    /// The entries that the program made in its table; none where the scheme has no table.
+    /// Hands over the entries that the program made in its table, one by one, as there may be a million; none where
+    /// the scheme has no table.
     ///
     /// # Errors
-    /// When the kernel does not give them.
-    pub fn table(&self) -> anyhow::Result<Vec<(u64, u32)>> {
-        let Some(map) = self.ebpf.map("table") else { return Ok(vec![]) };
+    /// When the kernel does not give them all.
+    pub fn table(
+        &self,
+        take: &mut dyn FnMut(&mut dyn Iterator<Item = (u64, u32)>),
+    ) -> anyhow::Result<()> {
+        let Some(map) = self.ebpf.map("table") else { return Ok(()) };
         let table = HashMap::<_, u64, u32>::try_from(map)?;
-        Ok(table.iter().collect::<Result<_, _>>()?)
+        let mut end = Ok(());
+        take(&mut table.iter().map_while(|entry| entry.map_err(|e| end = Err(e)).ok()));
+        Ok(end?)
     }
 
     /// The ring by which it hands over packets that messages are about; `None` where the scheme sends none,

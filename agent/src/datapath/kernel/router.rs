@@ -286,13 +286,12 @@ impl Work for KernelRouter {
         if !self.table {
             return self.vantage.answer(query);
         }
-        match self.program.table() {
-            Ok(entries) => self.vantage.adopt(&entries),
-            Err(e) => tracing::error!("cannot read the kernel program's table: {e:#}"),
+        if let Err(e) = self.program.table(&mut |entries| self.vantage.adopt(entries)) {
+            tracing::error!("cannot read the kernel program's table: {e:#}");
         }
         let answer = self.vantage.answer(query);
         // What the kernel holds is not held twice.
-        self.vantage.adopt(&[]);
+        self.vantage.adopt(&mut std::iter::empty());
         answer
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn links(plan: &Plan) -> Option<String> {
             ]);
         }
     }
-    let header = ["WAY", "RATE", "QUEUE", "DELAY", "JITTER", "LOSS", "IN WORLD NETNS"];
-    let below = " sim computes all of it by the same law; hosts and compose refuse it\n";
+    let header = ["WAY", "RATE", "QUEUE", "DELAY", "JITTER", "LOSS", "IN NETNS AND HOSTS"];
+    let below = " sim computes all of it by the same law; compose refuses it\n";
     table("CONDITIONS OF LINKS", header, rows).map(|table| table + below)
 }
 
@@ -59,8 +59,8 @@ pub(super) fn faults(plan: &Plan) -> Option<String> {
         [fault.id.clone(), plan.fault_in_words(fault), at, lasts, sim, netns]
     };
     let rows = plan.faults.iter().map(row).collect();
-    let header = ["FAULT", "WHAT", "AT", "FOR", "IN WORLD SIM", "IN WORLD NETNS"];
-    let below = " hosts and compose refuse faults\n";
+    let header = ["FAULT", "WHAT", "AT", "FOR", "IN WORLD SIM", "IN NETNS AND HOSTS"];
+    let below = " compose refuses faults of links and a full disk\n";
     table("FAULTS", header, rows).map(|table| table + below)
 }
 
