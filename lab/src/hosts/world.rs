@@ -388,9 +388,7 @@ impl HostsWorld {
         traffic.tape = tape;
         Ok(())
     }
-}
 
-impl HostsWorld {
     /// What tunnels refused ends nothing: it did no harm. What they lost shows where it did not arrive.
     fn note_faults(&self, all: &[wire::Seen]) -> Result<()> {
         for (name, seen) in self.director.names().zip(all) {

@@ -226,22 +226,29 @@ impl Home {
 
     /// Writes its configuration.
     fn configure(&self, plan: &Plan, homes: &[Self], store: &Path, zero: u64) -> Result<PathBuf> {
-        let map = self.dir.join("map.json");
-        fs::write(&map, serde_json::to_vec(&plan.map()?)?).context("cannot write the map")?;
         let exchange = self.exchange(plan, homes, zero)?;
+        let map = match &exchange {
+            // Who speaks for a domain knows its surroundings and no more.
+            Some(exchange) => exchange.map.clone(),
+            None => Some(self.put("map.json", serde_json::to_vec(&plan.map()?)?)?),
+        };
         let config = server::Config {
             listen: self.address,
             tls: self.own.clone(),
             store: store.join("reports.db"),
-            // Who speaks for a domain knows its surroundings and no more.
-            map: exchange.as_ref().map_or(Some(map), |exchange| exchange.map.clone()),
+            map,
             store_limit_bytes: None,
             ask_timeout_ms: 5_000,
             cut_timeout_ms: 20_000,
             exchange,
         };
-        let path = self.dir.join("collector.json");
-        fs::write(&path, serde_json::to_vec(&config)?).context("cannot write a configuration")?;
+        self.put("collector.json", serde_json::to_vec(&config)?)
+    }
+
+    /// Writes a file of its folder.
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
@@ -251,11 +258,8 @@ impl Home {
             return Ok(None);
         };
         let seat = &seats[self.desk];
-        let put = |path: PathBuf, bytes: Vec<u8>| {
-            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-        };
-        put(seat.policy(), serde_json::to_vec(&plan.policy(self.desk))?)?;
-        put(seat.map(), serde_json::to_vec(&office::surroundings(plan, self.desk)?)?)?;
+        self.put(office::POLICY, serde_json::to_vec(&plan.policy(self.desk))?)?;
+        self.put(office::MAP, serde_json::to_vec(&office::surroundings(plan, self.desk)?)?)?;
         Ok(Some(office::exchange(plan, self.desk, &seats, zero)))
     }
 
