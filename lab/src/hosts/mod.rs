@@ -12,6 +12,7 @@ mod daemon;
 mod director;
 mod keys;
 mod links;
+mod office;
 mod part;
 pub mod placement;
 pub mod wire;

@@ -1,13 +1,13 @@
 //! The world itself: a plan over hosts, and the turns of its schemes.
 
 use super::director::Director;
-use super::placement::Placement;
+use super::placement::{Placement, only_domain};
 use super::wire::{self, Assignment, Keys, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::netns::agents::{Posted, mean};
-use crate::netns::headquarters::{Headquarters, Seats};
+use crate::netns::headquarters::{Desk, Headquarters, Place, Seats};
 use crate::netns::layout::{Layout, Share};
 use crate::netns::site::{RAMP, await_quiet, limit};
 use crate::netns::workers::Nursery;
@@ -103,7 +103,8 @@ impl HostsWorld {
     /// [`Exit::Usage`] says why.
     pub fn suits(plan: &Plan, placement: &Placement, datapath: Datapath) -> Result<()> {
         Self::takes(plan, datapath)?;
-        placement.shares(plan, "").map(drop)
+        let shares = placement.shares(plan, "")?;
+        placement.grounds(plan, &shares).map(drop)
     }
 
     /// Refuses a plan or datapath that tunnels cannot carry.
@@ -117,10 +118,6 @@ impl HostsWorld {
             plan.troubles().first().filter(|_| crooked || plan.meddles() || !plan.faults.is_empty())
         {
             let why = format!("worlds over several hosts cannot make this yet: {what}");
-            return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
-        }
-        if plan.exchange.is_some() {
-            let why = "worlds over several hosts have one collector, which would know what domains do not tell";
             return Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
         }
         if datapath.is_xdp() {
@@ -153,9 +150,9 @@ impl HostsWorld {
         NetnsWorld::allows(&plan, run.datapath)?;
         let nursery = Nursery::open()?;
         let mut stage = Stage::raise_under(Layout::nowhere(), &run.id, &run.dir, Heart::default())?;
-        let listen = Some(placement.collector());
+        let grounds = placement.grounds(&plan, &shares)?;
         let headquarters =
-            Headquarters::open(&plan, &mut stage, &nursery, &run.dir, listen, unix_ns())?;
+            Headquarters::open(&plan, &mut stage, &nursery, &run.dir, &grounds, unix_ns())?;
         let director = Director::listen(placement)?;
         let (plan, posted, _nursery) = (Arc::new(plan), None, nursery);
         let bounds = BTreeMap::new();
@@ -190,19 +187,28 @@ impl HostsWorld {
     }
 
     fn raise(&mut self, placement: &Placement, shares: Vec<Share>) -> Result<()> {
-        let (plan_json, plan_sha256) = (self.plan.to_json(), self.plan.sha256());
+        let whole_sha256 = self.plan.sha256();
         for (host, share) in shares.into_iter().enumerate() {
-            let assignment =
-                assignment(&self.plan, &self.headquarters.seats, self.run.datapath, share)?;
+            let known = self.plan.known_to(&share.nodes)?;
+            let plan_sha256 = known.sha256();
+            let whole = plan_sha256 == whole_sha256;
+            let office = placement.hosts[host].collector.and_then(|_| self.office(&share));
+            let assignment = assignment(
+                &self.plan,
+                &self.headquarters.seats,
+                self.run.datapath,
+                (share, office),
+            )?;
             self.director.tell(
                 host,
                 to_host::Kind::Raise(wire::Raise {
                     // Two hosts of a test may share one machine, so their ids differ.
                     run: format!("{}-{}", placement.hosts[host].name, self.run.id),
-                    plan_json: plan_json.clone(),
-                    plan_sha256: plan_sha256.clone(),
+                    plan_json: known.to_json(),
+                    plan_sha256,
+                    whole_sha256: whole_sha256.clone(),
                     assignment_json: serde_json::to_vec(&assignment)?,
-                    scenario: self.papers.scenario.clone(),
+                    scenario: if whole { self.papers.scenario.clone() } else { vec![] },
                     manifest: self.papers.manifest.clone(),
                     clock_unix_ns: unix_ns(),
                 }),
@@ -225,6 +231,18 @@ impl HostsWorld {
         self.introduce(halves)
     }
 
+    /// What a host needs that runs its domain's collector.
+    fn office(&self, share: &Share) -> Option<wire::Office> {
+        let post = &self.headquarters.posts[only_domain(&self.plan, share)?];
+        match &post.collector {
+            Place::Elsewhere { role, files } => {
+                let (role, port, files) = (role.clone(), post.address.port(), files.clone());
+                Some(wire::Office { role, port, files })
+            }
+            Place::Here(_) => None,
+        }
+    }
+
     /// Has hosts prove to each other who they are, where tunnels between them are sealed.
     fn introduce(&mut self, halves: Vec<wire::Half>) -> Result<()> {
         self.director.tell_all(&to_host::Kind::Meet(wire::Meet { halves }));
@@ -239,7 +257,10 @@ impl HostsWorld {
     fn prepare(&mut self, scheme: usize) -> Result<()> {
         self.director.forget_arrivals();
         let scheme = u32::try_from(scheme)?;
-        self.director.tell_all(&to_host::Kind::Prepare(wire::Prepare { scheme }));
+        // Domains that ask each other about times count them from one zero.
+        let zero_unix_ns = self.plan.exchange.as_ref().map_or(0, |_| self.headquarters.zero);
+        let prepare = wire::Prepare { scheme, zero_unix_ns };
+        self.director.tell_all(&to_host::Kind::Prepare(prepare));
         let ready = |_, kind| match kind {
             from_host::Kind::Ready(ready) => Ok(Some(ready)),
             _ => Ok(None),
@@ -446,18 +467,27 @@ impl World for HostsWorld {
 }
 
 /// What a host is told: its nodes, and the keys of the vantages there and no others.
-fn assignment(plan: &Plan, seats: &Seats, datapath: Datapath, share: Share) -> Result<Assignment> {
+fn assignment(
+    plan: &Plan,
+    seats: &Seats,
+    datapath: Datapath,
+    (share, office): (Share, Option<wire::Office>),
+) -> Result<Assignment> {
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let here = seats.seats.iter().filter(|seat| share.nodes.contains(&seat.node(plan)));
-    let keys = here.map(|seat| {
+    let here = || seats.seats.iter().filter(|seat| share.nodes.contains(&seat.node(plan)));
+    let mut desks: BTreeMap<usize, wire::Desk> = BTreeMap::new();
+    for at in here().map(|seat| seat.desk) {
+        let Desk { collector, ca } = &seats.desks[&at];
+        desks.insert(at, wire::Desk { collector: *collector, ca: read(ca)? });
+    }
+    let keys = here().map(|seat| {
         let (cert, key) = (read(&seat.tls.cert)?, read(&seat.tls.key)?);
-        Ok(Keys { role: seat.role, router: seat.router, cert, key })
+        Ok(Keys { role: seat.role, router: seat.router, desk: seat.desk, cert, key })
     });
     let keys = keys.collect::<Result<_>>()?;
-    let desk = seats.desks.first().context("no collector")?;
-    Ok(Assignment { datapath, share, collector: desk.collector, ca: read(&desk.ca)?, keys })
+    Ok(Assignment { datapath, share, desks, keys, office })
 }
 
 /// Links that leave a host.

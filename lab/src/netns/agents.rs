@@ -74,7 +74,7 @@ impl Agents {
         };
         for group in groups {
             let id = &plan.schemes[scheme].id;
-            let desk = &seats.desks[group.desk];
+            let desk = seats.desks.get(&group.desk).context("an agent without a collector")?;
             agents.put(plan, id, group, desk, (stage, nursery, folder))?;
         }
         let patience = PATIENCE + PATIENCE_EACH * u32::try_from(vantages).unwrap_or(u32::MAX);
