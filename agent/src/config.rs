@@ -130,6 +130,12 @@ pub struct Port {
 }
 
 impl Port {
+    /// An interface by name, and who is at its other end.
+    pub fn new(ifname: &str, far: Far) -> Self {
+        let Far { neighbour, border, legacy, silent, link } = far;
+        Self { ifname: ifname.into(), neighbour, border, legacy, silent, link }
+    }
+
     /// Who is at the other end.
     pub fn far(&self) -> Far {
         let Self { neighbour, border, legacy, silent, link, .. } = *self;

@@ -106,7 +106,8 @@ pub fn renew(dir: &Path, how: &Renewal) -> Result<(u64, bool)> {
     };
     let (cert, own_key, ca) = (read("own.pem")?, read("own.key")?, read("ca.pem")?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (ends, left) = (end_of(&cert)?, end_of(&cert)?.saturating_sub(now.as_secs()));
+    let ends = end_of(&cert)?;
+    let left = ends.saturating_sub(now.as_secs());
     if left == 0 {
         bail!(
             "by this machine's clock its certificate has ended: set the clock if it is wrong, else get a token"

@@ -18,6 +18,7 @@ use support::{Net, hear, privileged, udp4};
 use tokio::sync::{mpsc, watch};
 use traceback::case::{Answer, Filter, Query};
 use traceback::report::{Report, Role};
+use traceback::router::Far;
 use traceback::{Nanos, schemes};
 
 /// What an outlet was given, in order.
@@ -81,14 +82,7 @@ fn observer(net: &Net) -> Vantage {
         netns: Some(net.path("dst")),
         spread: traceback::router::Spread::Flow,
         filter: Some(filter),
-        ports: vec![Port {
-            ifname: "eth0".into(),
-            neighbour: None,
-            border: false,
-            legacy: false,
-            silent: false,
-            link: None,
-        }],
+        ports: vec![Port::new("eth0", Far::default())],
         ..net.config("fms")
     }
 }

@@ -6,17 +6,10 @@ use std::time::Duration;
 use traceback::RouterId;
 use traceback::invariant::Key;
 use traceback::report::Role;
+use traceback::router::{Far, Spread};
 
 /// The `n`th router: between `p0` and `p1` of a namespace, with keyed draws, no step timed.
 pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Vantage {
-    let port = |name: &str| Port {
-        ifname: name.into(),
-        neighbour: None,
-        border: false,
-        legacy: false,
-        silent: false,
-        link: None,
-    };
     Vantage {
         role: Role::Router,
         router: RouterId(0xc613_0001 + u32::try_from(n).unwrap_or_default()),
@@ -33,9 +26,9 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
-        spread: traceback::router::Spread::Flow,
+        spread: Spread::Flow,
         filter: None,
-        ports: vec![port("p0"), port("p1")],
+        ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),
         hlog: None,
         zero_unix_ns: 0,
         answer_after: None,

@@ -54,6 +54,18 @@ pub fn within<T: Send>(
     })
 }
 
+/// Packets that came in at an interface of the calling thread's network namespace, by the kernel's count.
+///
+/// # Errors
+/// When there is no such interface.
+pub fn received(interface: &str) -> anyhow::Result<u64> {
+    let table = fs::read_to_string("/proc/thread-self/net/dev")?;
+    let mut rows = table.lines().filter_map(|line| line.trim().split_once(':'));
+    let row = rows.find(|(name, _)| *name == interface);
+    let packets = row.and_then(|(_, counts)| counts.split_whitespace().nth(1));
+    Ok(packets.with_context(|| format!("no {interface}"))?.parse()?)
+}
+
 /// Lets a thread run on this core only; thread 0 is the caller.
 ///
 /// # Errors

@@ -5,14 +5,13 @@
 //! ```
 
 use crate::host::{self, ip, netns_file, own_time, pin, threads_named, time_of};
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use ashiato::tunnel::{Carrier, Half, Peer, Tap, carrier};
 use ashiato_agent::datapath::ring::send::SendRing;
 use ashiato_agent::datapath::socket::BATCH;
 use ashiato_agent::datapath::tap;
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -139,12 +138,7 @@ impl Pair {
     }
 
     fn arrived(&self) -> anyhow::Result<u64> {
-        host::within(&netns_file(&self.name("nb")), || {
-            let table = fs::read_to_string("/proc/thread-self/net/dev")?;
-            let line = table.lines().find_map(|l| l.trim().strip_prefix("p0:"));
-            let packets = line.and_then(|l| l.split_whitespace().nth(1)).context("no p0")?;
-            Ok(packets.parse()?)
-        })
+        host::within(&netns_file(&self.name("nb")), || host::received("p0"))
     }
 }
 

@@ -36,25 +36,23 @@ pub(crate) fn finding(plan: &Plan, joined: &Joined) -> Result<Result<Finding, Ga
     if let Some(finding) = &joined.finding {
         return Ok(finding.clone());
     }
-    finding_of(plan, joined, |_| true)
+    Ok(finding_of(plan, &plan.told()?, joined, |_| true))
 }
 
-/// The same of those domains alone that `known` names, as far as they hang together from the victim on.
-///
-/// # Errors
-/// As [`finding`].
+/// The same of those domains alone that `known` names, as far as they hang together from the victim on; `cut` is
+/// the map that is told ([`Plan::told`]).
 pub(crate) fn finding_of(
     plan: &Plan,
+    cut: &Cut,
     joined: &Joined,
     known: impl Fn(&str) -> bool,
-) -> Result<Result<Finding, Gap>> {
-    let cut = plan.told()?;
+) -> Result<Finding, Gap> {
     let path = |stretches: &[Stretch]| {
         let unknown = stretches.iter().rposition(|s| s.told && !known(&s.domain));
         let stretches = &stretches[unknown.map_or(0, |at| at + 1)..];
         let hops = stretches.iter().flat_map(|s| s.hops.iter().map(|hop| (&s.domain, hop)));
         let mut names: Vec<RouterId> =
-            hops.filter_map(|(domain, hop)| name(plan, &cut, domain, hop)).collect();
+            hops.filter_map(|(domain, hop)| name(plan, cut, domain, hop)).collect();
         names.dedup();
         names
     };
@@ -62,9 +60,9 @@ pub(crate) fn finding_of(
     let graph = AttackGraph::from_paths(paths);
     if graph.paths.is_empty() {
         let what = format!("the {} packets shown, in any domain's logs", joined.packets);
-        return Ok(Err(Gap::Nothing { what }));
+        return Err(Gap::Nothing { what });
     }
-    Ok(Ok(Finding::Paths(graph)))
+    Ok(Finding::Paths(graph))
 }
 
 /// The name of a hop on the map that is told.

@@ -13,6 +13,11 @@ use traceback::map::Map;
 use traceback::scheme::Keeper;
 use traceback::schemes;
 
+/// The file of a domain's policy in its folder.
+pub(crate) const POLICY: &str = "policy.json";
+/// The file of its map.
+pub(crate) const MAP: &str = "domain.json";
+
 /// Where a domain is reached, and where its files are; nowhere, in the simulator.
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
@@ -34,18 +39,6 @@ impl Default for Seat {
     }
 }
 
-impl Seat {
-    /// The file of its policy.
-    pub(crate) fn policy(&self) -> PathBuf {
-        self.dir.join("policy.json")
-    }
-
-    /// The file of its map.
-    pub(crate) fn map(&self) -> PathBuf {
-        self.dir.join("domain.json")
-    }
-}
-
 /// The exchange of a domain. `seats` has those of all domains, in the plan's order; `zero` is the run's, in
 /// nanoseconds since the Unix epoch.
 pub(crate) fn exchange(plan: &Plan, domain: usize, seats: &[Seat], zero: u64) -> Config {
@@ -57,8 +50,8 @@ pub(crate) fn exchange(plan: &Plan, domain: usize, seats: &[Seat], zero: u64) ->
         listen: seat.listen,
         certificate: seat.certificate.clone(),
         key: seat.key.clone(),
-        policy: seat.policy(),
-        map: Some(seat.map()),
+        policy: seat.dir.join(POLICY),
+        map: Some(seat.dir.join(MAP)),
         asns: spec.asns.clone(),
         prefixes: hosts(plan, domain),
         book: seat.dir.join("exchange.db"),

@@ -8,6 +8,7 @@ mod disclosure;
 mod exchange;
 mod fault;
 mod flow;
+mod known;
 mod place;
 mod purpose;
 mod trouble;
@@ -215,6 +216,11 @@ impl Plan {
     pub fn meddles(&self) -> bool {
         let special = (0..self.links.len()).any(|link| self.is_special(link));
         self.ways_differ() || special || self.routers.iter().any(|r| r.nat)
+    }
+
+    /// How many collectors it has: one for all, or one for each domain.
+    pub fn collectors(&self) -> usize {
+        if self.exchange.is_some() { self.domains.len() } else { 1 }
     }
 
     /// The router that delivers to the victim.

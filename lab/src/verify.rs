@@ -136,7 +136,7 @@ fn turn(run: &Finished, plan: &Plan, truth: &Opened, row: &SchemeRow) -> Result<
     };
     let scheme = crate::run::scheme(plan, turn)?;
     let cut = plan.disclosed(&*scheme)?;
-    let sight = crate::run::sight(plan, &*scheme, &cut, &row.datapath);
+    let sight = plan.answered(&*scheme, &cut);
     let scored = score_shown(&truth.paths(id), finding.as_ref().ok(), &sight);
     let same = scored.levels == row.levels && scored.paths == row.paths;
     let seen = format!("{} of {} paths exact", scored.paths.exact, scored.paths.truth);

@@ -65,6 +65,8 @@ impl Desk {
             key: hash(b"key of lab-a"),
             underlay: [192, 0, 2, 11].into(),
             nodes: BTreeSet::from(["r0".into()]),
+            plan_sha256: None,
+            collector: None,
         };
         let terms = Terms {
             schema: SCHEMA.into(),
@@ -101,6 +103,7 @@ impl Desk {
             host: "lab-a",
             key: &key,
             nodes: BTreeSet::from(["r0".into()]),
+            collector: None,
             peers: &[],
             director: [192, 0, 2, 1].into(),
             their_clock: Some(NOW),
@@ -157,6 +160,23 @@ fn what_is_handed_over_must_be_what_was_signed_for() {
     desk.site = site;
     desk.plan.seed = 2;
     desk.refused("the plan is not the one", |_| {});
+}
+
+#[test]
+fn a_host_that_may_not_know_all_gets_the_part_that_was_signed_for() {
+    let mut desk = Desk::open();
+    let mut part = desk.plan.clone();
+    part.routers[2].name = "stranger-2".into();
+    let party = desk.manifest.terms.hosts.get_mut("lab-a").unwrap();
+    party.plan_sha256 = Some(part.sha256());
+    party.collector = Some(7500);
+    desk.sign();
+    let whole = std::mem::replace(&mut desk.plan, part);
+    desk.ask(|asked| (asked.scenario, asked.collector) = (b"", Some(7500))).unwrap();
+    desk.refused("another collector", |asked| asked.collector = None);
+    desk.refused("another collector", |asked| asked.collector = Some(7501));
+    desk.plan = whole;
+    desk.refused("the plan is not the one", |asked| asked.collector = Some(7500));
 }
 
 const STRANGER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));

@@ -81,18 +81,27 @@ pub(super) fn socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Sets or reads one value; the value as the kernel leaves it.
-pub(super) fn exchange(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<u32> {
+/// An empty request about an interface.
+///
+/// # Errors
+/// For a name that no interface can have.
+pub(super) fn request(interface: &str) -> io::Result<libc::ifreq> {
     let name = interface.as_bytes();
     if name.is_empty() || name.len() >= libc::IFNAMSIZ {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut value = Value { command, data };
     // SAFETY: all-zero bytes are a valid request.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name) {
         *to = from.cast_signed();
     }
+    Ok(request)
+}
+
+/// Sets or reads one value; the value as the kernel leaves it.
+pub(super) fn exchange(fd: &OwnedFd, interface: &str, command: u32, data: u32) -> io::Result<u32> {
+    let mut value = Value { command, data };
+    let mut request = request(interface)?;
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     // SAFETY: the request and the value it points at live during the call; the kernel reads and
     // writes a `struct ethtool_value` through it, which `Value` is.

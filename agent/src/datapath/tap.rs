@@ -1,9 +1,9 @@
 //! An Ethernet interface whose other end is this process (TAP): what the kernel sends by it is read, what is
 //! written comes in there. It goes when its file is closed, also by `kill -9`.
 
+use super::ethtool;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::mem;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -16,10 +16,7 @@ const DEVICE: &str = "/dev/net/tun";
 /// # Errors
 /// When the kernel has no such interfaces, name or index are taken, or CAP_NET_ADMIN is missing.
 pub fn open(name: &str, index: u32) -> io::Result<File> {
-    let bytes = name.as_bytes();
-    if bytes.is_empty() || bytes.len() >= libc::IFNAMSIZ {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
+    let mut request = ethtool::request(name)?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
     let file = options.open(DEVICE).map_err(|e| {
@@ -27,11 +24,6 @@ pub fn open(name: &str, index: u32) -> io::Result<File> {
     })?;
     // SAFETY: the kernel reads one integer, which lives during the call.
     done(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFINDEX, &raw const index) })?;
-    // SAFETY: all-zero bytes are a valid request.
-    let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(bytes) {
-        *to = from.cast_signed();
-    }
     let kind = libc::IFF_TAP | libc::IFF_NO_PI;
     request.ifr_ifru.ifru_flags = i16::try_from(kind).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the kernel reads and writes one `struct ifreq`, which lives during the call.

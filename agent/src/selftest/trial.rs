@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::Key;
 use traceback::report::Role;
-use traceback::router::{self, Router, Spread};
+use traceback::router::{self, Far, Router, Spread};
 use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
 use traceback::{Nanos, RouterId, checksum, schemes};
@@ -94,14 +94,6 @@ fn proof(counted: u64, marked: u64) -> anyhow::Result<String> {
 }
 
 fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
-    let port = |name: &str| Port {
-        ifname: name.into(),
-        neighbour: None,
-        border: false,
-        legacy: false,
-        silent: false,
-        link: None,
-    };
     Ok(Vantage {
         role: Role::Router,
         router: RouterId::from(Ipv4Addr::new(198, 19, 0, 1)),
@@ -120,7 +112,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         datapath,
         spread: Spread::Flow,
         filter: None,
-        ports: vec![port("p0"), port("p1")],
+        ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),
         hlog: None,
         zero_unix_ns: 0,
         answer_after: None,

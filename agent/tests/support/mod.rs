@@ -19,6 +19,7 @@ use traceback::case::Query;
 use traceback::checksum;
 use traceback::invariant::Key;
 use traceback::report::Role;
+use traceback::router::Far;
 
 /// Whether the test may make namespaces; says so where it may not.
 pub(crate) fn privileged() -> bool {
@@ -162,14 +163,7 @@ impl Net {
 
     /// A router over all three ports.
     pub(crate) fn config(&self, scheme: &str) -> Vantage {
-        let port = |n| Port {
-            ifname: format!("p{n}"),
-            neighbour: None,
-            border: false,
-            legacy: false,
-            silent: false,
-            link: None,
-        };
+        let port = |n| Port::new(&format!("p{n}"), Far::default());
         Vantage {
             role: Role::Router,
             router: RouterId::from(std::net::Ipv4Addr::new(198, 19, 0, 1)),

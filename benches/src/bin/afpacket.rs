@@ -189,13 +189,7 @@ impl Links {
 
     /// Packets that came in at the far end.
     fn arrived(&self) -> anyhow::Result<u64> {
-        let read = || {
-            let table = fs::read_to_string("/proc/thread-self/net/dev")?;
-            let line = table.lines().find_map(|l| l.trim().strip_prefix("eth0:"));
-            let packets = line.and_then(|l| l.split_whitespace().nth(1)).context("no eth0")?;
-            Ok(packets.parse()?)
-        };
-        self.within("dst", 0, read)
+        self.within("dst", 0, || host::received("eth0"))
     }
 
     /// Sends for a round from a core; returns the packets sent and the processor time it took.

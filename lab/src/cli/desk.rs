@@ -1,7 +1,7 @@
 //! Where an operator's collector is, and with which keys it is called.
 
-use super::trace::{runtime, said};
-use anyhow::Result;
+use crate::exit::Exit;
+use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::client::{ClientError, Operator};
 use std::net::SocketAddr;
@@ -38,6 +38,18 @@ impl Desk {
         let file = |ending: &str| self.keys.join(format!("operator-{}.{ending}", self.name));
         let tls = Tls { ca: self.keys.join("ca.pem"), cert: file("pem"), key: file("key") };
         let called = async { work(Operator::connect(self.collector, &tls).await?).await };
-        runtime()?.block_on(called).map_err(said)
+        let mut threads = tokio::runtime::Builder::new_multi_thread();
+        let runtime = threads.enable_all().build().context("cannot start threads")?;
+        runtime.block_on(called).map_err(said)
+    }
+}
+
+/// Anything that goes wrong with a collector's answer.
+fn said(error: ClientError) -> anyhow::Error {
+    use ClientError::{Call, Read};
+    match error {
+        Read { .. } => Exit::Usage.refuse(error),
+        Call(_) => Exit::Policy.refuse(error),
+        other => anyhow::Error::new(other).context("cannot speak with the collector"),
     }
 }

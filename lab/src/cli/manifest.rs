@@ -228,7 +228,9 @@ fn text(manifest: &Manifest) -> Result<String> {
     writeln!(out, "at most    {}", terms.caps)?;
     for (host, party) in &terms.hosts {
         let nodes: Vec<&str> = party.nodes.iter().map(String::as_str).collect();
-        writeln!(out, "host       {host} at {}: {}", party.underlay, nodes.join(" "))?;
+        let runs = party.collector.map(|port| format!("; its domain's collector on port {port}"));
+        let (at, runs) = (party.underlay, runs.unwrap_or_default());
+        writeln!(out, "host       {host} at {at}: {}{runs}", nodes.join(" "))?;
         writeln!(out, "           key {}", party.key)?;
     }
     for role in &terms.roles {

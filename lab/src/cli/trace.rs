@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::form::Form;
 use super::print;
 use crate::exit::Exit;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ashiato_agent::capture::{file, link};
 use ashiato_collector::exchange::join::{Stretch, Way};
 use ashiato_collector::exchange::{Asked, Begin, Joined, Mode, Received, Status, Verdict};
@@ -383,19 +383,4 @@ fn question(asked: &Asked) -> String {
     let time = time.unwrap_or(asked.took_ms);
     let rule = if asked.rule.is_empty() { String::new() } else { format!(", rule {}", asked.rule) };
     format!("{} about {} packets: {status}{rule}, {time} ms", asked.domain, asked.packets.len())
-}
-
-/// Anything that goes wrong with a collector's answer.
-pub(super) fn said(error: ashiato_collector::client::ClientError) -> anyhow::Error {
-    use ashiato_collector::client::ClientError::{Call, Read};
-    match error {
-        Read { .. } => Exit::Usage.refuse(error),
-        Call(_) => Exit::Policy.refuse(error),
-        other => anyhow::Error::new(other).context("cannot speak with the collector"),
-    }
-}
-
-/// A runtime for one call.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }

@@ -47,7 +47,8 @@ impl Compose {
             let config = Config { director, underlay, tls, in_place, cut_off, folder };
             write(&own.join("host.toml"), &config)?;
             write(&own.join("site.toml"), &site)?;
-            hosts.push(Host { nodes: vec![name.clone()], name, underlay });
+            let (nodes, collector) = (vec![name.clone()], None);
+            hosts.push(Host { name, underlay, nodes, collector });
         }
         let own = dir.join(DIRECTOR);
         let tls: Tls = authority.write(&own, &Identity::Director, &[listen.ip()])?;

@@ -4,14 +4,13 @@ use super::director::Director;
 use crate::clock::{nanos, unix_ns};
 use crate::netns::RunPaths;
 use crate::netns::faults::{Faults, Scene};
-use crate::netns::headquarters::Headquarters;
+use crate::netns::headquarters::{Ground, Headquarters};
 use crate::netns::layout::Layout;
 use crate::netns::workers::Nursery;
 use crate::netns::{Heart, Stage};
 use crate::plan::{Failure, Plan};
 use crate::world::Happened;
 use anyhow::Result;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,17 +26,16 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Starts the collector.
+    /// Starts the collectors that run here.
     ///
     /// # Errors
     /// When it does not start, or its keys cannot be made.
-    pub(super) fn open(plan: &Arc<Plan>, run: &RunPaths, collector: SocketAddr) -> Result<Self> {
+    pub(super) fn open(plan: &Arc<Plan>, run: &RunPaths, grounds: &[Ground]) -> Result<Self> {
         let nursery = Nursery::open()?;
         let (nowhere, heart) = (Layout::nowhere(), Heart::default());
         let mut stage = Stage::raise_under(nowhere, &run.id, &run.dir, heart)?;
-        let listen = Some(collector);
         let headquarters =
-            Headquarters::open(plan, &mut stage, &nursery, &run.dir, listen, unix_ns())?;
+            Headquarters::open(plan, &mut stage, &nursery, &run.dir, grounds, unix_ns())?;
         let faults = Faults::of(plan, |what| *what == Failure::DiskFull);
         Ok(Self { headquarters, faults, nursery, folder: run.dir.clone(), stage })
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
 use ashiato_collector::identity::Identity;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -48,17 +49,29 @@ pub(super) fn lay_out(dir: &Path, given: &Assignment) -> Result<Seats> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).context("a folder for keys")?;
     let write = |name: String, text: &str| {
         let path = dir.join(name);
-        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        open.and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        anyhow::Ok(path)
+        write(&path, text).map(|()| path)
     };
-    let ca = write("ca.pem".into(), &given.ca)?;
+    let mut desks = BTreeMap::new();
+    for (at, desk) in &given.desks {
+        let ca = write(format!("ca-{at}.pem"), &desk.ca)?;
+        desks.insert(*at, Desk { collector: desk.collector, ca });
+    }
     let mut seats = vec![];
     for (at, keys) in given.keys.iter().enumerate() {
+        let ca = desks.get(&keys.desk).context("keys for a collector that is not told")?.ca.clone();
         let cert = write(format!("{at}.pem"), &keys.cert)?;
-        let tls = Tls { ca: ca.clone(), cert, key: write(format!("{at}.key"), &keys.key)? };
-        seats.push(Seat { role: keys.role, router: keys.router, desk: 0, tls });
+        let tls = Tls { ca, cert, key: write(format!("{at}.key"), &keys.key)? };
+        seats.push(Seat { role: keys.role, router: keys.router, desk: keys.desk, tls });
     }
-    Ok(Seats { desks: vec![Desk { collector: given.collector, ca }], seats })
+    Ok(Seats { desks, seats })
+}
+
+/// Writes a file that nobody else reads.
+///
+/// # Errors
+/// When it is there already, or cannot be written.
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
+    let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    open.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

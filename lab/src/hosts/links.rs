@@ -40,7 +40,7 @@ impl Links {
         share: &Share,
         stage: &mut Stage,
         terms: Option<&Terms>,
-        plan_json: &[u8],
+        whole_sha256: &str,
     ) -> Result<Option<Self>> {
         let mut near = None;
         let mut peers = BTreeMap::new();
@@ -52,7 +52,7 @@ impl Links {
         let Some(near) = near else { return Ok(None) };
         let socket =
             carrier::listen(near).map_err(|e| Exit::HostNotReady.refuse(format!("{e:#}")))?;
-        let run = terms.map_or_else(|| Sha256::digest(plan_json).into(), Terms::sum);
+        let run = terms.map_or_else(|| Sha256::digest(whole_sha256).into(), Terms::sum);
         let (half, waiting) = (Half::make()?, Some((socket, stage.take_taps())));
         Ok(Some(Self { half, run, peers, port: near.port(), waiting, carrier: None }))
     }

@@ -13,6 +13,7 @@ mod director;
 mod home;
 mod keys;
 mod links;
+mod office;
 mod part;
 pub mod placement;
 mod seen;

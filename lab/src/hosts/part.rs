@@ -3,6 +3,7 @@
 use super::daemon::Config;
 use super::keys::{Own, lay_out};
 use super::links::Links;
+use super::office;
 use super::wire::{self, Assignment, FromHost, Trouble, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
@@ -10,6 +11,7 @@ use crate::netns::guard::Limits;
 use crate::netns::headquarters::Seats;
 use crate::netns::layout::Layout;
 use crate::netns::site::{Played, Seen, Site};
+use crate::netns::workers::Worker;
 use crate::netns::{Heart, NetnsWorld, RunPaths};
 use crate::plan::{Measure, Plan};
 use crate::reap::Object;
@@ -77,6 +79,8 @@ enum Slow {
 struct Raised {
     // Tunnels end before what they lead into; keys lie in the site's journal's folder.
     links: Option<Links>,
+    /// The collector of this host's domain, where it runs here.
+    office: Option<Worker>,
     site: Site,
     seats: Seats,
 }
@@ -199,7 +203,7 @@ impl<'a> Part<'a> {
                 links.as_mut().map_or(Ok(()), |links| links.meet(&meet.halves, &site.stage))?;
                 from_host::Kind::Met(wire::Met {})
             }
-            Kind::Prepare(prepare) => self.prepare(prepare.scheme)?,
+            Kind::Prepare(prepare) => self.prepare(&prepare)?,
             Kind::Ramp(ramp) => self.ramp(Duration::from_nanos(ramp.lead_ns))?,
             Kind::Look(_) => self.look()?,
             Kind::Play(play) => self.play(Duration::from_nanos(play.lead_ns))?,
@@ -234,12 +238,14 @@ impl<'a> Part<'a> {
     }
 
     /// Agents, watchers and senders of a scheme's turn.
-    fn prepare(&mut self, scheme: u32) -> Result<from_host::Kind> {
+    fn prepare(&mut self, order: &wire::Prepare) -> Result<from_host::Kind> {
+        let scheme = order.scheme;
         self.begin()?;
         self.note("turn", json!({ "scheme": scheme }));
         let ramps = self.slow == Slow::Due;
         let Raised { site, seats, .. } = self.raised()?;
-        let posted = site.prepare(scheme as usize, seats, ramps, unix_ns())?;
+        let zero = if order.zero_unix_ns > 0 { order.zero_unix_ns } else { unix_ns() };
+        let posted = site.prepare(scheme as usize, seats, ramps, zero)?;
         self.flown = (0, 0);
         Ok(from_host::Kind::Ready(wire::Ready {
             vantages: posted.vantages as u64,
@@ -310,6 +316,7 @@ impl<'a> Part<'a> {
             host: &self.me.name,
             key: &self.me.key,
             nodes: given.share.nodes.iter().map(|n| plan.node_name(*n).to_owned()).collect(),
+            collector: given.office.as_ref().map(|office| office.port),
             peers: &peers,
             director: self.config.director.ip(),
             their_clock: (theirs > 0).then_some(Utc(theirs)),
@@ -384,8 +391,14 @@ impl<'a> Part<'a> {
         self.permit = Some((permit, false));
         let mut site = Site::up(plan, layout, &paths, self.heart.clone(), limits)?;
         let keys = site.stage.journal()?.dir().join("keys");
-        let links = Links::open(&given.share, &mut site.stage, terms.as_ref(), &raise.plan_json)?;
-        self.raised = Some(Raised { links, seats: lay_out(&keys, &given)?, site });
+        let whole = &raise.whole_sha256;
+        let links = Links::open(&given.share, &mut site.stage, terms.as_ref(), whole)?;
+        let seats = lay_out(&keys, &given)?;
+        let underlay = self.config.underlay;
+        let office = given.office.as_ref();
+        let office =
+            office.map(|o| office::open(o, &mut site, &paths.dir, underlay)).transpose()?;
+        self.raised = Some(Raised { links, office, seats, site });
         Ok(bounds)
     }
 
@@ -467,7 +480,7 @@ impl<'a> Part<'a> {
         let failed = |e: anyhow::Error| vec![format!("removal failed: {e:#}; try `ashiato gc`")];
         let shown = |left: Vec<Object>| left.iter().map(ToString::to_string).collect();
         if let Some(mut raised) = self.raised.take() {
-            raised.links = None;
+            (raised.links, raised.office) = (None, None);
             let left = raised.site.strike().map(|removed| shown(removed.left));
             self.left = Some(left.unwrap_or_else(failed));
         }

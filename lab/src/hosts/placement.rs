@@ -11,6 +11,7 @@
 //! Every node has one host; nothing is placed by itself.
 
 use crate::exit::Exit;
+use crate::netns::headquarters::{Ground, RID};
 use crate::netns::layout::{Share, Tunnel};
 use crate::plan::{Node, Plan};
 use anyhow::{Context, Result};
@@ -83,6 +84,10 @@ pub struct Host {
     pub underlay: IpAddr,
     /// Words of its nodes in the scenario.
     pub nodes: Vec<String>,
+    /// Port at its underlay address on which its domain's collector listens for agents, where it runs there; else
+    /// the director runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<u16>,
 }
 
 /// How frames travel between hosts.
@@ -123,6 +128,33 @@ impl Placement {
     pub fn collector(&self) -> SocketAddr {
         let next = SocketAddr::new(self.listen.ip(), self.listen.port().wrapping_add(1).max(1));
         self.collector.unwrap_or(next)
+    }
+
+    /// Where a plan's collectors listen: one beside the other on this machine, or on hosts of their domains.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] names a host that cannot run one.
+    pub(crate) fn grounds(&self, plan: &Plan, shares: &[Share]) -> Result<Vec<Ground>> {
+        let first = self.collector().port();
+        let on =
+            |first: u16, at: u16| SocketAddr::new(self.collector().ip(), first.saturating_add(at));
+        let ground = |at: u16| Ground { desk: on(first, at), office: on(RID, at), here: true };
+        let mut grounds: Vec<Ground> = (0..).map(ground).take(plan.collectors()).collect();
+        for (host, share) in self.hosts.iter().zip(shares) {
+            let Some(port) = host.collector else { continue };
+            let why = |what: &str| {
+                Exit::Usage.refuse(format!("host {}: a collector of its own: {what}", host.name))
+            };
+            let desk = only_domain(plan, share).ok_or_else(|| {
+                why("all its nodes must be of one domain, in a plan whose domains ask each other")
+            })?;
+            let on = |port| SocketAddr::new(host.underlay, port);
+            let own = Ground { desk: on(port), office: on(RID), here: false };
+            if !std::mem::replace(&mut grounds[desk], own).here {
+                return Err(why("another host has it already"));
+            }
+        }
+        Ok(grounds)
     }
 
     /// Every host's share of a plan. The tunnels of two runs with different ids differ.
@@ -184,6 +216,12 @@ impl Placement {
         }
         Err(Exit::Usage.refuse(format!("placement: {}", faults.join("; "))))
     }
+}
+
+/// Position of the domain that all nodes of a share are of, where domains have collectors of their own.
+pub(super) fn only_domain(plan: &Plan, share: &Share) -> Option<usize> {
+    let domains = plan.domains_of(&share.nodes);
+    domains.first().copied().filter(|_| domains.len() == 1 && plan.exchange.is_some())
 }
 
 /// Reads a TOML file.

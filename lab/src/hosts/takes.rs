@@ -15,7 +15,8 @@ impl HostsWorld {
     /// [`Exit::Usage`] says why.
     pub fn suits(plan: &Plan, placement: &Placement, datapath: Datapath) -> Result<()> {
         Self::takes(plan, datapath, placement.tunnels)?;
-        placement.shares(plan, "").map(drop)
+        let shares = placement.shares(plan, "")?;
+        placement.grounds(plan, &shares).map(drop)
     }
 
     /// Refuses a plan or datapath that hosts with such tunnels between them cannot run.
@@ -26,11 +27,6 @@ impl HostsWorld {
         NetnsWorld::suits(plan, datapath)?;
         let refuse =
             |why: &str| Err(Exit::Usage.refuse(format!("{why}: use --world netns or sim")));
-        if plan.exchange.is_some() {
-            return refuse(
-                "worlds over several hosts have one collector, which would know what domains do not tell",
-            );
-        }
         if tunnels == Tunnels::Sealed {
             return Ok(());
         }

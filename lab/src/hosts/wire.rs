@@ -38,12 +38,41 @@ pub struct Assignment {
     pub datapath: Datapath,
     /// Nodes and tunnels.
     pub share: Share,
-    /// Where agents report to.
-    pub collector: SocketAddr,
-    /// Certificate of the run's authority, in PEM.
-    pub ca: String,
+    /// Collectors that the vantages at those nodes report to, by position.
+    pub desks: BTreeMap<usize, Desk>,
     /// Keys of the vantages at those nodes.
     pub keys: Vec<Keys>,
+    /// The collector of its domain, where this host is to run it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub office: Option<Office>,
+}
+
+/// A collector that a host runs for its domain.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Office {
+    /// The name of its process.
+    pub role: String,
+    /// Port on which it listens for agents.
+    pub port: u16,
+    /// Files of its folder: its own keys, policy, map and configuration, by their paths within it.
+    pub files: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Office {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Office").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// A collector, as agents know it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Desk {
+    /// Where it listens.
+    pub collector: SocketAddr,
+    /// Certificate of the authority of its keys, in PEM.
+    pub ca: String,
 }
 
 /// Keys of one vantage, for one run.
@@ -54,6 +83,8 @@ pub struct Keys {
     pub role: Role,
     /// Position of the router; for the observer, of the victim's gateway.
     pub router: usize,
+    /// Its collector.
+    pub desk: usize,
     /// Certificate in PEM.
     pub cert: String,
     /// Private key in PEM.

@@ -2,14 +2,14 @@
 
 use super::director::{Director, Flown};
 use super::home::Home;
-use super::placement::Placement;
+use super::placement::{Placement, only_domain};
 use super::seen::{self, Aftermath, Said};
 use super::wire::{self, Assignment, Keys, from_host, to_host};
 use crate::clock::unix_ns;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::netns::agents::{Posted, mean};
-use crate::netns::headquarters::Seats;
+use crate::netns::headquarters::{Desk, Place, Seats};
 use crate::netns::layout::Share;
 use crate::netns::site::{RAMP, RECOVERY, await_quiet, limit};
 use crate::netns::{NetnsWorld, RunPaths, inquiry};
@@ -118,8 +118,9 @@ impl HostsWorld {
         evidence.add("begun", papers.facts(&run.id))?;
         let shares = placement.shares(&plan, &run.id)?;
         NetnsWorld::allows(&plan, run.datapath)?;
+        let grounds = placement.grounds(&plan, &shares)?;
         let plan = Arc::new(plan);
-        let home = Home::open(&plan, &run, placement.collector())?;
+        let home = Home::open(&plan, &run, &grounds)?;
         let director = Director::listen(placement)?;
         let (posted, after, bounds) = (None, Aftermath::default(), BTreeMap::new());
         let mut world = Self {
@@ -154,19 +155,25 @@ impl HostsWorld {
     }
 
     fn raise(&mut self, placement: &Placement) -> Result<()> {
-        let (plan_json, plan_sha256) = (self.plan.to_json(), self.plan.sha256());
+        let whole_sha256 = self.plan.sha256();
         let seats = &self.home.headquarters.seats;
         for (host, share) in self.shares.iter().enumerate() {
-            let assignment = assignment(&self.plan, seats, self.run.datapath, share.clone())?;
+            let known = self.plan.known_to(&share.nodes)?;
+            let plan_sha256 = known.sha256();
+            let whole = plan_sha256 == whole_sha256;
+            let office = placement.hosts[host].collector.and_then(|_| self.office(share));
+            let stands = (share.clone(), office);
+            let assignment = assignment(&self.plan, seats, self.run.datapath, stands)?;
             self.director.tell(
                 host,
                 to_host::Kind::Raise(wire::Raise {
                     // Two hosts of a test may share one machine, so their ids differ.
                     run: format!("{}-{}", placement.hosts[host].name, self.run.id),
-                    plan_json: plan_json.clone(),
-                    plan_sha256: plan_sha256.clone(),
+                    plan_json: known.to_json(),
+                    plan_sha256,
+                    whole_sha256: whole_sha256.clone(),
                     assignment_json: serde_json::to_vec(&assignment)?,
-                    scenario: self.papers.scenario.clone(),
+                    scenario: if whole { self.papers.scenario.clone() } else { vec![] },
                     manifest: self.papers.manifest.clone(),
                     clock_unix_ns: unix_ns(),
                 }),
@@ -189,6 +196,18 @@ impl HostsWorld {
         self.introduce(halves)
     }
 
+    /// What a host needs that runs its domain's collector.
+    fn office(&self, share: &Share) -> Option<wire::Office> {
+        let post = &self.home.headquarters.posts[only_domain(&self.plan, share)?];
+        match &post.collector {
+            Place::Elsewhere { role, files } => {
+                let (role, port, files) = (role.clone(), post.address.port(), files.clone());
+                Some(wire::Office { role, port, files })
+            }
+            Place::Here(_) => None,
+        }
+    }
+
     /// Has hosts prove to each other who they are, where tunnels between them are sealed.
     fn introduce(&mut self, halves: Vec<wire::Half>) -> Result<()> {
         self.director.tell_all(&to_host::Kind::Meet(wire::Meet { halves }));
@@ -203,7 +222,10 @@ impl HostsWorld {
     fn prepare(&mut self, scheme: usize) -> Result<()> {
         self.director.forget_arrivals();
         let scheme = u32::try_from(scheme)?;
-        self.director.tell_all(&to_host::Kind::Prepare(wire::Prepare { scheme }));
+        // Domains that ask each other about times count them from one zero.
+        let zero_unix_ns = self.plan.exchange.as_ref().map_or(0, |_| self.home.headquarters.zero);
+        let prepare = wire::Prepare { scheme, zero_unix_ns };
+        self.director.tell_all(&to_host::Kind::Prepare(prepare));
         let ready = |_, kind| match kind {
             from_host::Kind::Ready(ready) => Ok(Some(ready)),
             _ => Ok(None),
@@ -352,9 +374,7 @@ impl HostsWorld {
         self.after = seen::gather(&self.plan, &self.shares, all, faults, tape, traffic)?;
         Ok(())
     }
-}
 
-impl HostsWorld {
     /// What tunnels refused ends nothing: it did no harm. What they lost shows where it did not arrive.
     fn note_losses(&self, all: &[Said]) -> Result<()> {
         for (name, said) in self.director.names().zip(all) {
@@ -412,18 +432,27 @@ impl World for HostsWorld {
 }
 
 /// What a host is told: its nodes, and the keys of the vantages there and no others.
-fn assignment(plan: &Plan, seats: &Seats, datapath: Datapath, share: Share) -> Result<Assignment> {
+fn assignment(
+    plan: &Plan,
+    seats: &Seats,
+    datapath: Datapath,
+    (share, office): (Share, Option<wire::Office>),
+) -> Result<Assignment> {
     let read = |path: &Path| {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let here = seats.seats.iter().filter(|seat| share.nodes.contains(&seat.node(plan)));
-    let keys = here.map(|seat| {
+    let here = || seats.seats.iter().filter(|seat| share.nodes.contains(&seat.node(plan)));
+    let mut desks: BTreeMap<usize, wire::Desk> = BTreeMap::new();
+    for at in here().map(|seat| seat.desk) {
+        let Desk { collector, ca } = &seats.desks[&at];
+        desks.insert(at, wire::Desk { collector: *collector, ca: read(ca)? });
+    }
+    let keys = here().map(|seat| {
         let (cert, key) = (read(&seat.tls.cert)?, read(&seat.tls.key)?);
-        Ok(Keys { role: seat.role, router: seat.router, cert, key })
+        Ok(Keys { role: seat.role, router: seat.router, desk: seat.desk, cert, key })
     });
     let keys = keys.collect::<Result<_>>()?;
-    let desk = seats.desks.first().context("no collector")?;
-    Ok(Assignment { datapath, share, collector: desk.collector, ca: read(&desk.ca)?, keys })
+    Ok(Assignment { datapath, share, desks, keys, office })
 }
 
 /// Links that leave a host.

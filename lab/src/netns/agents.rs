@@ -74,7 +74,7 @@ impl Agents {
         };
         for group in groups {
             let id = &plan.schemes[scheme].id;
-            let desk = &seats.desks[group.desk];
+            let desk = seats.desks.get(&group.desk).context("an agent without a collector")?;
             agents.put(plan, id, group, desk, (stage, nursery, folder))?;
         }
         let patience = PATIENCE + PATIENCE_EACH * u32::try_from(vantages).unwrap_or(u32::MAX);
@@ -242,6 +242,7 @@ fn vantage(
             (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
         }
     };
+    let ports = space.ports.iter().zip(far);
     Ok(Vantage {
         role: seat.role,
         router: router.id,
@@ -262,7 +263,7 @@ fn vantage(
         datapath: datapath.agent(),
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
-        ports: space.ports.iter().zip(far).map(port).collect(),
+        ports: ports.map(|(port, far)| config::Port::new(&port.name, far)).collect(),
         hlog: None,
         zero_unix_ns,
         answer_after: answer_after(plan, seat),
@@ -294,12 +295,6 @@ fn draws(kind: DrawKind) -> Result<config::DrawKind> {
         DrawKind::Kernel => Ok(config::DrawKind::Kernel),
         DrawKind::Law => bail!("agents draw for themselves"),
     }
-}
-
-/// A port with what is at its other end, as an agent's configuration has it.
-fn port((port, far): (&super::layout::Port, Far)) -> config::Port {
-    let Far { neighbour, border, legacy, silent, link } = far;
-    config::Port { ifname: port.name.clone(), neighbour, border, legacy, silent, link }
 }
 
 /// Waits until processes have said so many "ready" lines, and returns these.

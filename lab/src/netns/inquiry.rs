@@ -47,10 +47,7 @@ pub(crate) struct Watch {
 
 /// Everything that collectors say about a turn.
 struct Said {
-    /// What the only collector rebuilt, where there is one for all.
-    traced: Option<client::Outcome>,
-    /// What domains told each other, where each has its own.
-    joined: Option<Joined>,
+    rebuilt: Rebuilt,
     reports: Vec<Sent>,
     tallies: Vec<Tally>,
     /// When agents were asked to report all, and when they had, in nanoseconds since the Unix epoch.
@@ -84,11 +81,11 @@ pub(crate) fn inquire(
             }
         })
     })?;
-    let home = &headquarters.posts[headquarters.home()].collector;
+    let home = &headquarters.posts[at].collector;
     let log = || format!("the collector could not rebuild{}", home.quote());
     let said = said.with_context(log)?;
     let clocks = clocks(&said, &zeros);
-    Ok(Outcome { clocks, ..outcome(plan, said, posted)? })
+    Ok(Outcome { clocks, ..outcome(said, posted)? })
 }
 
 /// Who is there to be asked.
@@ -149,24 +146,23 @@ async fn ask(
     let before = unix_ns();
     cut(id, &mut operators, roll).await?;
     let cut = [before, unix_ns()];
-    let (mut traced, mut joined) = (None, None);
-    match &plan.exchange {
-        None => traced = Some(operators[home].trace(id, &scheme.params, case, ANSWER).await?),
+    let rebuilt = match &plan.exchange {
+        None => Rebuilt::by_one(operators[home].trace(id, &scheme.params, case, ANSWER).await?),
         Some(asks) => {
             let begin = asked::begin(scheme, case, asks);
-            let people = people::decide(calls);
-            joined = Some(tokio::select! {
+            let joined = tokio::select! {
                 joined = operators[home].inquire(&begin) => joined?,
-                end = people => return Err(end),
-            });
+                end = people::decide(calls) => return Err(end),
+            };
+            Rebuilt::by_domains(plan, joined)?
         }
-    }
+    };
     let (mut reports, mut tallies) = (vec![], vec![]);
     for operator in &mut operators {
         reports.extend(operator.reports(id).await?);
         tallies.extend(operator.status(id).await?.tallies);
     }
-    Ok(Said { traced, joined, reports, tallies, cut })
+    Ok(Said { rebuilt, reports, tallies, cut })
 }
 
 /// Waits until all agents are connected.
@@ -209,24 +205,29 @@ struct Rebuilt {
     answered: BTreeMap<RouterId, u64>,
     /// Memory of ledgers, where it is known.
     footprint: Option<u64>,
+    /// What domains told each other, where each has its own collector.
+    joined: Option<Joined>,
 }
 
-fn rebuilt(plan: &Plan, said: &mut Said) -> Result<Rebuilt> {
-    if let Some(client::Outcome { traced, footprint_bytes, .. }) = said.traced.take() {
+impl Rebuilt {
+    /// By the only collector, where there is one for all.
+    fn by_one(client::Outcome { traced, footprint_bytes, .. }: client::Outcome) -> Self {
         let trace::Traced { finding, seconds, asked, answered, .. } = traced;
-        return Ok(Rebuilt { finding, seconds, asked, answered, footprint: Some(footprint_bytes) });
+        let footprint = Some(footprint_bytes);
+        Self { finding, seconds, asked, answered, footprint, joined: None }
     }
-    let joined = said.joined.as_ref().context("nobody rebuilt anything")?;
-    let finding = asked::finding(plan, joined)?;
-    let seconds = joined.ended_ms.saturating_sub(joined.begun_ms) as f64 / 1_000.0;
-    // How many questions a domain puts to its routers is its own affair.
-    let (asked, answered) = Default::default();
-    Ok(Rebuilt { finding, seconds, asked, answered, footprint: None })
+
+    /// By domains that asked each other.
+    fn by_domains(plan: &Plan, joined: Joined) -> Result<Self> {
+        let finding = asked::finding(plan, &joined)?;
+        let seconds = joined.ended_ms.saturating_sub(joined.begun_ms) as f64 / 1_000.0;
+        // How many questions a domain puts to its routers is its own affair.
+        let (asked, answered) = Default::default();
+        Ok(Self { finding, seconds, asked, answered, footprint: None, joined: Some(joined) })
+    }
 }
 
-fn outcome(plan: &Plan, mut said: Said, posted: Posted) -> Result<Outcome> {
-    let rebuilt = rebuilt(plan, &mut said)?;
-    let Said { reports, tallies, joined, .. } = said;
+fn outcome(Said { rebuilt, reports, tallies, .. }: Said, posted: Posted) -> Result<Outcome> {
     let mut footprints: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut counters: BTreeMap<RouterId, Counters> = BTreeMap::new();
     let mut latency: BTreeMap<RouterId, Histogram<u64>> = BTreeMap::new();
@@ -260,7 +261,7 @@ fn outcome(plan: &Plan, mut said: Said, posted: Posted) -> Result<Outcome> {
         sampled_1_in: posted.sampled_1_in,
         program_ns: None,
         clocks: BTreeMap::new(),
-        joined,
+        joined: rebuilt.joined,
     })
 }
 

@@ -20,6 +20,7 @@ pub mod guard;
 pub(crate) mod headquarters;
 mod heart;
 mod holder;
+pub(crate) mod home;
 pub(crate) mod inquiry;
 pub mod layout;
 pub mod lease;

@@ -4,7 +4,7 @@ use super::agents::mean;
 use super::faults::count_dead;
 use super::followed;
 use super::guard::{Guard, Limits};
-use super::headquarters::Headquarters;
+use super::headquarters::{Ground, Headquarters};
 use super::heart::Heart;
 use super::inquiry::{self, Watch};
 use super::layout::Layout;
@@ -146,7 +146,8 @@ impl NetnsWorld {
             Some(headquarters) => headquarters,
             None => {
                 let (stage, nursery) = (&mut self.site.stage, &self.site.nursery);
-                Headquarters::open(&self.plan, stage, nursery, &self.run.dir, None, now)?
+                let grounds = Ground::control(&self.plan)?;
+                Headquarters::open(&self.plan, stage, nursery, &self.run.dir, &grounds, now)?
             }
         };
         // Domains that ask each other count all times from when their collectors began.

@@ -127,7 +127,10 @@ impl Plan {
 
     /// What names of the disclosed map tell, once domains were asked.
     pub fn answered<'a>(&self, scheme: &dyn AnyScheme, cut: &'a Cut) -> Sight<'a> {
-        let answers = |router: u32| self.answers_of(self.domain_at(router as usize));
+        let told: Vec<Detail> = (0..self.domains.len()).map(|at| self.answers_of(at)).collect();
+        let answers = |router: u32| {
+            told.get(self.domain_at(router as usize)).copied().unwrap_or(Detail::Router)
+        };
         if scheme.card().keeper == Keeper::Routers {
             Sight::of_answers(cut, answers)
         } else {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use traceback::case::Filter;
+use traceback::score::{Level, Levels};
 
 /// What the victim complains about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +38,7 @@ pub struct SchemePlan {
 }
 
 /// Best recall by level.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
     /// Routers of true paths that take part, of all of them.
@@ -46,6 +47,15 @@ pub struct Ceiling {
     pub r#as: f64,
     /// The same for their nations.
     pub nation: f64,
+}
+
+impl Ceiling {
+    /// The recall of a score; 0 where nothing is true.
+    pub fn of(levels: &Levels) -> Self {
+        let recall = |level: Level| level.recall.unwrap_or(0.0);
+        let [router, r#as, nation] = [levels.router, levels.r#as, levels.nation].map(recall);
+        Self { router, r#as, nation }
+    }
 }
 
 /// One agreed measure of success.

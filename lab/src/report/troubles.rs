@@ -4,7 +4,7 @@ use crate::summary::{FaultRow, Question, SchemeRow, Summary};
 use maud::{Markup, html};
 
 /// Sentences, turn by turn; empty where nothing is known to have gone wrong.
-pub fn list(summary: &Summary) -> Vec<String> {
+pub(super) fn list(summary: &Summary) -> Vec<String> {
     let mut out = summary.reasons.clone();
     for row in &summary.schemes {
         out.extend(of_turn(row).into_iter().map(|what| format!("{}: {what}", row.scheme)));

@@ -45,7 +45,7 @@ pub(super) fn ceilings(
     let answered = recall(scheme, plan, &cut, &plan.answered(scheme, &cut))?;
     let marks = match scheme.card().keeper {
         Keeper::Victim => recall(scheme, plan, &cut, &Sight::of_marks(&cut))?,
-        Keeper::Routers | Keeper::None => Ceiling { router: 0.0, r#as: 0.0, nation: 0.0 },
+        Keeper::Routers | Keeper::None => Ceiling::default(),
     };
     Ok((answered, Some(marks)))
 }
@@ -82,10 +82,7 @@ fn recall(
         Names::AsPaths => Some(Finding::AsPaths { paths: systems }),
         Names::Classes | Names::Nothing => None,
     };
-    let levels = score_shown(&truth, said.as_ref(), sight).levels;
-    let [router, r#as, nation] =
-        [levels.router, levels.r#as, levels.nation].map(|level| level.recall.unwrap_or(0.0));
-    Ok(Ceiling { router, r#as, nation })
+    Ok(Ceiling::of(&score_shown(&truth, said.as_ref(), sight).levels))
 }
 
 /// The routers of a path that questions reach or marks come from: where routers keep logs, domains that tell

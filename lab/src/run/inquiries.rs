@@ -96,18 +96,16 @@ fn add(
     if joined.finding.is_some() {
         return Ok(());
     }
-    let recall = |known: &BTreeSet<&str>| -> Result<Ceiling> {
-        let part = asked::finding_of(plan, joined, |domain| known.contains(domain))?;
-        let levels = score_shown(truth, part.ok().as_ref(), sight).levels;
-        let [router, r#as, nation] =
-            [levels.router, levels.r#as, levels.nation].map(|level| level.recall.unwrap_or(0.0));
-        Ok(Ceiling { router, r#as, nation })
+    let cut = plan.told()?;
+    let recall = |known: &BTreeSet<&str>| {
+        let part = asked::finding_of(plan, &cut, joined, |domain| known.contains(domain));
+        Ceiling::of(&score_shown(truth, part.ok().as_ref(), sight).levels)
     };
     let mut known = BTreeSet::from([joined.domain.as_str()]);
-    let mut before = recall(&known)?;
+    let mut before = recall(&known);
     for (row, question) in asked.iter_mut().zip(&joined.asked) {
         if question.status == Status::Answered && known.insert(&question.domain) {
-            let now = recall(&known)?;
+            let now = recall(&known);
             row.added = Some(Ceiling {
                 router: now.router - before.router,
                 r#as: now.r#as - before.r#as,

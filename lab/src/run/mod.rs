@@ -24,7 +24,6 @@ use crate::world::World;
 use crate::{effects, report, summary};
 use anyhow::{Context, Result};
 use folder::Folder;
-pub(crate) use rows::sight;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use super::turn::Turn;
 use super::{acceptance, convergence, inquiries, latency, scheme};
-use crate::plan::{Ceiling, Class, Plan};
+use crate::plan::{Ceiling, Class, Plan, SchemePlan};
 use crate::resolve::ways::Walker;
 use crate::summary::{
     DomainRow, Gap, Honest, Latency, MARKS_ONLY, Packets, SchemeRow, Stage, WITH_ANSWERS, Ways,
@@ -10,15 +10,13 @@ use crate::summary::{
 use crate::traffic;
 use crate::truth::Opened;
 use crate::world::{Followed, Outcome, Taken};
-use anyhow::{Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use anyhow::Result;
+use std::collections::BTreeMap;
 use traceback::RouterId;
-use traceback::disclose::Cut;
 use traceback::packet::Packet;
 use traceback::report::Counters;
 use traceback::scheme::Keeper;
-use traceback::schemes::AnyScheme;
-use traceback::score::{Sight, score_shown};
+use traceback::score::{Levels, Sight, score_shown};
 use traceback::vantage::Harms;
 
 /// The row of one turn.
@@ -27,21 +25,24 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
     let scheme = scheme(plan, turn.scheme)?;
     let (outcome, paths) = (&turn.outcome, truth.paths(&chosen.id));
     let cut = plan.disclosed(&*scheme)?;
-    let stages = stages(plan, &*scheme, &cut, &paths, turn, datapath);
-    let [.., Stage { levels, .. }] = &stages[..] else { bail!("a turn has its stages") };
     let said = outcome.finding.as_ref().ok();
-    let whole_paths = score_shown(&paths, said, &Sight::of_marks(&cut)).paths;
+    let (marks, sight) = (Sight::of_marks(&cut), plan.answered(&*scheme, &cut));
+    let (told, answered) = (score_shown(&paths, said, &marks), score_shown(&paths, said, &sight));
+    let first = match scheme.card().keeper {
+        Keeper::Victim => told.levels,
+        // Logs tell nothing until somebody is asked.
+        Keeper::Routers | Keeper::None => score_shown(&paths, None, &marks).levels,
+    };
     let (case, traffic) = (&turn.case, &turn.traffic);
     let needed = convergence::packets_to_path(plan, &*scheme, case, traffic, (&paths, &cut), said);
-    let sight = sight(plan, &*scheme, &cut, datapath);
     let inquiry = outcome.joined.as_ref();
     let inquiry = inquiry.map(|joined| inquiries::row(plan, &paths, &sight, joined)).transpose()?;
     Ok(SchemeRow {
         scheme: chosen.id.clone(),
         params: chosen.params.clone(),
         datapath: datapath.into(),
-        levels: *levels,
-        paths: whole_paths,
+        levels: answered.levels,
+        paths: told.paths,
         acceptance: acceptance::gap(plan, &*scheme, case, &traffic.tape),
         gap: outcome.finding.as_ref().err().map(gap),
         packets_to_path: needed,
@@ -58,48 +59,20 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         observations: outcome.observations,
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
-        stages,
+        stages: stages(chosen, scheme.card().keeper, first, answered.levels),
         borders: inquiries::borders(plan, &cut, outcome),
         inquiry,
     })
 }
 
-/// What is known of names in the end. What stands behind words that only domains resolve is known where they
-/// were asked, which the simulator does for them.
-pub(crate) fn sight<'a>(
-    plan: &Plan,
-    scheme: &dyn AnyScheme,
-    cut: &'a Cut,
-    datapath: &str,
-) -> Sight<'a> {
-    let logs = scheme.card().keeper == Keeper::Routers;
-    let asked = logs || datapath == "sim" || plan.exchange.is_some();
-    if asked { plan.answered(scheme, cut) } else { Sight::of_marks(cut) }
-}
-
-/// Marks tell what they tell before anybody is asked; logs tell nothing until then.
-fn stages(
-    plan: &Plan,
-    scheme: &dyn AnyScheme,
-    cut: &Cut,
-    truth: &BTreeSet<Vec<RouterId>>,
-    turn: &Turn,
-    datapath: &str,
-) -> Vec<Stage> {
-    let chosen = &plan.schemes[turn.scheme];
-    let (said, marks) = (turn.outcome.finding.as_ref().ok(), Sight::of_marks(cut));
-    let sight = sight(plan, scheme, cut, datapath);
-    let zero = Ceiling { router: 0.0, r#as: 0.0, nation: 0.0 };
-    let (first, bound) = match scheme.card().keeper {
-        Keeper::Victim => (said, chosen.marks_ceiling.unwrap_or(chosen.ceiling)),
-        Keeper::Routers | Keeper::None => (None, zero),
+/// The score before anybody is asked, and with answers.
+fn stages(chosen: &SchemePlan, keeper: Keeper, first: Levels, last: Levels) -> Vec<Stage> {
+    let bound = match keeper {
+        Keeper::Victim => chosen.marks_ceiling.unwrap_or(chosen.ceiling),
+        Keeper::Routers | Keeper::None => Ceiling::default(),
     };
-    let stage = |stage: &str, said, sight, ceiling| Stage {
-        stage: stage.into(),
-        levels: score_shown(truth, said, sight).levels,
-        ceiling,
-    };
-    vec![stage(MARKS_ONLY, first, &marks, bound), stage(WITH_ANSWERS, said, &sight, chosen.ceiling)]
+    let stage = |stage: &str, levels, ceiling| Stage { stage: stage.into(), levels, ceiling };
+    vec![stage(MARKS_ONLY, first, bound), stage(WITH_ANSWERS, last, chosen.ceiling)]
 }
 
 fn harms(outcome: &Outcome) -> Harms {

@@ -19,9 +19,9 @@ use std::net::IpAddr;
 /// What a director hands over, and what the host knows of itself.
 #[derive(Debug)]
 pub struct Asked<'a> {
-    /// Bytes of the scenario's file.
+    /// Bytes of the scenario's file; empty where the host gets a part of the plan.
     pub scenario: &'a [u8],
-    /// The plan.
+    /// The plan, as far as the host gets it.
     pub plan: &'a Plan,
     /// Its manifest's bytes; empty where it has none.
     pub manifest: &'a [u8],
@@ -31,6 +31,8 @@ pub struct Asked<'a> {
     pub key: &'a str,
     /// Nodes that it would stand for.
     pub nodes: BTreeSet<String>,
+    /// Port on which it would run its domain's collector.
+    pub collector: Option<u16>,
     /// Where its tunnels would lead.
     pub peers: &'a [IpAddr],
     /// Where its director is.
@@ -114,14 +116,16 @@ impl Site {
         let terms = &manifest.terms;
         let no = |why: String| Err(Exit::Policy.refuse(why));
         let sum = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
-        if sum(asked.scenario) != terms.scenario_sha256 {
+        let part = terms.hosts.get(asked.host).and_then(|party| party.plan_sha256.as_ref());
+        // Who may not know all of the plan gets no scenario either.
+        if part.is_none() && sum(asked.scenario) != terms.scenario_sha256 {
             return no(
                 "the scenario is not the one of the manifest: run the very file that was signed \
                        for, or draft anew"
                     .into(),
             );
         }
-        if asked.plan.sha256() != terms.plan_sha256 {
+        if asked.plan.sha256() != *part.unwrap_or(&terms.plan_sha256) {
             return no(
                 "the plan is not the one of the manifest: give `ashiato run` the same --set, \
                        --seed and --scheme as `manifest draft`, or draft anew"
@@ -209,6 +213,10 @@ fn names(terms: &Terms, asked: &Asked<'_>) -> Result<()> {
         None => no(format!("the manifest does not name host {}", asked.host)),
         Some(party) if party.key != asked.key => no(format!(
             "the manifest names another key for host {}: it enrolled anew since; draft anew",
+            asked.host
+        )),
+        Some(party) if party.collector != asked.collector => no(format!(
+            "the placement has host {} run another collector than the manifest: draft anew",
             asked.host
         )),
         Some(party) if party.nodes != asked.nodes => no(format!(

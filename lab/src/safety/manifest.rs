@@ -11,6 +11,7 @@ use super::clock::Utc;
 use super::signature::{Role, Signature, Signer};
 use crate::exit::Exit;
 use crate::hosts::placement::Placement;
+use crate::netns::layout::Share;
 use crate::plan::Plan;
 use anyhow::{Context, Result};
 use ashiato_collector::enrol::enrolled_key;
@@ -68,6 +69,12 @@ pub struct Party {
     pub underlay: IpAddr,
     /// The nodes that it stands for.
     pub nodes: BTreeSet<String>,
+    /// SHA-256 of the plan as it gets it, in hex, where domains do not let it know the whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_sha256: Option<String>,
+    /// Port on which it runs the collector of its domain, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<u16>,
 }
 
 impl Terms {
@@ -236,7 +243,8 @@ pub fn draft(
         )));
     }
     // That every node has a host is refused here, before anybody signs.
-    placement.shares(plan, "")?;
+    let shares = placement.shares(plan, "")?;
+    placement.grounds(plan, &shares)?;
     let missing = || {
         Exit::Usage.refuse(
             "a manifest names hosts by the keys that they enrolled with, so the placement needs \
@@ -244,21 +252,27 @@ pub fn draft(
         )
     };
     let folder = placement.enrolled.as_ref().ok_or_else(missing)?;
-    let key = |host: &crate::hosts::placement::Host| {
+    let plan_sha256 = plan.sha256();
+    let party = |(host, share): (&crate::hosts::placement::Host, &Share)| {
         let who = Identity::Host(host.name.clone());
         let absent =
             || Exit::Usage.refuse(format!("{who} is not enrolled in {}", folder.display()));
         let key = enrolled_key(folder, &who).ok_or_else(absent)?;
-        let nodes = host.nodes.iter().cloned().collect();
-        anyhow::Ok((host.name.clone(), Party { key, underlay: host.underlay, nodes }))
+        let (underlay, nodes) = (host.underlay, host.nodes.iter().cloned().collect());
+        let known =
+            Some(plan.known_to(&share.nodes)?.sha256()).filter(|known| *known != plan_sha256);
+        anyhow::Ok((
+            host.name.clone(),
+            Party { key, underlay, nodes, plan_sha256: known, collector: host.collector },
+        ))
     };
-    let hosts = placement.hosts.iter().map(key).collect::<Result<_>>()?;
+    let hosts = placement.hosts.iter().zip(&shares).map(party).collect::<Result<_>>()?;
     let Window { from, seconds } = window;
     let terms = Terms {
         schema: SCHEMA.into(),
         scenario: plan.name.clone(),
         scenario_sha256: hex::encode(Sha256::digest(scenario)),
-        plan_sha256: plan.sha256(),
+        plan_sha256,
         prefixes: prefixes(plan),
         caps: Caps::drafted_for(plan).meet(Caps::CEILING),
         hosts,

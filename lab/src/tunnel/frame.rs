@@ -7,6 +7,8 @@
 //! ```
 //! The addresses say nothing, and are IPv4's dummy address (RFC 7600): both ends are known by their keys.
 
+use traceback::checksum;
+
 /// Bytes before a frame.
 pub const HEADER: usize = 28;
 /// The longest frame that an IP packet has room for.
@@ -23,7 +25,7 @@ pub fn wrap(packet: &mut [u8], link: u32) {
     let Some(head) = packet.first_chunk_mut::<HEADER>() else { return };
     *head = TEMPLATE;
     head[2..4].copy_from_slice(&length.to_be_bytes());
-    let sum = checksum(&head[..20]);
+    let sum = checksum::of(&head[..20]);
     head[10..12].copy_from_slice(&sum.to_be_bytes());
     head[24..27].copy_from_slice(&link.to_be_bytes()[1..]);
 }
@@ -37,14 +39,6 @@ pub fn unwrap(packet: &[u8]) -> Option<(u32, &[u8])> {
     is_ours.then_some((link, frame))
 }
 
-/// Source: RFC 1071.
-fn checksum(head: &[u8]) -> u16 {
-    let words = head.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +50,7 @@ mod tests {
         assert_eq!(unwrap(&packet), Some((0x00ab_cdef, b"frame".as_slice())));
         assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), packet.len());
         // A sum over a header with its own sum is none.
-        assert_eq!(checksum(&packet[..20]), 0);
+        assert_eq!(checksum::of(&packet[..20]), 0);
         for cut in 0..HEADER {
             assert_eq!(unwrap(&packet[..cut]), None);
         }

@@ -22,7 +22,7 @@ pub use show::{Grounds, aliases, is_hashed};
 pub use terms::{Approval, Ask, Field, Justification, Refusal, Region, Terms, Treatment, Withheld};
 pub use tlp::Tlp;
 pub use words::{BadWord, Hours, Lapse, PerHour};
-pub use writing::{Unfit, changes, suits, written};
+pub use writing::{Unfit, changes, logs_only, suits, written};
 
 use crate::scheme::RouterId;
 use serde::{Deserialize, Serialize};

@@ -22,7 +22,7 @@ pub enum Unfit {
 }
 
 /// Whether a scheme's routers keep logs and write nothing.
-fn logs_only(scheme: &dyn AnyScheme) -> bool {
+pub fn logs_only(scheme: &dyn AnyScheme) -> bool {
     let card = scheme.card();
     let written =
         [card.v4, card.v6].into_iter().any(|s| !matches!(s, Slot::None | Slot::IoamExport));
