@@ -1,7 +1,7 @@
 //! What a domain knows of itself and of others, where domains ask each other.
 
 use crate::plan::{Node, Plan};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ashiato_collector::exchange::{Bounds, Config, Neighbour, Peer, Searched};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
