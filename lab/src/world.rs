@@ -207,3 +207,24 @@ pub struct Observations {
     /// Refused: did not decode, or came in another's name.
     pub refused: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_hosts_know_of_a_fault_is_one_story() {
+        let half = |began, ended, packets_lost| Happened {
+            began: Some(Nanos(began)),
+            ended: Some(Nanos(ended)),
+            packets_lost,
+            ..Happened::default()
+        };
+        let both = half(5, 9, Some(3)).join(half(4, 10, Some(4)));
+        assert_eq!(both, half(4, 10, Some(7)));
+        // One that it does not befall knows nothing; where it befell nobody, the reason stays.
+        let nothing = Happened { why: Some("the turn was over".into()), ..Happened::default() };
+        assert_eq!(both.clone().join(nothing.clone()), both);
+        assert_eq!(nothing.clone().join(Happened::default()), nothing);
+    }
+}

@@ -152,7 +152,9 @@ fn networks_and_routers_do_as_in_the_simulator() {
         let (hosts, sim) = both(&lab, text, &[few], &["fms", "spie"], 5);
         for (ours, theirs) in hosts.schemes.iter().zip(&sim.schemes) {
             let what = |row: &SchemeRow| {
-                let row = serde_json::to_value(row).unwrap();
+                let mut row = serde_json::to_value(row).unwrap();
+                // A silent router tells nobody what it forwarded; the simulator sees it all the same.
+                row["packets"]["forwarded"].take();
                 ["levels", "paths", "packets"].map(|key| row[key].clone())
             };
             assert_eq!(what(ours), what(theirs), "{name} {}", ours.scheme);
