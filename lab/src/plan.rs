@@ -16,7 +16,7 @@ mod turn;
 mod wire;
 
 pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
-pub use disclosure::Contact;
+pub use disclosure::{Contact, Decision};
 pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
 pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};

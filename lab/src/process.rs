@@ -1,7 +1,7 @@
 //! Processes by pid and start time: a pid alone may already belong to somebody else.
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -41,6 +41,18 @@ impl Process {
             // It may end at this very moment, which is what was wanted.
             let _ = kill(Pid::from_raw(self.pid), signal);
         }
+    }
+
+    /// Processor time of all its threads so far, to a hundredth of a second; `None` once it is gone.
+    pub fn busy(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // The name before may hold blanks and brackets.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 =
+            fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let second = sysconf(SysconfVar::CLK_TCK).ok()??;
+        let busy = Duration::from_secs_f64(ticks as f64 / second as f64);
+        Some(busy).filter(|_| self.is_alive())
     }
 
     /// Waits until it is gone and returns whether it is.

@@ -4,12 +4,14 @@
 //! a `why`, never 0 and never NaN.
 
 mod conditions;
+mod costs;
 mod exchange;
 
 use crate::exit::Exit;
 use crate::plan::{Ceiling, Effect};
 use crate::world::Observations;
 pub use conditions::{Asked, ClockRow, FaultRow, LinkRow, Measured};
+pub use costs::{Burden, Costs, Pair};
 pub use exchange::{Border, Inquiry, Name, Question, Stretch, Way};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,9 @@ pub struct Summary {
     pub schemes: Vec<SchemeRow>,
     /// One row for each domain.
     pub domains: Vec<DomainRow>,
+    /// What taking part cost domains, where they have collectors of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
     /// What the partners agreed to call success.
     pub effects: Vec<EffectRow>,
     /// What links with conditions or faults did, one row for each turn and way.
@@ -213,12 +218,42 @@ pub struct SchemeRow {
     pub expected_false_routers: Option<f64>,
     /// Scores stage by stage, each with the best recall that any answer can reach.
     pub stages: Vec<Stage>,
+    /// What the finding is good for.
+    #[serde(default)]
+    pub reached: Reached,
+    /// Nations that attack packets came from, as they claim, as was traced, and in truth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nations: Vec<SourceNation>,
     /// Borders between domains that found paths cross.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub borders: Vec<Border>,
     /// What domains asked and told each other, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inquiry: Option<Inquiry>,
+}
+
+/// Shares of true paths, by the three capabilities of X.1205's supplement 10; `null` where nothing is true.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Reached {
+    /// Source identification: where attack packets entered the network is found.
+    pub source: Option<f64>,
+    /// Ingress point: the router by which they entered the victim's domain is found.
+    pub ingress: Option<f64>,
+    /// Partial path: at least one router of the path is found.
+    pub partial: Option<f64>,
+}
+
+/// A nation among the sources of attack packets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SourceNation {
+    /// Two letters; `-` for addresses that no host of the plan has, and for names that tell no nation.
+    pub nation: String,
+    /// Attack packets at the victim whose source address is a host's of this nation.
+    pub claimed: u64,
+    /// Sources that were found here.
+    pub traced: u64,
+    /// Sources that are here in truth.
+    pub sources: u64,
 }
 
 /// Why a scheme found nothing.

@@ -4,6 +4,7 @@ use ashiato_collector::exchange::Joined;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
 use traceback::report::Counters;
@@ -189,6 +190,19 @@ pub struct Outcome {
     pub clocks: BTreeMap<RouterId, f64>,
     /// What domains were asked, and what they told, where they ask each other.
     pub joined: Option<Joined>,
+    /// What domains' own machines spent by now, by domain, where it was measured.
+    pub spent: Vec<Spent>,
+}
+
+/// What a domain's own machines spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Processor time of its collector, since that began.
+    pub collector: Option<Duration>,
+    /// Processor time of its agents in the turn.
+    pub agents: Option<Duration>,
+    /// Bytes of its collector's files.
+    pub store_bytes: Option<u64>,
 }
 
 /// Reports, counted on both sides.

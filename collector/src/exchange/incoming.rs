@@ -381,7 +381,7 @@ pub(super) fn bare(office: &Office, inquiry: &Inquiry, status: Status, took_ms: 
 }
 
 /// What makes two inquiries of one root the same question: a circle cannot hide behind a new word.
-fn question(inquiry: &Inquiry) -> String {
+pub(super) fn question(inquiry: &Inquiry) -> String {
     let root = inquiry.id.split('.').next().unwrap_or_default();
     let mut hash = Sha256::new();
     for part in [root, &inquiry.origin, &inquiry.asker] {

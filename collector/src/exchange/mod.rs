@@ -37,7 +37,7 @@ pub use office::{Exchange, Office};
 pub use outgoing::inquire;
 pub use people::{Received, Verdict, Vote};
 pub use ping::Ping;
-pub use rehearsal::{Rebuild, rehearse};
+pub use rehearsal::{Member, Rebuild, rehearse};
 pub use service::Service;
 
 use serde::{Deserialize, Serialize};

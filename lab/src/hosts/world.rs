@@ -415,7 +415,9 @@ impl World for HostsWorld {
             _ => Ok(None),
         };
         let runs = self.director.gather(&mut self.home, "agents to end", HAND_OVER, ended)?;
-        Ok(Outcome { program_ns: mean(&runs.concat()), ..outcome })
+        // What agents spend elsewhere, nobody here knows.
+        let spent = self.home.headquarters.spent(|_| None);
+        Ok(Outcome { program_ns: mean(&runs.concat()), spent, ..outcome })
     }
 
     fn remove(&mut self) -> Result<u64> {

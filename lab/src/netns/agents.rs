@@ -33,6 +33,8 @@ const PATIENCE_EACH: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Agents {
     pub(super) workers: Vec<Worker>,
+    /// Position of each one's collector.
+    desks: Vec<usize>,
     /// Those with a process of their own, by router.
     pub(super) solos: BTreeMap<usize, Solo>,
     /// What they say of themselves.
@@ -69,6 +71,7 @@ impl Agents {
         let vantages = groups.iter().map(|g| g.vantages.len()).sum();
         let mut agents = Self {
             workers: vec![],
+            desks: vec![],
             solos: BTreeMap::new(),
             posted: Posted { vantages, clock_cost_ns: 0, sampled_1_in: SAMPLED_1_IN.into() },
         };
@@ -111,6 +114,7 @@ impl Agents {
         let command =
             if group.crooked { stand_in(plan, &work, path.clone())? } else { agent(&path)? };
         self.workers.push(nursery.start(stage, space, folder, &role, command)?);
+        self.desks.push(group.desk);
         self.solos.extend(group.solo.map(|router| (router, Solo::new(at, path, line))));
         Ok(())
     }
@@ -130,6 +134,12 @@ impl Agents {
             }
         }
         Ok(())
+    }
+
+    /// Processor time so far of those who report to a collector.
+    pub(crate) fn busy(&self, desk: usize) -> Option<Duration> {
+        let all = self.workers.iter().zip(&self.desks).filter(|(_, at)| **at == desk);
+        all.map(|(worker, _)| worker.busy()).sum()
     }
 
     /// Positions of workers that were killed.

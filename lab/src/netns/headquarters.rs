@@ -11,14 +11,18 @@ use super::stage::Stage;
 use super::workers::{Nursery, Worker};
 use crate::plan::{Failure, Node, Plan};
 use crate::programs;
+use crate::world::Spent;
 use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use traceback::report::Role;
 
+/// How names of files begin that a collector keeps.
+const KEPT: [&str; 2] = ["reports.db", "exchange."];
 /// The collector's port in the control namespace.
 const PORT: u16 = 7400;
 /// The port on which domains hear each other (RFC 6546).
@@ -67,6 +71,29 @@ pub(crate) struct Post {
     pub collector: Place,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its folder, where it is here.
+    folder: PathBuf,
+}
+
+impl Post {
+    /// What it spent so far, where it is here; its agents' part is not known here.
+    fn spent(&self) -> Spent {
+        let Place::Here(worker) = &self.collector else { return Spent::default() };
+        Spent { collector: worker.busy(), agents: None, store_bytes: kept(&self.folder).ok() }
+    }
+}
+
+/// Bytes of what a collector keeps: reports, inquiries, its log.
+fn kept(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if KEPT.iter().any(|kept| name.starts_with(kept)) {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 /// Where a collector runs.
@@ -178,7 +205,8 @@ impl Headquarters {
         let desk = Desk { collector: home.ground.desk, ca: home.keys.ca.clone() };
         self.seats.desks.insert(home.desk, desk);
         let operators = home.operators()?;
-        self.posts.push(Post { operators, collector, address: home.ground.desk });
+        let (address, folder) = (home.ground.desk, home.dir.clone());
+        self.posts.push(Post { operators, collector, address, folder });
         Ok(())
     }
 
@@ -186,6 +214,12 @@ impl Headquarters {
     pub(crate) fn home(&self) -> usize {
         let seat = self.seats.seats.iter().find(|s| s.role == Role::Observer);
         seat.map_or(0, |seat| seat.desk)
+    }
+
+    /// What domains' machines spent so far, by domain; `agents` knows what each one's agents did.
+    pub(crate) fn spent(&self, agents: impl Fn(usize) -> Option<Duration>) -> Vec<Spent> {
+        let posts = self.posts.iter().enumerate();
+        posts.map(|(at, post)| Spent { agents: agents(at), ..post.spent() }).collect()
     }
 
     /// Fills the collector's file system.

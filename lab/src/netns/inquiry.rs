@@ -152,7 +152,7 @@ async fn ask(
             let begin = asked::begin(scheme, case, asks);
             let joined = tokio::select! {
                 joined = operators[home].inquire(&begin) => joined?,
-                end = people::decide(calls) => return Err(end),
+                end = people::decide(plan, calls) => return Err(end),
             };
             Rebuilt::by_domains(plan, joined)?
         }
@@ -262,6 +262,7 @@ fn outcome(Said { rebuilt, reports, tallies, .. }: Said, posted: Posted) -> Resu
         program_ns: None,
         clocks: BTreeMap::new(),
         joined: rebuilt.joined,
+        spent: vec![],
     })
 }
 

@@ -261,6 +261,11 @@ impl Site {
         self.act.as_ref().map(|act| act.zero)
     }
 
+    /// Processor time so far in this turn of agents that report to a collector.
+    pub(crate) fn busy(&self, desk: usize) -> Option<Duration> {
+        self.agents.as_ref()?.busy(desk)
+    }
+
     /// Agents here that were killed for good.
     pub(crate) fn dead(&self) -> usize {
         self.agents.as_ref().map_or(0, Agents::dead)

@@ -136,6 +136,11 @@ impl Worker {
         }
     }
 
+    /// Its processor time so far; `None` once it has ended.
+    pub(crate) fn busy(&self) -> Option<Duration> {
+        self.process.busy()
+    }
+
     /// Says a line to it; one that has ended hears nothing.
     pub(crate) fn say(&mut self, line: &str) {
         if let Some(input) = &mut self.input {

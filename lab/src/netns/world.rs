@@ -204,7 +204,8 @@ impl World for NetnsWorld {
         let (stage, watch) = (&self.site.stage, Watch { zeros, dead: self.site.dead() });
         let outcome =
             inquiry::inquire(&self.plan, scheme, case, stage, headquarters, posted, watch)?;
-        Ok(Outcome { program_ns: mean(&self.site.dismiss()?), ..outcome })
+        let spent = headquarters.spent(|desk| self.site.busy(desk));
+        Ok(Outcome { program_ns: mean(&self.site.dismiss()?), spent, ..outcome })
     }
 
     fn remove(&mut self) -> Result<u64> {

@@ -1,6 +1,8 @@
 //! What domains show: in packets, and when they are asked.
 
+use super::flow::is_usual;
 use super::{Node, Plan};
+use ashiato_collector::exchange::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,9 +28,46 @@ pub struct Contact {
     /// Their role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// What they say in runs to questions that wait for them.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub decides: Decision,
+    /// How long that takes them.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    #[schemars(with = "u64")]
+    pub after: Nanos,
+}
+
+/// What people at a point of contact say to questions that wait for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// The policy's answer may leave.
+    #[default]
+    Agree,
+    /// It may not.
+    Deny,
+    /// Nothing.
+    Silent,
+}
+
+impl Decision {
+    /// As a collector hears it; nothing from those who are silent.
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Agree => Some(Verdict::Approve),
+            Self::Deny => Some(Verdict::Deny { why: "its people say no".into() }),
+            Self::Silent => None,
+        }
+    }
 }
 
 impl super::Domain {
+    /// What its people say to questions that wait for them, and after how long.
+    pub fn people(&self) -> (Decision, Nanos) {
+        let contact = self.contact.as_ref();
+        contact.map(|contact| (contact.decides, contact.after)).unwrap_or_default()
+    }
+
     /// How much its routers show in what they write.
     pub fn marks(&self) -> Detail {
         self.policy.as_ref().map_or(Detail::Router, |policy| policy.marks)

@@ -150,7 +150,10 @@ fn domains(scenario: &Scenario) -> Vec<Domain> {
     let contact = |poc: &Poc| {
         let within = poc.answer_within.parse::<Lapse>().ok()?;
         let answer_within = Nanos(within.0.saturating_mul(1_000_000_000));
-        Some(Contact { answer_within, role: poc.role.clone() })
+        let (decides, after) =
+            (poc.decides.unwrap_or_default(), poc.after.map(|after| after.amount()));
+        let after = Nanos(after.unwrap_or(0));
+        Some(Contact { answer_within, role: poc.role.clone(), decides, after })
     };
     let domain = |d: &spec::Domain| {
         let policy = scenario.policies.get(&d.id).cloned();

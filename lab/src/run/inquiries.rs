@@ -1,5 +1,6 @@
 //! Rows about what domains asked and told each other, and the borders that found paths cross.
 
+use super::costs::spread;
 use super::turn::Turn;
 use crate::asked;
 use crate::plan::{Ceiling, Plan};
@@ -27,7 +28,7 @@ pub(super) fn row(
 ) -> Result<Inquiry> {
     let seconds = joined.ended_ms.saturating_sub(joined.begun_ms) as f64 / 1_000.0;
     let mut asked: Vec<Question> = joined.asked.iter().map(|a| question(a, joined)).collect();
-    add(plan, truth, sight, joined, &mut asked)?;
+    let alone = add(plan, truth, sight, joined, &mut asked)?;
     let way = |way: &ashiato_collector::exchange::join::Way| Way {
         packets: way.packets.len() as u64,
         stretches: way.stretches.iter().map(|s| stretch(plan, s)).collect(),
@@ -54,6 +55,7 @@ pub(super) fn row(
         ways: joined.ways.iter().map(way).collect(),
         names: joined.names.iter().map(name).collect(),
         odd: joined.flags.iter().map(odd).collect(),
+        alone,
     })
 }
 
@@ -63,8 +65,8 @@ fn question(asked: &Asked, joined: &Joined) -> Question {
         Status::Refused { why, .. } | Status::Failed { why } => Some(why.clone()),
         _ => None,
     };
-    // The simulator has no clock.
-    let timed = joined.begun_ms > 0;
+    // In the simulator only people take time.
+    let timed = joined.ended_ms > joined.begun_ms;
     Question {
         domain: asked.domain.clone(),
         towards: asked.towards.clone(),
@@ -85,16 +87,17 @@ fn question(asked: &Asked, joined: &Joined) -> Question {
     }
 }
 
-/// Says what each answer about packets added to recall, one after the other from the victim outwards.
+/// Says what each answer about packets added to recall, one after the other from the victim outwards; the recall of
+/// the domain that began by itself.
 fn add(
     plan: &Plan,
     truth: &BTreeSet<Vec<RouterId>>,
     sight: &Sight<'_>,
     joined: &Joined,
     asked: &mut [Question],
-) -> Result<()> {
+) -> Result<Option<Ceiling>> {
     if joined.finding.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let cut = plan.told()?;
     let recall = |known: &BTreeSet<&str>| {
@@ -102,7 +105,8 @@ fn add(
         Ceiling::of(&score_shown(truth, part.ok().as_ref(), sight).levels)
     };
     let mut known = BTreeSet::from([joined.domain.as_str()]);
-    let mut before = recall(&known);
+    let alone = recall(&known);
+    let mut before = alone;
     for (row, question) in asked.iter_mut().zip(&joined.asked) {
         if question.status == Status::Answered && known.insert(&question.domain) {
             let now = recall(&known);
@@ -114,7 +118,7 @@ fn add(
             before = now;
         }
     }
-    Ok(())
+    Ok(Some(alone))
 }
 
 fn stretch(plan: &Plan, told: &ashiato_collector::exchange::join::Stretch) -> Stretch {
@@ -209,16 +213,15 @@ pub(super) fn domain(turns: &[Turn], mut row: DomainRow) -> DomainRow {
             row.requests += 1;
             if matches!(asked.status, Status::Answered | Status::NotSeen) {
                 row.answered += 1;
-                times.extend(question(asked, joined).answered_s);
+                // In the simulator only people take time.
+                let timed = joined.ended_ms > joined.begun_ms;
+                let ends = asked.asked_ms.zip(asked.answered_ms).filter(|_| timed);
+                times.extend(ends.map(|(from, to)| to.saturating_sub(from)));
             } else {
                 row.refused += 1;
             }
         }
     }
-    times.sort_by(f64::total_cmp);
-    if let (Some(middle), Some(max)) = (times.get(times.len() / 2), times.last()) {
-        let keys = [("n", times.len() as f64), ("p50", *middle), ("max", *max)];
-        row.answer_s = keys.map(|(key, value)| (key.to_owned(), value)).into();
-    }
+    row.answer_s = spread(times);
     row
 }

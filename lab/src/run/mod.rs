@@ -8,11 +8,13 @@ mod acceptance;
 pub mod case;
 mod conditions;
 pub mod convergence;
+mod costs;
 pub mod finished;
 pub mod folder;
 mod inquiries;
 pub mod latency;
 mod provenance;
+mod reached;
 mod rows;
 mod turn;
 
@@ -177,6 +179,7 @@ fn summarise(
         duration_s: started.elapsed().as_secs_f64(),
         packets,
         domains: rows::domains(plan, turns),
+        costs: costs::costs(plan, turns)?,
         schemes: rows,
         effects,
         links: conditions::links(plan, turns),

@@ -1,7 +1,7 @@
 //! Rows of the summary, made from turns and the opened truth.
 
 use super::turn::Turn;
-use super::{acceptance, convergence, inquiries, latency, scheme};
+use super::{acceptance, convergence, inquiries, latency, reached, scheme};
 use crate::plan::{Ceiling, Class, Plan, SchemePlan};
 use crate::resolve::ways::Walker;
 use crate::summary::{
@@ -60,6 +60,8 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages: stages(chosen, scheme.card().keeper, first, answered.levels),
+        reached: reached::capabilities(plan, &cut, &paths, said, &answered.levels),
+        nations: reached::nations(plan, &cut, &paths, turn),
         borders: inquiries::borders(plan, &cut, outcome),
         inquiry,
     })

@@ -3,12 +3,16 @@
 use super::document::Document;
 use super::problems::Problems;
 use super::report::Report;
-use super::spec::{Disclose, Domain, Spec};
+use super::spec::{Disclose, Domain, Poc, Spec};
 use super::{LARGEST, shape};
+use crate::units::Quantity;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use traceback::disclose::{Approval, Detail, Field, Lapse, Policy, Tlp, Treatment};
+
+/// Longest time in nanoseconds that people may take.
+const LONGEST: u64 = 600_000_000_000;
 
 /// Policies by domain, of those that have one. Files lie in `folder`.
 pub(super) fn all(
@@ -25,10 +29,29 @@ pub(super) fn all(
         };
         policies.extend(policy.map(|policy| (domain.id.clone(), policy)));
         if let Some(poc) = &domain.poc {
-            span(&poc.answer_within, &format!("{path}.poc.answer_within"), problems);
+            let path = format!("{path}.poc");
+            span(&poc.answer_within, &format!("{path}.answer_within"), problems);
+            people(domain, poc, &path, problems);
         }
     }
     policies
+}
+
+/// Whether people are asked who say something.
+fn people(domain: &Domain, poc: &Poc, path: &str, problems: &mut Problems<'_>) {
+    let says = poc.decides.is_some() || poc.after.is_some();
+    let asked = poc.approval.is_some_and(|approval| approval != Approval::Auto);
+    if says && !asked && domain.policy.is_none() {
+        let what = "nobody asks these people";
+        problems.add(path, what, "add approval = \"one-person\", or leave out decides and after");
+    }
+    if let Some(after) = poc.after.filter(|after| after.amount() > LONGEST) {
+        problems.add(
+            format!("{path}.after"),
+            format!("people decide after {after}"),
+            "600 s at most",
+        );
+    }
 }
 
 /// A policy of its own file.

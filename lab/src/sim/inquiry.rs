@@ -6,7 +6,7 @@ use crate::plan::{Exchange, Plan};
 use crate::world::{Observations, Outcome};
 use crate::{asked, office};
 use anyhow::{Context, Result};
-use ashiato_collector::exchange::{Domain, Joined, rehearse};
+use ashiato_collector::exchange::{Domain, Joined, Member, rehearse};
 use ashiato_collector::trace::{Followed, Question, follow};
 use std::collections::BTreeMap;
 use traceback::RouterId;
@@ -61,9 +61,11 @@ impl Desk<'_> {
         let seats = vec![office::Seat::default(); plan.domains.len()];
         let domain = |at: usize| {
             let config = office::exchange(plan, at, &seats, 0);
-            Ok(Domain::new(&config, plan.policy(at), office::surroundings(plan, at)?)?)
+            let domain = Domain::new(&config, plan.policy(at), office::surroundings(plan, at)?)?;
+            let (decides, after) = plan.domains[at].people();
+            Ok(Member { domain, verdict: decides.verdict(), after_ms: after.0 / 1_000_000 })
         };
-        let domains: Vec<Domain> = (0..plan.domains.len()).map(domain).collect::<Result<_>>()?;
+        let domains: Vec<Member> = (0..plan.domains.len()).map(domain).collect::<Result<_>>()?;
         let homes: BTreeMap<RouterId, usize> =
             plan.routers.iter().enumerate().map(|(i, r)| (r.id, plan.domain_at(i))).collect();
         let begin = asked::begin(&plan.schemes[at], case, asks);
@@ -120,6 +122,7 @@ impl Network {
             sampled_1_in: 0,
             clocks: BTreeMap::new(),
             joined,
+            spent: vec![],
         })
     }
 

@@ -17,7 +17,7 @@ pub struct Inquiry {
     pub exercise: bool,
     /// The strictest label of what went into the result.
     pub tlp: String,
-    /// From the first question to the result, in seconds; 0 in the simulator, which has no clock.
+    /// From the first question to the result, in seconds; in the simulator, what people took.
     pub seconds: f64,
     /// Packets that were shown.
     pub packets: u32,
@@ -31,6 +31,10 @@ pub struct Inquiry {
     pub names: Vec<Name>,
     /// Contradictions, loops, late answers, wrong clocks.
     pub odd: Vec<String>,
+    /// Recall of what the domain that began found in its own logs, without anybody's help; `null` for schemes that
+    /// mark, of which the stage `marks-only` tells.
+    #[serde(default)]
+    pub alone: Option<Ceiling>,
 }
 
 /// One question, and what came of it.

@@ -1,5 +1,7 @@
 //! Nations that take part, and what they let out.
 
+use crate::plan::Decision;
+use crate::units::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use traceback::disclose::{Approval, Detail, Field, Tlp, Treatment};
@@ -106,6 +108,12 @@ pub struct Poc {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "approvals")]
     pub approval: Option<Approval>,
+    /// What these people say in runs to questions that wait for them; "agree" where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decides: Option<Decision>,
+    /// How long that takes them; at once where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Span>,
 }
 
 fn soon() -> String {
