@@ -37,6 +37,28 @@ fn meets_its_ceilings(summary: &Summary) {
     }
 }
 
+/// Every domain's burden is measured, and times to answer by pair; what the others' answers added shows.
+fn costs_are_counted_by_domain_and_pair(summary: &Summary) {
+    let costs = summary.costs.as_ref().unwrap();
+    assert_eq!(costs.domains.len(), summary.domains.len());
+    for row in &costs.domains {
+        let asked = summary.domains.iter().find(|domain| domain.id == row.id).unwrap();
+        assert_eq!(row.questions, asked.requests, "{row:?}");
+        assert!(row.reports > 0 && row.report_bytes > row.reports, "{row:?}");
+        assert!(row.collector_cpu_s > Some(0.0) && row.agents_cpu_s > Some(0.0), "{row:?}");
+        assert!(row.store_bytes > Some(row.report_bytes / 2), "{row:?}");
+    }
+    let asked: u64 = costs.pairs.iter().map(|pair| pair.questions).sum();
+    assert_eq!(asked, costs.domains.iter().map(|row| row.questions).sum::<u64>());
+    for pair in costs.pairs.iter().filter(|pair| pair.answered > 0) {
+        assert_eq!(pair.answered_s["n"], pair.answered as f64, "{pair:?}");
+        assert!(pair.answered_s["p50"] <= pair.answered_s["max"], "{pair:?}");
+    }
+    let spie = summary.schemes.iter().find(|row| row.scheme == "spie").unwrap();
+    let alone = spie.inquiry.as_ref().unwrap().alone.unwrap();
+    assert!(alone.nation < spie.levels.nation.recall.unwrap(), "{alone:?}");
+}
+
 /// A run in namespaces, listened to where domains speak with each other.
 struct Heard {
     summary: Summary,
@@ -162,6 +184,7 @@ fn domains_in_namespaces_let_out_what_plans_say_and_nothing_else() {
     for name in SCENARIOS {
         let Heard { summary, plan, text } = run(name);
         meets_its_ceilings(&summary);
+        costs_are_counted_by_domain_and_pair(&summary);
         let asked = summary.schemes.iter().filter_map(|row| row.inquiry.as_ref());
         assert!(asked.clone().any(|inquiry| !inquiry.asked.is_empty()), "{name}: nobody asked");
         assert!(asked.flat_map(|inquiry| &inquiry.odd).next().is_none(), "{name}");

@@ -135,9 +135,11 @@ fn says(text: &str, word: &str) -> bool {
     })
 }
 
-/// Names and inner addresses of routers of others that are neither next to the domain's own nor shown in packets.
+/// Names and inner addresses of routers of others that are neither next to the domain's own nor shown in packets,
+/// nor told to it.
 fn secrets(plan: &Plan, domain: usize) -> BTreeSet<String> {
     let cut = plan.acting(&*run::scheme(plan, 1).unwrap()).unwrap();
+    let told = (domain == plan.home()).then(|| plan.told().unwrap());
     let own = |node: Node| matches!(node, Node::Router(at) if plan.domain_at(at) == domain);
     let ends = |at: usize| {
         let here = Node::Router(at);
@@ -146,7 +148,9 @@ fn secrets(plan: &Plan, domain: usize) -> BTreeSet<String> {
     let mut secret = BTreeSet::new();
     for (at, router) in plan.routers.iter().enumerate() {
         let near = own(Node::Router(at)) || ends(at).any(|(_, far)| own(far.node));
-        if !near && cut.shown().index(router.id).is_none() {
+        let known = [Some(&cut), told.as_ref()];
+        let known = known.into_iter().flatten().any(|c| c.shown().index(router.id).is_some());
+        if !near && !known {
             secret.extend([router.name.clone(), router.id.to_string()]);
             secret.extend(ends(at).map(|(near, _)| near.address.to_string()));
         }

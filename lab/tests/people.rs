@@ -121,3 +121,26 @@ fn namespaces_ask_as_the_simulator_does() {
         }
     }
 }
+
+/// What nobody spoofs is found where it claims to be, and what is spoofed is found all the same.
+#[test]
+fn findings_say_what_they_are_good_for() {
+    let set = ["scheme=[{ id = \"none\" }, { id = \"recorder\" }, { id = \"spie\" }]".to_owned()];
+    let over = Overrides { set: set.to_vec(), ..Overrides::default() };
+    let plan = support::shipped("three-nations", &over);
+    let measured = run::measure(&plan, &mut Sim::new(Arc::new(plan.clone()))).unwrap();
+    let [none, found @ ..] = &measured.rows[..] else { panic!("no rows") };
+    assert_eq!([none.reached.source, none.reached.ingress, none.reached.partial], [Some(0.0); 3]);
+    for row in found {
+        let reached = [row.reached.source, row.reached.ingress, row.reached.partial];
+        assert_eq!(reached, [Some(1.0); 3], "{}", row.scheme);
+        assert!(row.nations.iter().all(|n| n.traced == n.sources), "{:?}", row.nations);
+        let claimed = |nation: &str| {
+            let of = row.nations.iter().filter(|n| (n.nation == "-") == (nation == "-"));
+            of.map(|n| n.claimed).sum::<u64>()
+        };
+        // All attackers write addresses that nobody has.
+        assert_eq!((claimed("-"), claimed("any")), (row.packets.attack, 0), "{:?}", row.nations);
+        assert!(row.nations.iter().filter(|n| n.sources > 0).count() > 1);
+    }
+}

@@ -94,6 +94,12 @@ pub const MEASURES: &[Measure] = &[
     measure("source.recall", Better::More, "share of true ingress routers found"),
     measure("source.wrong", Better::Less, "routers falsely called an ingress"),
     measure(
+        "reached.ingress",
+        Better::More,
+        "share of true paths whose way into the victim's domain is found",
+    ),
+    measure("reached.partial", Better::More, "share of true paths of which any router is found"),
+    measure(
         "acceptance.gap",
         Better::More,
         "honest less attack packets that a filter by marks lets in",
@@ -140,6 +146,8 @@ pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
     if matches!(card.names, Names::Paths | Names::Ingress) {
         readings.insert("source.recall", recall(&levels.source));
         readings.insert("source.wrong", wrong(&levels.source));
+        readings.insert("reached.ingress", Reading::some(row.reached.ingress));
+        readings.insert("reached.partial", Reading::some(row.reached.partial));
     }
     if matches!(card.names, Names::Paths | Names::AsPaths) {
         let share = row.paths.exact as f64 / row.paths.truth.max(1) as f64;

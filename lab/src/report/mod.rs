@@ -4,6 +4,7 @@
 mod axes;
 pub mod chart;
 mod conditions;
+mod costs;
 mod graph;
 mod inquiries;
 mod layout;

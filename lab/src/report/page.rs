@@ -1,7 +1,7 @@
 //! `report.html`: one file, no script, nothing from elsewhere; prints well.
 
 use super::{
-    conditions, graph::Drawing, inquiries, percentiles, percentiles::Which, text, troubles,
+    conditions, costs, graph::Drawing, inquiries, percentiles, percentiles::Which, text, troubles,
 };
 use crate::plan::Plan;
 use crate::summary::Summary;
@@ -17,6 +17,10 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         (aims(plan))
         h2 { "Schemes" }
         (schemes(summary))
+        h2 { "What findings are good for" }
+        (costs::reached(summary))
+        h2 { "Nations of sources" }
+        (costs::nations(summary))
         h2 { "Time of the marking step" }
         (percentiles::html(summary, Which::Mark))
         h2 { "Time from sender to victim" }
@@ -31,6 +35,10 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         @if inquiries::any(summary) {
             h2 { "What domains told each other" }
             (inquiries::html(summary))
+        }
+        @if let Some(costs) = &summary.costs {
+            h2 { "What it cost" }
+            (costs::costs(summary, costs))
         }
         @if !summary.links.is_empty() {
             h2 { "Links" }
