@@ -5,8 +5,11 @@
 mod lab;
 mod support;
 
+use ashiato::hosts::HostsWorld;
+use ashiato::hosts::placement::Placement;
 use ashiato::plan::{Node, Plan};
 use ashiato::run;
+use ashiato::scenario::spec::Datapath;
 use ashiato::summary::Summary;
 use lab::{INTERNAL, Lab};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +45,36 @@ fn nations_with_own_machines_let_out_what_plans_say_and_leave_nothing() {
     unchanged(&before);
     crosses(REFUSAL, 20096, &FOUR, &["lab-xa", "lab-xb", "lab-xd"]);
     unchanged(&before);
+}
+
+/// A collector runs on a host of its domain alone, and on one of them.
+#[test]
+fn a_collector_stands_where_its_domain_does() {
+    let plan = |name| support::shipped(name, &over(&[], &["spie"], 20095));
+    let refused = |name: &str, hosts: &[(&str, &str, bool)]| {
+        let mut text =
+            "listen = \"192.0.2.1:7401\"\ntls = { ca = \"a\", cert = \"b\", key = \"c\" }\n"
+                .to_owned();
+        for ((host, nodes, runs), at) in hosts.iter().zip(11..) {
+            let nodes: Vec<&str> = nodes.split(' ').collect();
+            text += &format!(
+                "[[host]]\nname = \"{host}\"\nunderlay = \"192.0.2.{at}\"\nnodes = {nodes:?}\n"
+            );
+            text += if *runs { "collector = 7500\n" } else { "" };
+        }
+        let placement: Placement = toml::from_str(&text).unwrap();
+        let suits = HostsWorld::suits(&plan(name), &placement, Datapath::Afpacket);
+        suits.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let [(a, of_a), (b, of_b), (c, of_c), _] = FOUR;
+    let whole = [(a, of_a, true), (b, of_b, true), (c, of_c, false)];
+    assert_eq!(refused("borders", &whole), "");
+    let both = format!("{of_a} {of_b}");
+    let mixed = [(a, both.as_str(), true), (c, of_c, false)];
+    assert!(refused("borders", &mixed).contains("all its nodes must be of one domain"));
+    let (first, rest) = of_a.split_once(' ').unwrap();
+    let twice = [(a, first, true), ("lab-x", rest, true), (b, of_b, false), (c, of_c, false)];
+    assert!(refused("borders", &twice).contains("another host has it already"));
 }
 
 /// Runs a scenario over hosts, and compares what is found, and what was handed out, with what may be.

@@ -236,7 +236,7 @@ impl Hall<'_, '_> {
         let (mut further, mut ended) = (vec![], now);
         if inquiry.mode == Mode::Recursive && !found.stretches.is_empty() {
             let root = own(domain, &inquiry.id, &found.stretches, inquiry.tlp);
-            let quest = quest(domain, inquiry, Mode::Recursive, found.handed.clone());
+            let quest = quest(domain, inquiry, Mode::Recursive, found.handed);
             let (pursuit, errands) = Pursuit::begin(quest, around(domain), root, now);
             let (pursuit, end) = self.drive(pursuit, errands, now);
             (further, ended) = (pursuit.finish().0.into_reply().further, end);

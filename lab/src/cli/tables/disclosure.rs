@@ -1,7 +1,8 @@
 //! What domains of a plan show and tell, and the best recall that this leaves.
 
 use super::table;
-use crate::plan::{Ceiling, Node, Plan, SchemePlan};
+use crate::plan::{Ceiling, Decision, Domain, Node, Plan, SchemePlan};
+use traceback::Nanos;
 use traceback::disclose::Cut;
 use traceback::scheme::{Keeper, Names};
 
@@ -28,7 +29,7 @@ pub(super) fn domains(plan: &Plan) -> Option<String> {
             plan.answers_of(i).to_string(),
             or_none(told.as_ref().map(|t| t.rule.clone())),
             or_none(told.as_ref().map(|t| t.tlp.to_string())),
-            or_none(told.as_ref().and_then(|t| word(t.approval))),
+            or_none(told.as_ref().and_then(|t| word(t.approval)).map(|word| word + &said(domain))),
             or_none(contact.map(|s| format!("{s} s"))),
             near.collect::<Vec<_>>().join(", "),
         ]
@@ -36,6 +37,17 @@ pub(super) fn domains(plan: &Plan) -> Option<String> {
     let tells = format!("TELLS {home}");
     let header = ["ID", "MARKS SHOW", &tells, "BY RULE", "LABEL", "APPROVAL", "WITHIN", "BESIDE"];
     table("DISCLOSURE", header, (0..plan.domains.len()).map(row).collect())
+}
+
+/// What a domain's people say in runs, where that is not at once yes.
+fn said(domain: &Domain) -> String {
+    let after = |after: Nanos| format!(" after {} s", after.0 as f64 / 1e9);
+    match domain.people() {
+        (Decision::Agree, Nanos(0)) => String::new(),
+        (Decision::Agree, time) => format!(", agree{}", after(time)),
+        (Decision::Deny, time) => format!(", deny{}", after(time)),
+        (Decision::Silent, _) => ", silent".into(),
+    }
 }
 
 /// Under which name and where routers act that mark; nothing where all act everywhere under their own.
