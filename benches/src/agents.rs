@@ -33,6 +33,7 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
+        keep_routes_ms: 20,
         spread: traceback::router::Spread::Flow,
         filter: None,
         ports: vec![port("p0"), port("p1")],

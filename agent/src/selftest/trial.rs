@@ -118,6 +118,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
+        keep_routes_ms: 20,
         spread: Spread::Flow,
         filter: None,
         ports: vec![port("p0"), port("p1")],

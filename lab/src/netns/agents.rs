@@ -260,6 +260,7 @@ fn vantage(
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
         datapath: datapath.agent(),
+        keep_routes_ms: 20,
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: space.ports.iter().zip(far).map(port).collect(),
