@@ -9,15 +9,13 @@
 #define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
 #define LOWERED 0 /* by nobody yet, from the TTL on arrival */
 #include "step.h"
+#include "way.h"
 
 #ifdef USES_NEXT
 #define NEEDS_ROUTE setting.ahead
 #else
 #define NEEDS_ROUTE 0
 #endif
-
-#define AF_INET 2
-#define AF_INET6 10
 
 // Whether routers pass packets with this address on: router.rs, routable().
 static __always_inline int routable4(const __u8 *a)
@@ -41,47 +39,16 @@ static __always_inline int is_routable(const __u8 *ip, int v6)
 		  : routable4(ip + 12) && routable4(ip + 16);
 }
 
-// Asks the kernel where the packet would go.
-static __always_inline int route(struct view *v, struct packet *p, struct bpf_fib_lookup *to)
+// As the kernel does: the checksum grows by what the TTL loses.
+static __always_inline void lower_ttl(__u8 *ip)
 {
-	const __u8 *ip = v->data + ETH_HLEN;
+	__u32 check = *(__u16 *)(ip + 10) + bpf_htons(0x100);
 
-	to->ifindex = v->ctx->ingress_ifindex;
-	to->l4_protocol = p->proto;
-	to->tot_len = p->total;
-	if (setting.by_ports && (p->proto == TCP || p->proto == UDP)) {
-		parse_transport(v, p);
-		to->sport = p->ports;
-		to->dport = p->ports >> 16;
-	}
-	// The verifier forgets what was checked; the compiler must not know that it was.
-	asm volatile("" : "+r"(ip));
-	if (p->v6) {
-		if ((void *)(ip + 40) > v->end)
-			return BPF_FIB_LKUP_RET_NOT_FWDED;
-		to->family = AF_INET6;
-		to->flowinfo = *(const __be32 *)ip & bpf_htonl(0x0fffffff);
-		copy(to->ipv6_src, ip + 8, 16);
-		copy(to->ipv6_dst, ip + 24, 16);
-	} else {
-		if ((void *)(ip + 20) > v->end)
-			return BPF_FIB_LKUP_RET_NOT_FWDED;
-		to->family = AF_INET;
-		to->tos = ip[1];
-		to->ipv4_src = *(const __be32 *)(ip + 12);
-		to->ipv4_dst = *(const __be32 *)(ip + 16);
-	}
-	return bpf_fib_lookup(v->ctx, to, sizeof(*to), 0);
+	*(__u16 *)(ip + 10) = check + (check >= 0xffff);
+	ip[8]--;
 }
 
-// By halves of words: on the stack, unlike in a packet, words must be aligned.
-static __always_inline void copy_mac(__u8 *to, const __u8 *from)
-{
-	for (int i = 0; i < 6; i += 2)
-		*(__u16 *)(to + i) = *(const __u16 *)(from + i);
-}
-
-static __always_inline int send(struct view *v, const struct packet *p, struct bpf_fib_lookup *to)
+static __always_inline int send(struct view *v, const struct packet *p, const struct way *way)
 {
 	__u8 *eth = v->data, *ip = v->data + ETH_HLEN;
 
@@ -90,56 +57,50 @@ static __always_inline int send(struct view *v, const struct packet *p, struct b
 	if (p->v6)
 		ip[7]--;
 	else
-		set_word4(ip, 8, be16(ip + 8) - 0x100);
-	copy_mac(eth, to->dmac);
-	copy_mac(eth + 6, to->smac);
-	return bpf_redirect(to->ifindex, 0);
+		lower_ttl(ip);
+	copy(eth, way->macs, sizeof(way->macs));
+	return bpf_redirect(way->out, 0);
 }
 
 // What to do with a packet that the router would forward.
 static __always_inline int forward(struct view *v, struct packet *p, struct hop *hop,
-				   struct counters *count)
+				   const struct port *port, struct counters *count)
 {
-	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
-	int answer = BPF_FIB_LKUP_RET_NO_NEIGH;
+	int answer = BPF_FIB_LKUP_RET_NO_NEIGH; // the kernel decides
+	struct way *way = 0;
 
-	if (setting.forwards || NEEDS_ROUTE)
-		answer = route(v, p, &to);
-	if (!setting.forwards && answer != BPF_FIB_LKUP_RET_SUCCESS &&
-	    answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
-		// The kernel decides, and the next router stays unknown.
-		answer = BPF_FIB_LKUP_RET_NO_NEIGH;
-		to.ifindex = 0;
-	}
-	if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_UNREACHABLE ||
-	    answer == BPF_FIB_LKUP_RET_PROHIBIT) {
-		count->unroutable++;
-		return XDP_PASS;
-	}
+	if (setting.forwards)
+		answer = find_way(v, p, port, &way, count);
+	else if (NEEDS_ROUTE)
+		find_way(v, p, port, &way, count);
 	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
-		// For this host, or for the kernel's slow path.
-		count->local++;
+		if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_PROHIBIT ||
+		    answer == BPF_FIB_LKUP_RET_UNREACHABLE)
+			count->unroutable++;
+		else // For this host, or for the kernel's slow path.
+			count->local++;
 		return XDP_PASS;
 	}
-	if (!is_silent(v->ctx->ingress_ifindex)) {
-		fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, to.ifindex);
+	if (!port->silent) {
+		fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, way ? way->out : 0);
 		timed_step(v, p, hop, count);
 	}
 	count->forwarded++;
-	if (!setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
+	if (!way || !setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
 		return XDP_PASS;
 	look(v, v->ctx);
-	return send(v, p, &to);
+	return send(v, p, way);
 }
 
-// Whether the frame is for this interface: in promiscuous mode others come by, too.
-static __always_inline int is_ours(const struct view *v, __u32 interface)
+// The port at which the frame came in, if it is for that: in promiscuous mode others come by, too.
+static __always_inline const struct port *port_of(const struct view *v, __u32 interface)
 {
 	struct port *port = bpf_map_lookup_elem(&ports, &interface);
 	const __u8 *eth = v->data;
 
 	return port && port->known && *(const __u32 *)eth == *(const __u32 *)port->mac &&
-	       *(const __u16 *)(eth + 4) == *(const __u16 *)(port->mac + 4);
+		       *(const __u16 *)(eth + 4) == *(const __u16 *)(port->mac + 4)
+	       ? port : 0;
 }
 
 SEC("xdp.frags")
@@ -149,6 +110,7 @@ int mark_and_forward(struct xdp_md *ctx)
 	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
 	struct packet p = {};
 	struct hop hop = {};
+	const struct port *port;
 	struct view v;
 	__u16 ethertype;
 
@@ -161,7 +123,8 @@ int mark_and_forward(struct xdp_md *ctx)
 		return XDP_DROP;
 	}
 	ethertype = be16(v.data + 12);
-	if ((ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) || !is_ours(&v, ctx->ingress_ifindex)) {
+	port = port_of(&v, ctx->ingress_ifindex);
+	if (!port || (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6)) {
 		count->local++;
 		return XDP_PASS;
 	}
@@ -178,7 +141,7 @@ int mark_and_forward(struct xdp_md *ctx)
 		count->expired++;
 		return XDP_PASS;
 	}
-	return forward(&v, &p, &hop, count);
+	return forward(&v, &p, &hop, port, count);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -120,6 +120,24 @@ static __always_inline __u16 be16(const void *p)
 	return bpf_ntohs(*(const __be16 *)p);
 }
 
+/* The packet's destination as two words, of IPv4 as it is mapped into IPv6. */
+static __always_inline int destination(const struct view *v, const struct packet *p, __u64 *to)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	if (p->v6) {
+		if ((const void *)(ip + 40) > v->end)
+			return -1;
+		copy(to, ip + 24, 16);
+		return 0;
+	}
+	if ((const void *)(ip + 20) > v->end)
+		return -1;
+	to[0] = 0;
+	to[1] = (__u64)*(const __u32 *)(ip + 16) << 32 | 0xffff0000;
+	return 0;
+}
+
 static __always_inline int header_checksum_is_right(const struct view *v, __u32 len)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
@@ -138,15 +156,15 @@ static __always_inline int header_checksum_is_right(const struct view *v, __u32 
 		for (int i = 0; i < 10; i++)
 			sum += options[i];
 	}
-	return fold(sum) == 0xffff;
+	/* Folded twice, as a third time would only turn what is more into what is less. */
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
 static __always_inline int parse_v4(const struct view *v, struct packet *p)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
 
-	if ((const void *)(ip + 20) > v->end)
-		return 0;
 	p->l4 = (ip[0] & 15) * 4;
 	p->total = be16(ip + 2);
 	if (p->l4 < 20 || p->l4 > p->total || !holds(v, p->total))
@@ -266,7 +284,7 @@ static __always_inline int parse(const struct view *v, __u16 ethertype, struct p
 {
 	const __u8 *ip = v->data + ETH_HLEN;
 
-	if ((const void *)(ip + 1) > v->end)
+	if ((const void *)(ip + 20) > v->end)
 		return 0;
 	if (ethertype == ETH_P_IP ? ip[0] >> 4 != 4 || !parse_v4(v, p)
 				  : ip[0] >> 4 != 6 || !parse_v6(v, p))

@@ -145,6 +145,24 @@ static __always_inline void set_room(struct view *v, const struct room *room, __
 	}
 }
 
+/* Where all that changes when a record is appended lies in the linear part, there is no need to look each
+ * time. */
+static __always_inline int push_linear(struct room *room, __u8 *to, __u16 record)
+{
+	__u16 *used = (__u16 *)(room->first - 4), *balance = (__u16 *)(room->first - 2);
+	int fits = (*used & 0xff) < room->records;
+	__u16 old = *used, new = fits ? old + 1 : old | 1 << 8;
+	__u64 gain = (__u16)~old + new;
+
+	*used = new;
+	if (fits) {
+		gain += (__u16)~*(__u16 *)to + record;
+		*(__u16 *)to = record;
+	}
+	*balance = balanced(*balance, gain);
+	return fits;
+}
+
 /* Appends a record. Returns whether there was room; says so in the packet where there was not. */
 static __always_inline int push_record(struct view *v, struct packet *p, __u16 record)
 {
@@ -154,6 +172,13 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 	__u32 at;
 	int fits;
 
+	record = bpf_htons(record);
+	if (room.first) {
+		__u8 *to = room.first + 2 * room.first[-4];
+
+		if ((void *)(to + 2) <= v->end)
+			return push_linear(&room, to, record);
+	}
 	if (!room.used || room.used > FARTHEST * 3 || take(v, room.used, &old, 2) ||
 	    take(v, room.used + 2, &balance, 2))
 		return 0;
@@ -163,7 +188,6 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 	gain = (__u16)~old + new;
 	put(v, room.used, new);
 	if (fits) {
-		record = bpf_htons(record);
 		gain += (__u16)~was + record;
 		put(v, at, record);
 	}

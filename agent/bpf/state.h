@@ -9,7 +9,7 @@
 
 /* Fixed before loading, so that the verifier drops what does not apply. */
 struct setting {
-	__u64 keys[9];	/* of the packet's hash: invariant.rs, struct Schedule */
+	__u32 keys[18];	/* of the packet's hash, in halves: invariant.rs, struct Schedule */
 	__u64 draws;	/* of keyed draws */
 	__s64 zero;	/* the run's, on the monotonic clock */
 	__u32 me;
@@ -22,6 +22,7 @@ struct setting {
 	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
 	__u32 by_ports; /* the XDP program: 1 where the kernel looks at ports to choose a route */
 	__u32 quiet;	/* QUIET_PORTS, QUIET_ERRORS */
+	__u64 kept;	/* the XDP program: ticks for which the kernel's word about a way is good; 0: never */
 };
 const volatile struct setting setting = {};
 
@@ -38,6 +39,7 @@ struct counters {
 	__u64 overfull; /* logged into a page that was full, or not at all into a table that was */
 	__u64 timer;	/* steps until the next timed one */
 	__u64 chance;	/* of the generator behind draws that are not keyed; 0 before the first */
+	__u64 asked;	/* the XDP program: packets whose way the kernel was asked for */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -56,7 +58,7 @@ struct port {
 	__u8 border; /* 1 where `from` belongs to another autonomous system */
 	__u8 legacy; /* 1 where `from` takes no part */
 	__u8 silent; /* 1 where packets that come in are forwarded and nothing else */
-	__u8 pad;
+	__u8 by_destination; /* 1 where destination and port of arrival alone decide a packet's way */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,18 +73,18 @@ struct {
 struct histogram {
 	__u64 cells[CELLS];
 };
-/* First the marking step, then two looks at the clock with nothing between. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct histogram);
 } times SEC(".maps");
 
-static __always_inline void record_time(__u32 which, __u64 ns)
+/* A function of its own, to keep it out of the way of packets that are not timed. */
+static __noinline void record_time(__u64 ns)
 {
-	__u32 shift = 0, cell, value;
-	struct histogram *histogram = bpf_map_lookup_elem(&times, &which);
+	__u32 zero = 0, shift = 0, cell, value;
+	struct histogram *histogram = bpf_map_lookup_elem(&times, &zero);
 
 	if (ns >> 30)
 		ns = (1 << 30) - 1;

@@ -34,24 +34,6 @@ struct {
 	__type(value, __u64);
 } owed SEC(".maps");
 
-/* The packet's destination as two words, of IPv4 as it is mapped into IPv6. */
-static __always_inline int destination(const struct view *v, const struct packet *p, __u64 *to)
-{
-	const __u8 *ip = v->data + ETH_HLEN;
-
-	if (p->v6) {
-		if ((const void *)(ip + 40) > v->end)
-			return -1;
-		copy(to, ip + 24, 16);
-		return 0;
-	}
-	if ((const void *)(ip + 20) > v->end)
-		return -1;
-	to[0] = 0;
-	to[1] = (__u64)*(const __u32 *)(ip + 16) << 32 | 0xffff0000;
-	return 0;
-}
-
 /* Keeps the account. Returns 1 where a message that was owed is paid with this packet. */
 static __always_inline __u32 keep_account(int change)
 {

@@ -88,6 +88,11 @@ pub struct Vantage {
     /// How packets are moved.
     #[serde(default)]
     pub datapath: Datapath,
+    /// How long the datapath `xdp` goes by the kernel's word about a packet's way before it asks again, in
+    /// milliseconds: a route, neighbour or link that changes takes effect so much later at most. It asks for
+    /// every packet where this is 0, or where more than the destination decides.
+    #[serde(default = "for_20_ms")]
+    pub keep_routes_ms: u32,
     /// How a router in user space chooses between next hops that are equally good; kernels choose for
     /// themselves.
     #[serde(default = "by_flow")]
@@ -259,6 +264,10 @@ const fn by_flow() -> Spread {
 
 const fn one_in_64() -> u32 {
     64
+}
+
+const fn for_20_ms() -> u32 {
+    20
 }
 
 /// The run's key, written as two hexadecimal words: TOML's integers are too short for them.

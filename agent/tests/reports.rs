@@ -80,6 +80,7 @@ fn observer(net: &Net) -> Vantage {
     Vantage {
         role: Role::Observer,
         netns: Some(net.path("dst")),
+        keep_routes_ms: 20,
         spread: traceback::router::Spread::Flow,
         filter: Some(filter),
         ports: vec![Port::new("eth0", Far::default())],

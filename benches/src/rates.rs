@@ -103,7 +103,7 @@ impl Lane {
     /// Packets of one turn: some fifty milliseconds.
     fn turn(&self) -> u32 {
         match self.spec.way {
-            Way::Plain | Way::Agent(Datapath::Xdp) => 200_000,
+            Way::Plain | Way::Asking | Way::Agent(Datapath::Xdp) => 200_000,
             Way::Kernel | Way::Hook => 100_000,
             // What a host chooses for itself is tc where it can.
             Way::Agent(Datapath::Auto | Datapath::Tc | Datapath::XdpPass) => 100_000,

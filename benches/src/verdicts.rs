@@ -13,12 +13,17 @@ use traceback::schemes::{AnyScheme, SCHEMES, find};
 /// Benchmarks by name.
 pub type Summary = Map<String, Value>;
 
+/// How lanes end that ask the kernel for the way of every packet.
+const ASKING: &str = ".asking";
+
 /// Lanes of every datapath and scheme, unmarked ones among them.
 pub fn specs() -> Vec<Spec> {
     let (tc, xdp) = (Way::Agent(Datapath::Tc), Way::Agent(Datapath::Xdp));
     let afpacket = Way::Agent(Datapath::Afpacket);
-    let spec =
-        |name: &str, way, scheme, every, kind| Spec { name: name.into(), way, scheme, every, kind };
+    let spec = |name: &str, way, scheme, every, kind| {
+        let asks = name.ends_with(ASKING);
+        Spec { name: name.into(), way, scheme, every, asks, kind }
+    };
     let mut specs = vec![];
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_v6()) {
         let long = kind.suffix();
@@ -27,6 +32,8 @@ pub fn specs() -> Vec<Spec> {
     }
     let short = Kind::Short;
     specs.push(spec("tc.empty", Way::Hook, "", 0, short));
+    specs.push(spec("xdp.unmarked.asking", Way::Asking, "", 0, short));
+    specs.push(spec("xdp.fms.asking", xdp, "fms", 0, short));
     // The way through the namespaces is IPv4's.
     let built = SCHEMES.iter().filter_map(|e| e.build(&json!({})).ok());
     let measured = built.filter(|s| is_measured(&**s)).map(|s| s.card());
@@ -136,7 +143,12 @@ pub fn rates(rates: &Rates, specs: &[Spec], summary: &mut Summary) {
     for spec in specs {
         let Spec { name, way, scheme, kind, .. } = spec;
         let (unmarked, what) = match way {
-            Way::Agent(Datapath::Xdp) | Way::Plain => ("xdp.unmarked", "XDP forwarding only"),
+            Way::Agent(Datapath::Xdp) if spec.asks => {
+                ("xdp.unmarked.asking", "XDP forwarding only, which asks for every packet, too")
+            }
+            Way::Agent(Datapath::Xdp) | Way::Plain | Way::Asking => {
+                ("xdp.unmarked", "XDP forwarding only")
+            }
             _ => ("tc.unmarked", "the kernel forwarding"),
         };
         let peer = format!("{unmarked}{}", kind.suffix());

@@ -70,22 +70,23 @@ static __always_inline __u8 hop_number(const struct hop *hop)
 #define WORDS 8 /* of the longest invariant */
 
 /* One word under its key: the product of both halves. */
-static __always_inline __u64 nh(__u64 word, __u64 key)
+static __always_inline __u64 nh(__u64 word, const volatile __u32 *key)
 {
-	return (__u64)(__u32)((__u32)word + (__u32)key) *
-	       (__u32)((__u32)(word >> 32) + (__u32)(key >> 32));
+	return (__u64)((__u32)word + key[0]) * ((__u32)(word >> 32) + key[1]);
 }
 
-/* NH of UMAC in two lanes over `n` words, a constant where it is called: invariant.rs. */
-static __always_inline __u64 hash_words(const volatile __u64 *keys, const __u64 *words, __u32 n)
+/* NH of UMAC in two lanes over `n` words, a constant where it is called: invariant.rs. `keys` are the
+ * halves of its keys, the lower ones first. */
+static __always_inline __u64 hash_words(const volatile __u32 *keys, const __u64 *words, __u32 n)
 {
-	__u64 key = keys[0], first = 0, second = 0;
+	__u64 first = 0, second = 0;
 
 #pragma unroll
 	for (__u32 i = 0; i < n; i++) {
-		first += nh(words[i], key);
-		key = keys[i + 1];
-		second += nh(words[i], key);
+		first += nh(words[i], keys + 2 * i);
+		second += nh(words[i], keys + 2 * i + 2);
+		/* Word by word: all at once would need more registers than there are. */
+		asm volatile("" : "+r"(first), "+r"(second));
 	}
 	return first + second * 0x9e3779b97f4a7c15ULL;
 }

@@ -1,6 +1,6 @@
 //! Follows the kernel's tables by netlink, and asks the kernel to look for neighbours.
 //!
-//! Any change in links, addresses, routes or neighbours leads to a fresh dump of all four: tables of a
+//! Any change in links, addresses, routes, rules or neighbours leads to a fresh dump of all: tables of a
 //! testbed's router are small, and state that is read anew cannot drift. Changes that come together
 //! are read together. The sockets are made in the router's namespace; the tasks run anywhere.
 
@@ -11,7 +11,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use rtnetlink::packet_route::route::RouteMessage;
-use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use rtnetlink::packet_route::rule::RuleMessage;
+use rtnetlink::{Handle, IpVersion, MulticastGroup, new_multicast_connection};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -47,6 +48,8 @@ impl Watcher {
             MulticastGroup::Ipv6Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Rule,
         ];
         let (connection, handle, mut messages) =
             new_multicast_connection(&groups).context("listen to the kernel's tables")?;
@@ -89,7 +92,26 @@ impl Watcher {
         }
         let neighbours = self.handle.neighbours().get().execute();
         let neighbours = neighbours.try_collect().await.context("dump neighbours")?;
-        Ok(Tables::of(&Dump { links, addresses, routes, neighbours }, &self.ports))
+        let rules = self.rules().await;
+        Ok(Tables::of(&Dump { links, addresses, routes, neighbours, rules }, &self.ports))
+    }
+
+    /// The rules by which the kernel chooses tables; `None` where it does not say.
+    async fn rules(&self) -> Option<Vec<RuleMessage>> {
+        let mut rules = vec![];
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let part = self.handle.rule().get(version).execute().try_collect::<Vec<_>>().await;
+            match part {
+                Ok(part) => rules.extend(part),
+                // A kernel without rules, or without this version of IP.
+                Err(rtnetlink::Error::NetlinkError(e)) if e.raw_code() == -libc::EAFNOSUPPORT => {}
+                Err(e) => {
+                    tracing::warn!("cannot read the kernel's rules: {e}");
+                    return None;
+                }
+            }
+        }
+        Some(rules)
     }
 
     /// Sends the tables to a datapath whenever they change, until it is gone; `wanted` are neighbours

@@ -110,6 +110,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
+        keep_routes_ms: 20,
         spread: Spread::Flow,
         filter: None,
         ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),

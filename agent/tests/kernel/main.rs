@@ -10,6 +10,7 @@ mod said;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
+mod ways;
 
 use ashiato_agent::config::{Datapath, Vantage};
 use serde_json::json;

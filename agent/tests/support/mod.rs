@@ -180,6 +180,7 @@ impl Net {
             report_every: Interval(Duration::from_millis(100)),
             sample_1_in: 4,
             datapath: Datapath::Afpacket,
+            keep_routes_ms: 20,
             spread: traceback::router::Spread::Flow,
             filter: None,
             ports: (0..3).map(port).collect(),

@@ -271,6 +271,7 @@ fn vantage(
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
         datapath: datapath.agent(),
+        keep_routes_ms: 20,
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: ports.map(|(port, far)| config::Port::new(&port.name, far)).collect(),

@@ -37,6 +37,8 @@ pub struct Setting {
     pub by_ports: u32,
     /// [`QUIET_PORTS`] and [`QUIET_ERRORS`], where they apply.
     pub quiet: u32,
+    /// XDP: ticks of the kernel's clock for which its word about a packet's way is good; 0: never.
+    pub kept: u64,
 }
 
 /// Some ports are silent: packets that come in there are forwarded and nothing else.
@@ -62,6 +64,7 @@ impl Setting {
             ahead: 0,
             by_ports: 0,
             quiet: 0,
+            kept: 0,
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Counts {
     pub timer: u64,
     /// State of the generator behind draws that are not keyed.
     pub chance: u64,
+    /// XDP: packets whose way the kernel was asked for.
+    pub asked: u64,
 }
 
 impl Counts {
@@ -159,8 +164,8 @@ pub struct PortEntry {
     pub legacy: u8,
     /// 1 where packets that come in are forwarded and nothing else.
     pub silent: u8,
-    /// Nothing.
-    pub pad: u8,
+    /// 1 where destination and port of arrival alone decide a packet's way.
+    pub by_destination: u8,
 }
 
 /// Pages that a log has; a power of two. `PAGES` of `log.h`.
@@ -181,5 +186,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 128 && size_of::<Counts>() == 16 * 8);
+const _: () = assert!(size_of::<Setting>() == 136 && size_of::<Counts>() == 17 * 8);
 const _: () = assert!(size_of::<PortEntry>() == 20);

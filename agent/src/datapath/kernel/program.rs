@@ -196,21 +196,18 @@ impl Program {
         Ok(each.iter().fold(Counts::default(), |sum, c| sum.plus(c)))
     }
 
-    /// The cells of both histograms since loading, over all processors: marking step, then clock.
+    /// The cells of the marking step's histogram since loading, over all processors.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn times(&self) -> anyhow::Result<[Vec<u64>; 2]> {
+    pub fn times(&self) -> anyhow::Result<Vec<u64>> {
         let map = self.ebpf.map("times").context("no map of times")?;
         let times: PerCpuArray<&MapData, [u64; CELLS]> = map.try_into()?;
-        let sum = |which: u32| -> anyhow::Result<Vec<u64>> {
-            let mut sum = vec![0; CELLS];
-            for each in times.get(&which, 0)?.iter() {
-                sum.iter_mut().zip(each).for_each(|(sum, n)| *sum += n);
-            }
-            Ok(sum)
-        };
-        Ok([sum(0)?, sum(1)?])
+        let mut sum = vec![0; CELLS];
+        for each in times.get(&0, 0)?.iter() {
+            sum.iter_mut().zip(each).for_each(|(sum, n)| *sum += n);
+        }
+        Ok(sum)
     }
 
     /// How long a run of the whole program took on average, in nanoseconds, while the kernel kept

@@ -14,12 +14,11 @@ use crate::datapath::tables::Tables;
 use crate::datapath::{ethtool, netns};
 use crate::latency::Nanoseconds;
 use crate::station::{self, Post};
-use anyhow::Context;
-use aya::{TestRun, TestRunOptions};
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use traceback::case::{Answer, Query};
 use traceback::invariant::mix2;
 use traceback::report::Counters;
@@ -49,8 +48,11 @@ pub struct KernelRouter {
     pub program_ns: Arc<AtomicU64>,
     _meter: Meter,
     gone: BTreeSet<usize>,
+    /// Whether ways of packets are kept for a moment; `None` where the program looks for none.
+    keeps: Option<bool>,
+    keep_ms: u32,
     counts: Counts,
-    times: [Vec<u64>; 2],
+    times: Vec<u64>,
 }
 
 impl std::fmt::Debug for KernelRouter {
@@ -97,10 +99,12 @@ impl KernelRouter {
             interfaces,
             names,
             name: config.name(),
-            clock_cost: clock_cost(config),
+            clock_cost: times::clock_cost(&config.name(), &setting(config)),
             program_ns: Arc::default(),
             _meter: Meter::start()?,
             gone: BTreeSet::new(),
+            keeps: None,
+            keep_ms: if config.datapath == Datapath::Xdp { config.keep_routes_ms } else { 0 },
             counts: Counts::default(),
             times,
         })
@@ -120,9 +124,29 @@ impl KernelRouter {
                 continue;
             }
             entry.mac = link.mac;
+            entry.by_destination = tables.by_destination.into();
             self.program.set_port(self.interfaces[port], *entry)?;
         }
         Ok(())
+    }
+
+    /// Says whether the kernel is asked for the way of every packet, when that changes.
+    fn say_keeping(&mut self, by_destination: bool) {
+        let who = &self.name;
+        if self.keep_ms == 0 || self.keeps.replace(by_destination) == Some(by_destination) {
+            return;
+        }
+        if by_destination {
+            tracing::info!(
+                "{who}: keeps the kernel's word about a destination for {} ms",
+                self.keep_ms
+            );
+        } else {
+            tracing::info!(
+                "{who}: asks the kernel about every packet, since more than its destination decides: \
+                 several next hops, types of service, or rules"
+            );
+        }
     }
 
     /// Takes closed pages of the log over.
@@ -140,8 +164,7 @@ impl KernelRouter {
             self.program_ns.store(mean, Ordering::Relaxed);
         }
         if grown.received > 0 {
-            let [step, _] = self.program.times()?;
-            times::add_new(&step, &mut self.times[0], latency);
+            times::add_new(&self.program.times()?, &mut self.times, latency);
         }
         Ok(grown)
     }
@@ -215,8 +238,17 @@ fn setting(config: &Config) -> Setting {
         forwards: u32::from(config.datapath == Datapath::Xdp),
         ahead: config.ports.iter().any(|port| port.legacy).into(),
         by_ports: netns::routes_by_ports().into(),
+        kept: ticks(config.keep_routes_ms),
         ..Setting::new(key, me, config.degree, keyed, config.sample_1_in)
     }
+}
+
+/// So many milliseconds in ticks of the kernel's clock; one at least, unless there are none.
+fn ticks(ms: u32) -> u64 {
+    let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
+    let tick = tick.map(Duration::from).unwrap_or_default().max(Duration::from_micros(1));
+    let whole = Duration::from_millis(ms.into()).as_nanos() / tick.as_nanos();
+    u64::try_from(whole).unwrap_or(u64::MAX).max(u64::from(ms > 0))
 }
 
 impl Work for KernelRouter {
@@ -231,6 +263,7 @@ impl Work for KernelRouter {
     fn error(&mut self, _: usize) {}
 
     fn tables(&mut self, tables: Tables) {
+        self.say_keeping(tables.by_destination);
         if let Err(e) = self.set_ports(&tables) {
             tracing::error!("cannot tell the kernel program about a port: {e:#}");
         }
@@ -298,38 +331,3 @@ impl Work for KernelRouter {
 
 /// Bytes of an entry of a table: key and number.
 const ENTRY: u64 = 12;
-
-/// What two looks at the kernel's clock cost, in nanoseconds; at this process's own where the kernel
-/// takes no trial. Measured once for all vantages of this process.
-fn clock_cost(config: &Config) -> u64 {
-    static COST: OnceLock<u64> = OnceLock::new();
-    *COST.get_or_init(|| {
-        trial_of_clock(config).unwrap_or_else(|e| {
-            tracing::warn!("{}: the clock's cost in the kernel is unknown: {e:#}", config.name());
-            crate::latency::clock_cost()
-        })
-    })
-}
-
-/// What two looks at the kernel's clock with nothing between read as: the median of many, taken by the
-/// vantage's own program over packets that go nowhere.
-fn trial_of_clock(config: &Config) -> anyhow::Result<u64> {
-    // The kernel runs trials as if packets came in by the loopback, whose address is all zeros.
-    let loopback = 1;
-    let scheme = station::scheme(config)?;
-    let setting = Setting { every: 1, forwards: 0, quiet: 0, ..setting(config) };
-    let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &setting, &[loopback])?;
-    program.set_port(loopback, PortEntry { known: 1, ..PortEntry::default() })?;
-    let mut frame = vec![0; 12];
-    frame.extend([8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]);
-    frame.extend([198, 18, 1, 2, 198, 18, 2, 2]);
-    let check = traceback::checksum::of(&frame[14..34]);
-    frame[24..26].copy_from_slice(&check.to_be_bytes());
-    frame.extend([0, 9, 0, 9, 0, 8, 0, 0]);
-    let trial = TestRunOptions { data_in: Some(&frame), repeat: 4000, ..TestRunOptions::new() };
-    program.xdp()?.test_run(trial).context("run a program in the kernel")?;
-    let [_, clock] = program.times().context("read the clock's histogram")?;
-    let mut histogram = crate::latency::empty();
-    times::add_new(&clock, &mut vec![0; clock.len()], &mut histogram);
-    Ok(histogram.value_at_quantile(0.5))
-}

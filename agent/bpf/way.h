@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Ways that packets take: what the kernel's tables say (bpf_fib_lookup), kept for a few ticks of the
+ * kernel's clock, since a look-up costs as much as all the rest of the program. One place for each
+ * destination, in a table of each processor. Nobody has to wipe it: what is old is asked anew, also where
+ * the agent sleeps or hangs. Answers are kept only while the agent says that destination and port of arrival
+ * decide alone (tables.rs), so that sources, which senders forge, do not fill the table.
+ */
+#pragma once
+#include "packet.h"
+#include "state.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define WAYS_LOG 8
+
+struct way {
+	__u64 to[2];   /* destination; of IPv4 as it is mapped into IPv6 */
+	__u64 asked;   /* when, in ticks */
+	__u32 in, out; /* interfaces; `out` is 0 where it is not known */
+	__u8 macs[12]; /* as a frame begins: of the next router or host, and of the port */
+	__u32 mtu;     /* on the way; 0: not to be used again */
+};
+struct ways {
+	struct way each[1 << WAYS_LOG];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ways);
+} ways SEC(".maps");
+
+/* Asks the kernel where the packet would go. */
+static __always_inline int ask(struct view *v, struct packet *p, struct bpf_fib_lookup *to)
+{
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	to->ifindex = v->ctx->ingress_ifindex;
+	to->l4_protocol = p->proto;
+	to->tot_len = p->total;
+	if (setting.by_ports && (p->proto == TCP || p->proto == UDP)) {
+		parse_transport(v, p);
+		to->sport = p->ports;
+		to->dport = p->ports >> 16;
+	}
+	/* The verifier forgets what was checked; the compiler must not know that it was. */
+	asm volatile("" : "+r"(ip));
+	if (p->v6) {
+		if ((void *)(ip + 40) > v->end)
+			return BPF_FIB_LKUP_RET_NOT_FWDED;
+		to->family = AF_INET6;
+		to->flowinfo = *(const __be32 *)ip & bpf_htonl(0x0fffffff);
+		copy(to->ipv6_src, ip + 8, 16);
+		copy(to->ipv6_dst, ip + 24, 16);
+	} else {
+		if ((void *)(ip + 20) > v->end)
+			return BPF_FIB_LKUP_RET_NOT_FWDED;
+		to->family = AF_INET;
+		to->tos = ip[1];
+		to->ipv4_src = *(const __be32 *)(ip + 12);
+		to->ipv4_dst = *(const __be32 *)(ip + 16);
+	}
+	return bpf_fib_lookup(v->ctx, to, sizeof(*to), 0);
+}
+
+/* By halves of words: on the stack, unlike in a packet, words must be aligned. */
+static __always_inline void copy_macs(__u8 *to, const struct bpf_fib_lookup *from)
+{
+	for (int i = 0; i < 6; i += 2) {
+		*(__u16 *)(to + i) = *(const __u16 *)(from->dmac + i);
+		*(__u16 *)(to + 6 + i) = *(const __u16 *)(from->smac + i);
+	}
+}
+
+/* Asks, and writes down what the answer is good for. A function of its own, out of the way of packets whose
+ * way is known. */
+static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way)
+{
+	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
+	struct view v;
+	int answer;
+
+	look(&v, ctx);
+	answer = ask(&v, p, &to);
+	way->mtu = 0;
+	way->out = 0;
+	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
+		way->out = to.ifindex;
+	if (answer != BPF_FIB_LKUP_RET_SUCCESS)
+		return answer;
+	way->out = to.ifindex;
+	way->mtu = to.mtu_result;
+	copy_macs(way->macs, &to);
+	return answer;
+}
+
+/* The kernel's answer, BPF_FIB_LKUP_RET_..., and the way where there is one. */
+static __always_inline int find_way(struct view *v, struct packet *p, const struct port *port,
+				    struct way **found, struct counters *count)
+{
+	__u64 to[2], now = bpf_jiffies64();
+	__u32 zero = 0, in = v->ctx->ingress_ifindex;
+	struct ways *all = bpf_map_lookup_elem(&ways, &zero);
+	struct way *way;
+
+	if (!all || destination(v, p, to))
+		return BPF_FIB_LKUP_RET_NOT_FWDED;
+	way = &all->each[((to[0] ^ to[1] ^ in) * 0x9e3779b97f4a7c15ULL) >> (64 - WAYS_LOG)];
+	/* Else the compiler would find the place anew for each field. */
+	barrier_var(way);
+	*found = way;
+	if (!((way->to[0] ^ to[0]) | (way->to[1] ^ to[1]) | (way->in ^ in)) &&
+	    now - way->asked < setting.kept && p->total <= way->mtu && port->by_destination)
+		return BPF_FIB_LKUP_RET_SUCCESS;
+	count->asked++;
+	way->to[0] = to[0];
+	way->to[1] = to[1];
+	way->in = in;
+	way->asked = now;
+	return ask_anew(v->ctx, p, way);
+}
