@@ -68,6 +68,8 @@ pub enum Kind {
     Malformed,
     /// Own routers did not answer.
     Blind,
+    /// The collector went down meanwhile, and began again.
+    Resumed,
 }
 
 /// Something odd, said in the result.

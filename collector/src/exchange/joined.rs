@@ -60,6 +60,9 @@ pub struct Joined {
     pub schema: String,
     /// The inquiry's word.
     pub id: String,
+    /// The word that questions begin with; another one where it was begun again after the collector had gone down.
+    #[serde(default)]
+    pub asks_as: String,
     /// The domain that began.
     pub domain: String,
     /// The scheme.
@@ -141,6 +144,7 @@ impl Joined {
         Self {
             schema: SCHEMA.into(),
             id: id.into(),
+            asks_as: id.into(),
             domain: domain.id().to_owned(),
             scheme: begin.scheme.clone(),
             mode: begin.mode,
@@ -168,7 +172,7 @@ impl Joined {
         patience_ms: u64,
     ) -> Quest {
         Quest {
-            id: self.id.clone(),
+            id: self.asks_as.clone(),
             me: self.domain.clone(),
             origin: self.domain.clone(),
             purpose: begin.purpose.clone(),
@@ -189,7 +193,7 @@ impl Joined {
     /// The question who stands behind words.
     pub(super) fn naming(&self, at: usize, begin: &Begin, names: BTreeSet<RouterId>) -> Inquiry {
         Inquiry {
-            id: format!("{}.{at}", self.id),
+            id: format!("{}.{at}", self.asks_as),
             origin: self.domain.clone(),
             asker: self.domain.clone(),
             purpose: begin.purpose.clone(),
@@ -218,6 +222,14 @@ impl Joined {
     pub(super) fn blind(&mut self, why: Option<String>) {
         let flag = why.map(|why| Flag::new(Kind::Blind, &self.domain, None, &[], why));
         self.flags.extend(flag);
+    }
+
+    /// Says that it was begun again, where that is so.
+    pub(super) fn again(&mut self) {
+        if self.asks_as != self.id {
+            let what = "went down while it was under way, and asked everybody again".into();
+            self.flags.push(Flag::new(Kind::Resumed, &self.domain, None, &[], what));
+        }
     }
 
     /// Takes over what a domain said of words.

@@ -80,11 +80,11 @@ impl Exchange {
         let office = Office { domain, book, logs, clients, room, searches, waiting, began };
         let office = Arc::new(office);
         let lost = |e: super::book::BookError| bad(&config.book, e);
-        outgoing::recover(&office).await.map_err(lost)?;
         let desk = Arc::new(Counter(office.clone()));
         let listening = Listening::start(config.listen, pins, &config.bounds, desk).await?;
-        // After the address is had: answers of before go out from a domain that can be reached.
+        // After the address is had: what goes out comes from a domain that can be reached.
         incoming::recover(&office).await.map_err(lost)?;
+        outgoing::recover(&office).await.map_err(lost)?;
         let sweeper = tokio::spawn(sweep(office.clone()));
         Ok(Self { office, listening, sweeper })
     }

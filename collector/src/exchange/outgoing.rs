@@ -49,37 +49,89 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
         )
     });
     noted.await.map_err(|e| e.to_string())?;
+    let joined = Joined::new(&id, &office.domain, &begin, began);
     // Goes on where the operator hangs up.
-    let (own, word) = (office.clone(), id.clone());
-    let work = tokio::spawn(async move {
-        let joined = pursue(&own, &word, begin, exhibits, began).await;
-        let (state, text) = match &joined {
-            Ok(joined) => ("done", to_text(joined)),
-            Err(why) => ("failed", to_text(&json!({ "why": why }))),
-        };
-        let written = own.book.write(move |page| {
-            page.t.execute(
-                "UPDATE cases SET state = ?, ended_ms = ?, joined = ? WHERE id = ?",
-                params![state, signed(now_ms()), text?, word],
-            )
-        });
-        written.await.map_err(|e| e.to_string())?;
-        joined
-    });
+    let work = tokio::spawn(run(office.clone(), joined, begin, exhibits));
     work.await.map_err(|e| format!("the inquiry broke off: {e}"))?
 }
 
-/// Cases that were under way when the collector went down did not end: that is said.
-pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
-    let why = json!({ "why": "the collector went down while it was under way; begin it again" });
-    let failed = office.book.write(move |page| {
+/// Carries a case to its end, and writes down what came of it.
+async fn run(
+    office: Arc<Office>,
+    joined: Joined,
+    begin: Begin,
+    exhibits: Vec<Exhibit>,
+) -> Result<Joined, String> {
+    let id = joined.id.clone();
+    let joined = pursue(&office, joined, begin, exhibits).await;
+    end(&office, id, &joined).await.map_err(|e| e.to_string())?;
+    joined
+}
+
+async fn end(
+    office: &Arc<Office>,
+    id: String,
+    joined: &Result<Joined, String>,
+) -> Result<(), BookError> {
+    let (state, text) = match joined {
+        Ok(joined) => ("done", to_text(joined)),
+        Err(why) => ("failed", to_text(&json!({ "why": why }))),
+    };
+    let written = office.book.write(move |page| {
         page.t.execute(
-            "UPDATE cases SET state = 'failed', ended_ms = ?, joined = ? WHERE state = 'running'",
-            params![signed(now_ms()), why.to_string()],
+            "UPDATE cases SET state = ?, ended_ms = ?, joined = ? WHERE id = ?",
+            params![state, signed(now_ms()), text?, id],
         )
     });
-    failed.await.map(drop)
+    written.await.map(drop)
 }
+
+/// Goes on with cases that were under way when the collector went down: while there is time, they are asked again
+/// from the beginning, under words of their own, since nobody answers the same word twice.
+pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
+    let open = office.book.write(|page| {
+        let sql = "SELECT id, begun_ms, request FROM cases WHERE state = 'running'";
+        let mut query = page.t.prepare(sql)?;
+        let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get(2)?));
+        query.query_map([], row)?.collect::<rusqlite::Result<Vec<(String, i64, String)>>>()
+    });
+    for (id, begun, request) in open.await? {
+        let begun = u64::try_from(begun).unwrap_or(0);
+        match resumed(office, &id, begun, &request) {
+            Ok((joined, begin, exhibits)) => {
+                let line =
+                    json!({ "id": id, "asks_as": joined.asks_as, "until": office.until(now_ms()) });
+                office.book.note("resumed", line).await?;
+                tokio::spawn(run(office.clone(), joined, begin, exhibits));
+            }
+            Err(why) => end(office, id, &Err(why)).await?,
+        }
+    }
+    Ok(())
+}
+
+/// A case that goes on.
+///
+/// # Errors
+/// Why it does not, for people.
+fn resumed(
+    office: &Office,
+    id: &str,
+    begun_ms: u64,
+    request: &str,
+) -> Result<(Joined, Begin, Vec<Exhibit>), String> {
+    let begin: Begin = serde_json::from_str(request).map_err(|e| format!("the request: {e}"))?;
+    if begun_ms.saturating_add(begin.deadline_ms) <= now_ms() {
+        return Err("the collector went down while it was under way, and its time is over".into());
+    }
+    let exhibits = exhibits(office, &begin)?;
+    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
+    joined.asks_as = format!("{id}{AGAIN}{}", &secret()[..6]);
+    Ok((joined, begin, exhibits))
+}
+
+/// Between a case's word and what tells apart the times that it was begun.
+const AGAIN: char = '~';
 
 /// Takes an answer that was promised for later.
 pub(super) async fn called_back(office: &Arc<Office>, arrival: Arrival, reply: Reply) -> Given {
@@ -121,7 +173,7 @@ pub(super) fn after_all(
     id: &str,
     status: &Status,
 ) -> rusqlite::Result<bool> {
-    let root = id.split('.').next().unwrap_or_default();
+    let root = id.split(['.', AGAIN]).next().unwrap_or_default();
     let case = "SELECT joined FROM cases WHERE id = ?";
     let case = page.t.query_row(case, [root], |r| r.get::<_, Option<String>>(0)).optional()?;
     let passed_on = "SELECT COUNT(*) FROM incoming WHERE substr(?1, 1, length(id) + 1) = id || '.'";
@@ -156,13 +208,11 @@ fn exhibits(office: &Office, begin: &Begin) -> Result<Vec<Exhibit>, String> {
 
 async fn pursue(
     office: &Arc<Office>,
-    id: &str,
+    mut joined: Joined,
     begin: Begin,
     exhibits: Vec<Exhibit>,
-    begun_ms: u64,
 ) -> Result<Joined, String> {
     let scheme = scheme(office, &begin)?;
-    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
     if scheme.card().keeper == Keeper::Routers {
         packets(office, &*scheme, &begin, exhibits, &mut joined).await?;
     } else {
@@ -170,6 +220,7 @@ async fn pursue(
         names(office, &begin, &finding, &mut joined).await;
         joined.finding = Some(finding);
     }
+    joined.again();
     joined.ended_ms = now_ms();
     escalate(office, &mut joined).await?;
     Ok(joined)

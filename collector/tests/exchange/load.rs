@@ -1,7 +1,7 @@
 //! Many at a time.
 
-use crate::realm::{Realm, ask};
-use ashiato_collector::exchange::{Justification, Status};
+use crate::realm::{Realm, ask, begin};
+use ashiato_collector::exchange::{Justification, Mode, Status};
 use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,4 +51,55 @@ async fn what_finds_no_room_is_refused_and_may_be_put_again() {
         assert_eq!(justification, Justification::SystemResource);
     }
     assert_eq!(realm.lands[1].events(), ["refused", "refused"]);
+}
+
+/// Most memory that this process had, in MiB.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_domains_in_circles_all_end() {
+    const DOMAINS: usize = 100;
+    const WITHIN_MS: u64 = 60_000;
+    // A ring with a chord from every other domain, in which everybody says that it came from everybody.
+    let ring = (0..DOMAINS).map(|n| (n, (n + 1) % DOMAINS));
+    let chords = (0..DOMAINS / 2).map(|n| (2 * n, (2 * n + 37) % DOMAINS));
+    let links: Vec<(usize, usize)> = ring.chain(chords).collect();
+    let mut realm = Realm::new(DOMAINS, &links);
+    let began = Instant::now();
+    realm.start().await;
+    realm.everywhere(1, 0);
+    println!("{DOMAINS} collectors are up after {:?}, {} MiB", began.elapsed(), peak_mib());
+    let mut operator = realm.operator(0, "alice").await;
+    for mode in [Mode::Star, Mode::Recursive] {
+        let mut begin = begin(0, &[1], mode);
+        (begin.deadline_ms, begin.patience_ms) = (WITHIN_MS, WITHIN_MS / 2);
+        let began = Instant::now();
+        let joined = operator.inquire(&begin).await.unwrap();
+        let took = began.elapsed();
+        assert!(took.as_millis() < u128::from(WITHIN_MS) + 5_000, "{mode:?}: {took:?}");
+        assert!(!joined.ways.is_empty());
+        let (asked, silent) = (joined.asked.len(), |s: &Status| *s == Status::Silent);
+        let silent = joined.asked.iter().filter(|a| silent(&a.status)).count();
+        println!("{mode:?}: {asked} questions, {silent} silent, {took:?}, {} MiB", peak_mib());
+        assert!(mode == Mode::Recursive || asked >= DOMAINS - 1, "{asked}");
+    }
+    let mut received = 0;
+    for at in 0..DOMAINS {
+        let mut there = realm.operator(at, "bob").await;
+        loop {
+            let all = there.received().await.unwrap();
+            let open = all.iter().filter(|r| r.state == "working" || r.state == "pending").count();
+            if open == 0 {
+                received += all.len();
+                break;
+            }
+            assert!(began.elapsed().as_millis() < 4 * u128::from(WITHIN_MS), "{at}: {open} open");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    println!("all {received} questions ended, {:?} in all, {} MiB", began.elapsed(), peak_mib());
 }

@@ -3,7 +3,8 @@
 use crate::realm::{Realm, begin, now_ms};
 use crate::rig::{LONG, Program};
 use ashiato_collector::client::Operator;
-use ashiato_collector::exchange::{Mode, Received, Status, Verdict};
+use ashiato_collector::exchange::join::Kind;
+use ashiato_collector::exchange::{Joined, Mode, Received, Status, Verdict};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use traceback::disclose::{Approval, Lapse, Origin};
@@ -135,6 +136,88 @@ async fn kill_nine_loses_no_inquiry() {
     assert_eq!(joined.ways[0].stretches.len(), 2, "{joined:#?}");
     program.kill();
     ashiato_collector::evidence::check(&realm.lands[1].audit()).unwrap();
+}
+
+/// The case of a domain when it is over.
+async fn over(operator: &mut Operator) -> serde_json::Value {
+    let ended = async {
+        loop {
+            let case = operator.cases().await.unwrap().swap_remove(0);
+            if case["state"] != "running" {
+                return case;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LONG, ended).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_nine_of_who_began_loses_no_case() {
+    let mut realm = Realm::new(2, &[(0, 1)]);
+    realm.lands[1].policy.answers.approval = Approval::OnePerson;
+    realm.start_one(1).await;
+    realm.lands[0].write_policy();
+    let config = realm.lands[0].rig.config_file();
+    let program = Program::start(&config, "127.0.0.1:0");
+    let listen = program.listen.to_string();
+    let map = realm.map_of(0);
+    realm.agents(0, &map, program.listen).await;
+    realm.walk(1, &[1, 0]);
+    let keys = realm.lands[0].rig.keys("operator/alice");
+    let mut alice = Operator::connect(program.listen, &keys).await.unwrap();
+    let mut begin = begin(0, &[1], Mode::Star);
+    begin.patience_ms = 15_000;
+    let asked = tokio::spawn(async move { alice.inquire(&begin).await });
+    let mut bob = realm.operator(1, "bob").await;
+    let first = waiting(&mut bob).await.inquiry.id;
+    program.kill();
+    assert!(asked.await.unwrap().is_err(), "who called is told that the call broke");
+    let program = Program::start(&config, &listen);
+    // What was asked before is answered to nobody's use, and noted; it is asked again under another word.
+    bob.decide(&first, &Verdict::Approve).await.unwrap();
+    let second = waiting(&mut bob).await.inquiry.id;
+    assert_eq!(first.split('.').next(), second.split('~').next());
+    bob.decide(&second, &Verdict::Approve).await.unwrap();
+    let mut alice = Operator::connect(program.listen, &keys).await.unwrap();
+    let case = over(&mut alice).await;
+    assert_eq!(case["state"], "done", "{case}");
+    let joined: Joined = serde_json::from_value(case["joined"].clone()).unwrap();
+    assert_eq!(joined.ways[0].stretches.len(), 2, "{joined:#?}");
+    assert_eq!(joined.flags.iter().map(|f| f.kind).collect::<Vec<_>>(), [Kind::Resumed]);
+    let events = realm.lands[0].events();
+    assert!(["resumed", "late"].iter().all(|e| events.iter().any(|line| line == e)), "{events:?}");
+    program.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_whose_time_is_over_does_not_go_on() {
+    let realm = Realm::new(2, &[(0, 1)]);
+    realm.lands[0].write_policy();
+    let config = realm.lands[0].rig.config_file();
+    let program = Program::start(&config, "127.0.0.1:0");
+    let listen = program.listen.to_string();
+    let keys = realm.lands[0].rig.keys("operator/alice");
+    let mut alice = Operator::connect(program.listen, &keys).await.unwrap();
+    let mut begin = begin(0, &[1], Mode::Star);
+    begin.deadline_ms = 1_500;
+    // No router answers for five seconds after the start, so it is still under way.
+    let asked = tokio::spawn(async move { alice.inquire(&begin).await });
+    let began = async {
+        while !realm.lands[0].audit().exists() || realm.lands[0].events().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONG, began).await.unwrap();
+    program.kill();
+    assert!(asked.await.unwrap().is_err());
+    sleep(Duration::from_millis(1_600)).await;
+    let program = Program::start(&config, &listen);
+    let mut alice = Operator::connect(program.listen, &keys).await.unwrap();
+    let case = over(&mut alice).await;
+    assert_eq!(case["state"], "failed", "{case}");
+    assert!(case["joined"]["why"].as_str().unwrap().contains("its time is over"), "{case}");
+    program.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
