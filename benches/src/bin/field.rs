@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use traceback::ledger::Ledger;
 use traceback::marks::Marks;
 
 const ROUNDS: usize = 7;
