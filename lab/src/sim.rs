@@ -1,7 +1,7 @@
 //! World `sim`: one process, no privilege, no packet leaves it.
 //!
-//! It carries real frames through the same routers, vantages and codecs as the agent, one packet after
-//! the other in order of departure; where links make packets wait, in order of time instead ([`flight`]).
+//! It carries real packets through the same routers, vantages and codecs as the agent, one after the other
+//! in order of departure; where links make packets wait, in order of time instead ([`flight`]).
 //! Links take [`HOP`] and what the plan says, and routers change their routes between two packets. Where a plan asks for it, packets are drawn from the law of
 //! their path instead ([`law`]).
 
@@ -11,6 +11,7 @@ mod inquiry;
 mod law;
 mod nat;
 mod straits;
+mod tally;
 
 use crate::conduct;
 use crate::imitate::Imitator;
@@ -25,12 +26,13 @@ use deaths::Deaths;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use straits::Straits;
+use tally::Tally;
 use traceback::Nanos;
 use traceback::case::Case;
 use traceback::disclose::Cut;
 use traceback::invariant::Invariant;
 use traceback::packet::Packet;
-use traceback::router::{ETHERNET, Router, Verdict, ethertype};
+use traceback::router::{Router, Verdict};
 use traceback::schemes::AnyScheme;
 use traceback::vantage::{Draws, Setting, Vantage};
 
@@ -74,15 +76,23 @@ impl World for Sim {
         if self.plan.is_timed() {
             network.fly(&self.plan, &mut imitator, &mut traffic)?;
         } else {
-            let mut frame = vec![];
+            let mut bytes = vec![];
             for (at, tag) in schedule(&self.plan) {
                 interrupt::check()?;
-                let from = launch(&self.plan, &mut imitator, at, tag, &mut frame, &mut traffic);
+                let mut moving = network.launch(&self.plan, &mut imitator, at, tag, bytes)?;
                 network.keep_time(&self.plan, at);
                 network.keep_agents(at);
-                network.carry(&self.plan, at, from, &mut frame, &mut traffic);
+                let host = self.plan.flows[tag.flow as usize].from;
+                network.carry(
+                    &self.plan,
+                    Leg::of_host(&self.plan, host, at),
+                    &mut moving,
+                    &mut traffic,
+                );
+                bytes = moving.packet.into_bytes();
             }
         }
+        network.tally.tell(&mut traffic);
         traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
         traffic.carried = network.straits.carried();
         traffic.faults = straits::happened(&self.plan, &traffic.carried);
@@ -100,26 +110,6 @@ impl World for Sim {
         self.turn = None;
         Ok(0)
     }
-}
-
-/// Makes the frame of a packet that leaves now; the host that sends it.
-fn launch(
-    plan: &Plan,
-    imitator: &mut Imitator,
-    at: Nanos,
-    tag: Tag,
-    frame: &mut Vec<u8>,
-    traffic: &mut Traffic,
-) -> usize {
-    let flow = &plan.flows[tag.flow as usize];
-    frame.resize(ETHERNET, 0);
-    let mut ip = frame.split_off(ETHERNET);
-    traffic::build(&mut ip, plan, flow, tag.seq);
-    imitator.forge(flow, at, &mut ip);
-    frame[12..14].copy_from_slice(&ethertype(&ip));
-    frame.append(&mut ip);
-    *traffic.sent.entry(flow.id).or_default() += 1;
-    flow.from
 }
 
 /// Every packet of the plan in order of departure; ties by flow.
@@ -140,19 +130,38 @@ pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
     })
 }
 
-/// Where a frame is: on a link, since when, coming from whom; and its hashes, where a router made them.
+/// A packet under way.
+struct Moving {
+    /// Parsed when it left: what happens to it on its way changes nothing that parsing finds.
+    packet: Packet<Vec<u8>>,
+    /// Which of the plan's it is; `None` for what routers send.
+    tag: Option<Tag>,
+    /// Its hashes, where a router made them.
+    known: Option<Invariant>,
+    /// Routers that it reached.
+    passed: usize,
+}
+
+impl Moving {
+    /// `None` where the bytes are no packet.
+    fn new(bytes: Vec<u8>, tag: Option<Tag>) -> Option<Self> {
+        let packet = Packet::parse(bytes).ok()?;
+        Some(Self { packet, tag, known: None, passed: 0 })
+    }
+}
+
+/// Where a packet is: on a link, since when, coming from whom.
 #[derive(Debug, Clone, Copy)]
 struct Leg {
     at: Nanos,
     from: Node,
     link: usize,
-    known: Option<Invariant>,
 }
 
 impl Leg {
     /// From a host onto its link.
     fn of_host(plan: &Plan, host: usize, at: Nanos) -> Self {
-        Self { at, from: Node::Host(host), link: plan.hosts[host].link, known: None }
+        Self { at, from: Node::Host(host), link: plan.hosts[host].link }
     }
 }
 
@@ -167,15 +176,15 @@ struct Network {
     epoch: usize,
     straits: Straits,
     deaths: Deaths,
+    tally: Tally,
 }
 
-/// Where a frame comes out of a link, and when.
+/// Where a packet comes out of a link, and when.
 #[derive(Debug, Clone, Copy)]
 struct Landing {
     at: Nanos,
     link: usize,
     to: Node,
-    known: Option<Invariant>,
 }
 
 impl Network {
@@ -200,7 +209,8 @@ impl Network {
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
         let (chosen, scheme) = (scheme, scheme.card().id.into());
         let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &cut, chosen)?);
-        Ok(Self { routers, ports, observer, victim, scheme, epoch: 0, straits, deaths })
+        let (epoch, tally) = (0, Tally::of(plan));
+        Ok(Self { routers, ports, observer, victim, scheme, epoch, straits, deaths, tally })
     }
 
     /// Gives routers the routes of the epoch in which a packet leaves.
@@ -211,132 +221,136 @@ impl Network {
         }
         self.epoch = epoch;
         for (i, router) in self.routers.iter_mut().enumerate() {
-            router.fib = match epoch.checked_sub(1) {
+            router.reroute(match epoch.checked_sub(1) {
                 Some(epoch) => plan.fib_of(i, &plan.epochs[epoch].routes[i]),
                 // Where packets overtake one another, an earlier time may come again.
                 None => plan.fib(i),
-            };
+            });
         }
     }
 
-    /// Takes a frame from a host to wherever it ends, with every answer it provokes.
-    fn carry(
+    /// Makes a packet that leaves now, in place of other bytes.
+    fn launch(
         &mut self,
         plan: &Plan,
+        imitator: &mut Imitator,
         at: Nanos,
-        host: usize,
-        frame: &mut Vec<u8>,
-        log: &mut Traffic,
-    ) {
+        tag: Tag,
+        mut bytes: Vec<u8>,
+    ) -> Result<Moving> {
+        let flow = &plan.flows[tag.flow as usize];
+        traffic::build(&mut bytes, plan, flow, tag.seq);
+        imitator.forge(flow, at, &mut bytes);
+        self.tally.sent(tag.flow);
+        Moving::new(bytes, Some(tag)).context("our own packet parses")
+    }
+
+    /// Takes a packet to wherever it ends, with every answer it provokes.
+    fn carry(&mut self, plan: &Plan, start: Leg, moving: &mut Moving, log: &mut Traffic) {
         let mut said = vec![];
-        let start = Leg::of_host(plan, host, at);
-        self.travel(plan, start, frame, log, &mut said);
+        self.travel(plan, start, moving, log, &mut said);
         // Messages about messages would be sent, too; schemes make none.
         while let Some((leg, mut message)) = said.pop() {
             self.travel(plan, leg, &mut message, log, &mut said);
         }
     }
 
-    /// Takes a frame from one leg of its way to the end; what schemes make routers say about it is put aside.
+    /// Takes a packet from one leg of its way to the end; what schemes make routers say about it is put aside.
     fn travel(
         &mut self,
         plan: &Plan,
         mut leg: Leg,
-        frame: &mut Vec<u8>,
+        moving: &mut Moving,
         log: &mut Traffic,
-        said: &mut Vec<(Leg, Vec<u8>)>,
+        said: &mut Vec<(Leg, Moving)>,
     ) {
-        while let Some(landing) = self.depart(plan, leg, frame, log) {
-            let Some(next) = self.land(plan, landing, frame, log, said) else { return };
+        while let Some(landing) = self.depart(plan, leg, moving, log) {
+            let Some(next) = self.land(plan, landing, moving, log, said) else { return };
             leg = next;
         }
     }
 
-    /// Puts a frame on a link; `None` where the link loses it.
+    /// Puts a packet on a link; `None` where the link loses it.
     fn depart(
         &mut self,
         plan: &Plan,
         leg: Leg,
-        frame: &[u8],
+        moving: &Moving,
         log: &mut Traffic,
     ) -> Option<Landing> {
-        let Leg { at, from, link, known } = leg;
-        let Some(out) = self.straits.pass(plan, leg, frame) else {
+        let Leg { at, from, link } = leg;
+        let Some(out) = self.straits.pass(plan, leg, moving) else {
             log.lost += 1;
             return None;
         };
         let at = Nanos(at.max(out).0 + HOP.0);
-        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node, known })
+        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node })
     }
 
-    /// Takes a frame in at the end of a link; the next leg of its way where there is one. What schemes
+    /// Takes a packet in at the end of a link; the next leg of its way where there is one. What schemes
     /// make the router say about it is put aside.
     fn land(
         &mut self,
         plan: &Plan,
         landing: Landing,
-        frame: &mut Vec<u8>,
+        moving: &mut Moving,
         log: &mut Traffic,
-        said: &mut Vec<(Leg, Vec<u8>)>,
+        said: &mut Vec<(Leg, Moving)>,
     ) -> Option<Leg> {
-        let Landing { at, link, to, mut known } = landing;
+        let Landing { at, link, to } = landing;
         let to = match to {
             Node::Host(to) => {
-                self.arrive(plan, at, to, frame, log);
+                self.arrive(at, to, moving, log);
                 return None;
             }
             Node::Router(to) => to,
         };
-        let parsed = Packet::parse(&frame[ETHERNET..]).ok();
-        if let Some(tag) = parsed.and_then(|p| traffic::tag(plan.key.0, &p)) {
-            *log.taps.entry((to, tag.flow)).or_default() += 1;
+        if let Some(tag) = moving.tag {
+            self.tally.passed(tag.flow, moving.passed, to);
         }
+        moving.passed += 1;
         let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
-        let out = self.pass(plan, (to, port, at), frame, &mut known)?;
-        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)], known };
+        let out = self.pass(plan, (to, port, at), moving)?;
+        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)] };
         if let Some((port, _, message)) = self.routers[to].take_message() {
-            let mut frame = vec![0; ETHERNET];
-            frame[12..].copy_from_slice(&ethertype(&message));
-            frame.extend(message);
             let link = self.ports[to][usize::from(port)];
-            said.push((Leg { link, known: None, ..leg }, frame));
+            said.extend(Moving::new(message, None).map(|message| (Leg { link, ..leg }, message)));
         }
         Some(leg)
     }
 
-    /// Lets a router decide about a frame; the port by which it, or the answer that takes its place, leaves.
+    /// Lets a router decide about a packet; the port by which it, or the answer that takes its place, leaves.
     fn pass(
         &mut self,
         plan: &Plan,
         (router, port, at): (usize, usize, Nanos),
-        frame: &mut Vec<u8>,
-        known: &mut Option<Invariant>,
+        moving: &mut Moving,
     ) -> Option<u16> {
         let port = u16::try_from(port).unwrap_or(u16::MAX);
-        match self.routers[router].forward_known((port, at), frame, known, &mut ()) {
+        let packet = moving.packet.lend();
+        match self.routers[router].pass_on((port, at), packet, &mut moving.known) {
             Verdict::Send { port, .. } => {
                 if plan.routers[router].nat {
-                    *known = None;
-                    nat::translate(plan.routers[router].id, &mut frame[ETHERNET..]);
+                    let mut bytes = moving.packet.as_bytes().to_vec();
+                    nat::translate(plan.routers[router].id, &mut bytes);
+                    (moving.packet, moving.known) = (Packet::parse(bytes).ok()?, None);
                 }
                 Some(port)
             }
             Verdict::Answer { packet, port, .. } => {
                 // The offender is gone; its error message travels on in its place.
-                *known = None;
-                frame.truncate(ETHERNET);
-                frame.extend_from_slice(packet);
+                *moving = Moving::new(packet.to_vec(), None)?;
                 Some(port)
             }
             Verdict::Local | Verdict::Dropped => None,
         }
     }
 
-    fn arrive(&mut self, plan: &Plan, at: Nanos, host: usize, frame: &[u8], log: &mut Traffic) {
-        let Ok(packet) = Packet::parse(&frame[ETHERNET..]) else { return };
-        if let Some(tag) = traffic::tag(plan.key.0, &packet) {
-            *log.arrived.entry(tag.flow).or_default() += 1;
+    fn arrive(&mut self, at: Nanos, host: usize, moving: &Moving, log: &mut Traffic) {
+        if let Some(tag) = moving.tag {
+            self.tally.arrived(tag.flow);
         }
+        let Ok(packet) = Packet::parse(moving.packet.as_bytes()) else { return };
         if host == self.victim {
             self.observer.see(at, &packet);
             log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });

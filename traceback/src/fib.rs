@@ -79,12 +79,6 @@ impl Fib {
         self.route(to)?.next.as_ref()
     }
 
-    /// The same for an IPv4 address as a number.
-    #[inline]
-    pub(crate) fn lookup4(&self, to: u32) -> Option<&NextHop> {
-        self.route4(to)?.next.as_ref()
-    }
-
     #[inline]
     fn route(&self, to: IpAddr) -> Option<&Route> {
         match to {

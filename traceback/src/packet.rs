@@ -19,11 +19,23 @@ pub struct Packet<T> {
 struct Head {
     v6: bool,
     proto: u8,
-    fragment: bool,
-    later_fragment: bool,
+    part: Part,
     /// IPv4: header length with options. IPv6: 40 and the extension headers walked.
     l4: usize,
     total: usize,
+}
+
+/// Whether a packet is a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// As flags and offset of IPv4 say, which marks may change on the way.
+    Said,
+    /// None, whatever they say.
+    Whole,
+    /// The first, with the transport header.
+    First,
+    /// Another.
+    Later,
 }
 
 /// Why bytes are no packet that a router forwards. An attacker can send these at line rate, so they
@@ -83,6 +95,11 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(Self { bytes, head })
     }
 
+    /// All bytes that were parsed.
+    pub fn into_bytes(self) -> T {
+        self.bytes
+    }
+
     /// The packet's own bytes, without what follows it in the frame.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
@@ -98,12 +115,21 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// Whether the packet is a fragment, the first one included.
     #[inline]
     pub fn is_fragment(&self) -> bool {
-        self.head.fragment
+        match self.head.part {
+            Part::Said => self.word(6) & 0x3fff != 0,
+            Part::Whole => false,
+            Part::First | Part::Later => true,
+        }
     }
 
     /// Whether the transport header is in another packet (a fragment that is not the first).
+    #[inline]
     pub fn lacks_transport(&self) -> bool {
-        self.head.later_fragment
+        match self.head.part {
+            Part::Said => self.word(6) & 0x1fff != 0,
+            Part::Whole | Part::First => false,
+            Part::Later => true,
+        }
     }
 
     /// Transport protocol, behind all extension headers.
@@ -138,9 +164,9 @@ impl<T: AsRef<[u8]>> Packet<T> {
             return None;
         }
         // One check of the length for all bytes.
-        let b = self.bytes.as_ref().first_chunk::<20>()?;
+        let b = &self.bytes.as_ref()[12..20];
         let number = |at: usize| u32::from_be_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-        Some((number(12), number(16)))
+        Some((number(0), number(4)))
     }
 
     /// Bytes behind the IP header and its extensions: transport header and payload.
@@ -157,7 +183,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// Source and destination port of TCP and UDP; type and code of ICMP, then 0; else zeros.
     #[inline]
     pub fn ports(&self) -> (u16, u16) {
-        let (l4, known) = (self.transport(), !self.head.later_fragment);
+        let (l4, known) = (self.transport(), !self.lacks_transport());
         match (self.head.proto, l4) {
             (proto::TCP | proto::UDP, [a, b, c, d, ..]) if known => {
                 (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
@@ -178,7 +204,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
 
     #[inline]
     pub(crate) fn transport_header(&self) -> usize {
-        if self.head.later_fragment {
+        if self.lacks_transport() {
             return 0;
         }
         match self.head.proto {
@@ -224,21 +250,36 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn own_fragment_bits(&mut self) {
         if !self.head.v6 {
-            (self.head.fragment, self.head.later_fragment) = (false, false);
+            self.head.part = Part::Whole;
         }
     }
 }
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
+    /// The same packet for one who writes into it, as if parsed anew: nothing that is written through this type
+    /// changes lengths or protocol, and a right checksum stays right.
+    #[inline]
+    pub fn lend(&mut self) -> Packet<&mut [u8]> {
+        Packet { bytes: self.bytes.as_mut(), head: self.head }
+    }
+
     /// Lowers the TTL by one and repairs the header checksum.
     ///
     /// # Panics
     /// If the TTL is 0: a router answers such packets instead of forwarding them.
     #[inline]
     pub fn decrement_ttl(&mut self) {
-        let ttl = self.ttl();
-        assert!(ttl > 0, "invariant: callers drop packets whose TTL is spent");
-        self.set_ttl(ttl - 1);
+        assert!(self.ttl() > 0, "invariant: callers drop packets whose TTL is spent");
+        if self.head.v6 {
+            self.bytes.as_mut()[7] -= 1;
+            return;
+        }
+        let Some(head) = self.bytes.as_mut().first_chunk_mut::<20>() else { return };
+        let check = checksum::lowered(u16::from_be_bytes([head[10], head[11]]));
+        // The whole word, as others write and read it.
+        let ttl = u16::from_le_bytes([head[8], head[9]]) - 1;
+        head[8..10].copy_from_slice(&ttl.to_le_bytes());
+        head[10..12].copy_from_slice(&check.to_be_bytes());
     }
 
     /// Writes the TTL or hop limit.
@@ -292,9 +333,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Head, Malformed> {
     if !checksum::is_right(&bytes[..l4]) {
         return Err(Malformed::Checksum);
     }
-    let word = u16::from_be_bytes([bytes[6], bytes[7]]);
-    let (fragment, later_fragment) = (word & 0x3fff != 0, word & 0x1fff != 0);
-    Ok(Head { v6: false, proto: bytes[9], fragment, later_fragment, l4, total })
+    Ok(Head { v6: false, proto: bytes[9], part: Part::Said, l4, total })
 }
 
 fn parse_v6(bytes: &[u8]) -> Result<Head, Malformed> {
@@ -305,12 +344,11 @@ fn parse_v6(bytes: &[u8]) -> Result<Head, Malformed> {
     if total > bytes.len() {
         return Err(Malformed::Truncated);
     }
-    let mut head =
-        Head { v6: true, proto: bytes[6], fragment: false, later_fragment: false, l4: 40, total };
+    let mut head = Head { v6: true, proto: bytes[6], part: Part::Whole, l4: 40, total };
     for _ in 0..MAX_EXTENSIONS {
         let at = head.l4;
         let len = match head.proto {
-            _ if head.later_fragment => return Ok(head),
+            _ if head.part == Part::Later => return Ok(head),
             proto::HOP_BY_HOP | proto::ROUTING | proto::DESTINATION => {
                 8 + 8 * usize::from(*bytes[..total].get(at + 1).ok_or(Malformed::Truncated)?)
             }
@@ -321,8 +359,8 @@ fn parse_v6(bytes: &[u8]) -> Result<Head, Malformed> {
             return Err(Malformed::Truncated);
         }
         if head.proto == proto::FRAGMENT {
-            head.fragment = true;
-            head.later_fragment = u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]) & 0xfff8 != 0;
+            let offset = u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]) & 0xfff8;
+            head.part = if offset == 0 { Part::First } else { Part::Later };
         }
         (head.proto, head.l4) = (bytes[at], at + len);
     }

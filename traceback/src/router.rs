@@ -3,6 +3,11 @@
 //! The simulator and the `afpacket` datapath run exactly this code. It holds no socket, no clock and
 //! no link-layer addresses: the shell that calls it resolves the neighbour it names and sends.
 
+mod decisions;
+mod own;
+
+pub use own::routable;
+
 use crate::fib::{Fib, NextHop};
 use crate::icmp::{self, Problem};
 use crate::invariant::{Invariant, Key, mix2};
@@ -11,6 +16,8 @@ use crate::report::Counters;
 use crate::scheme::{Hop, Nanos, Place, RouterId};
 use crate::scope;
 use crate::vantage::Vantage;
+use decisions::{Decision, Decisions, Kind};
+use own::Own;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -135,43 +142,12 @@ pub struct Chosen {
     pub ttl: u8,
 }
 
-/// A router's own addresses, sorted; compared as numbers, because every packet is.
-#[derive(Debug, Default)]
-struct Own {
-    v4: Vec<u32>,
-    v6: Vec<u128>,
-}
-
-impl Own {
-    fn new<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> Self {
-        let mut own = Self::default();
-        for address in addresses {
-            match *address {
-                IpAddr::V4(a) => own.v4.push(a.into()),
-                IpAddr::V6(a) => own.v6.push(a.into()),
-            }
-        }
-        own.v4.sort_unstable();
-        own.v6.sort_unstable();
-        own
-    }
-
-    /// Whether a packet goes no further than this router, whatever its tables say.
-    #[inline]
-    fn keeps<T: AsRef<[u8]>>(&self, packet: &Packet<T>) -> bool {
-        if let Some((from, to)) = packet.addresses4() {
-            return self.v4.contains(&to) || !routable4(to) || !routable4(from);
-        }
-        let to = packet.destination();
-        self.contains(to) || !routable(to) || !routable(packet.source())
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(a) => self.v4.binary_search(&a.into()).is_ok(),
-            IpAddr::V6(a) => self.v6.binary_search(&a.into()).is_ok(),
-        }
-    }
+/// Why a packet does not go on.
+enum Refused {
+    /// It is for this host.
+    Local,
+    /// Its sender is told.
+    For(Problem),
 }
 
 /// One router.
@@ -181,8 +157,8 @@ pub struct Router {
     /// [`ranks`] of the ports.
     links: Vec<u16>,
     own: Own,
-    /// Forwarding table; the datapath replaces it when the kernel's changes.
-    pub fib: Fib,
+    fib: Fib,
+    decisions: Decisions,
     /// How it chooses between next hops that are equally near; `None`: the first takes everything.
     pub spread: Option<Spread>,
     /// Whether it keeps its errors to itself, since their source would tell an address that its domain does
@@ -215,6 +191,7 @@ impl Router {
             ports,
             own,
             fib,
+            decisions: Decisions::default(),
             spread: None,
             mute: false,
             vantage: None,
@@ -242,6 +219,17 @@ impl Router {
         Some((next.port, next.via.unwrap_or(to), message))
     }
 
+    /// Gives the router another forwarding table.
+    pub fn reroute(&mut self, fib: Fib) {
+        self.fib = fib;
+        self.decisions.forget();
+    }
+
+    /// Whether it has several next hops for some destination.
+    pub fn forks(&self) -> bool {
+        self.fib.forks()
+    }
+
     /// Where this router is.
     pub fn place(&self) -> Place {
         self.place
@@ -255,18 +243,6 @@ impl Router {
         at: Nanos,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
-        self.forward_known((port, at), frame, &mut None, watch)
-    }
-
-    /// The same for a frame whose hashes may be `known` ([`Vantage::forward_known`]): who carries it from
-    /// router to router in one process keeps them, until somebody changes its addresses.
-    pub fn forward_known(
-        &mut self,
-        (port, at): (u16, Nanos),
-        frame: &mut [u8],
-        known: &mut Option<Invariant>,
-        watch: &mut impl Stopwatch,
-    ) -> Verdict<'_> {
         self.counters.received += 1;
         let Some((header, body)) = frame.split_at_mut_checked(ETHERNET) else {
             return self.malformed();
@@ -278,11 +254,25 @@ impl Router {
             _ => return self.local(),
         }
         match Packet::parse(body) {
-            Ok(packet) => self.route((port, at), packet, known, watch),
+            Ok(packet) => self.route((port, at), packet, &mut None, watch),
             Err(_) => self.malformed(),
         }
     }
 
+    /// Decides about a packet that came in by a port at some time, and that was found lawful; its hashes may
+    /// be `known` ([`Vantage::forward_known`]). Who carries packets from router to router in one process parses
+    /// each once ([`Packet::lend`]), and keeps its hashes until somebody changes its addresses.
+    pub fn pass_on(
+        &mut self,
+        at: (u16, Nanos),
+        packet: Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+    ) -> Verdict<'_> {
+        self.counters.received += 1;
+        self.route(at, packet, known, &mut ())
+    }
+
+    #[inline]
     fn route(
         &mut self,
         (port, at): (u16, Nanos),
@@ -290,33 +280,18 @@ impl Router {
         known: &mut Option<Invariant>,
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
-        if self.own.keeps(&packet) {
-            return self.local();
-        }
-        if packet.ttl() <= 1 {
-            self.counters.expired += 1;
-            return self.complain(port, &packet, Problem::TimeExceeded, at);
-        }
-        // A reference, because a copy would be read before it has been written.
-        let next = match (self.spread, packet.addresses4()) {
-            (None, Some((_, to))) => self.fib.lookup4(to),
-            (None, None) => self.fib.lookup(packet.destination()),
-            (Some(spread), _) => {
-                self.fib.spread(packet.destination(), || spread.hash(self.place.id, &packet))
+        let (kind, sound) = Kind::of(port, &packet);
+        let (ttl, len) = (packet.ttl(), packet.as_bytes().len());
+        let decided = sound && ttl > 1 && self.decisions.hold_for(kind);
+        if !decided || len > usize::from(self.decisions.last(kind).mtu) {
+            match self.decide(port, (kind, sound), &packet) {
+                Ok(()) => {}
+                Err(Refused::Local) => return self.local(),
+                Err(Refused::For(problem)) => return self.complain(port, &packet, problem, at),
             }
-        };
-        let Some(&NextHop { port: out, via }) = next else {
-            self.counters.unroutable += 1;
-            return self.complain(port, &packet, Problem::NoRoute, at);
-        };
-        let mtu = self.ports.get(usize::from(out)).map_or(0, |p| p.mtu);
-        if packet.as_bytes().len() > usize::from(mtu) {
-            // Departs: a router would fragment a packet that allows it; this one counts and answers.
-            self.counters.expired += 1;
-            return self.complain(port, &packet, Problem::TooBig(mtu), at);
         }
-        let hop = self.hop((port, out), packet.ttl(), at);
-        let silent = self.ports.get(usize::from(port)).is_some_and(|p| p.far.silent);
+        let &Decision { ref hop, out, silent, via, .. } = self.decisions.last(kind);
+        let hop = Hop { at, ttl, ..*hop };
         watch.start();
         let speaks = !silent
             && self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, &mut packet, known));
@@ -329,8 +304,46 @@ impl Router {
         Verdict::Send { port: out, via }
     }
 
+    /// Looks up where a packet goes on, for itself and those of its kind. `sound`: its source is one from which
+    /// packets may come.
+    #[cold]
+    fn decide<T: AsRef<[u8]>>(
+        &mut self,
+        port: u16,
+        (kind, sound): (Kind, bool),
+        packet: &Packet<T>,
+    ) -> Result<(), Refused> {
+        let to = packet.destination();
+        if !sound || self.own.keeps(to) {
+            return Err(Refused::Local);
+        }
+        if packet.ttl() <= 1 {
+            self.counters.expired += 1;
+            return Err(Refused::For(Problem::TimeExceeded));
+        }
+        let next = match self.spread {
+            None => self.fib.lookup(to),
+            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, packet)),
+        };
+        let Some(&NextHop { port: out, via }) = next else {
+            self.counters.unroutable += 1;
+            return Err(Refused::For(Problem::NoRoute));
+        };
+        let mtu = self.ports.get(usize::from(out)).map_or(0, |p| p.mtu);
+        let silent = self.ports.get(usize::from(port)).is_some_and(|p| p.far.silent);
+        let hop = self.hop((port, out), 0, Nanos(0));
+        // Where packets of one destination part, each is decided about by itself.
+        let holds = self.spread.is_none() || !self.fib.forks();
+        self.decisions.take(kind, holds, Decision { hop, out, mtu, silent, via });
+        if packet.as_bytes().len() > usize::from(mtu) {
+            // Departs: a router would fragment a packet that allows it; this one counts and answers.
+            self.counters.expired += 1;
+            return Err(Refused::For(Problem::TooBig(mtu)));
+        }
+        Ok(())
+    }
+
     /// What it tells its scheme about a packet that comes by `port` and leaves by `out`.
-    #[inline]
     pub fn hop(&self, (port, out): (u16, u16), ttl: u8, at: Nanos) -> Hop {
         let far = |port: u16| self.ports.get(usize::from(port)).map_or(Far::default(), |p| p.far);
         let (before, after) = (far(port), far(out));
@@ -385,6 +398,7 @@ impl Router {
     }
 
     /// Answers the sender of a packet that cannot go on, as often as the limit allows.
+    #[cold]
     fn complain<T: AsRef<[u8]>>(
         &mut self,
         port: u16,
@@ -421,24 +435,4 @@ impl Router {
 /// If there is not even one byte.
 pub fn ethertype(packet: &[u8]) -> [u8; 2] {
     if packet[0] >> 4 == 4 { ETHERTYPE_IPV4.to_be_bytes() } else { ETHERTYPE_IPV6.to_be_bytes() }
-}
-
-/// Neither multicast, loopback, link-local nor broadcast.
-#[inline]
-fn routable4(address: u32) -> bool {
-    address >> 28 != 14 && address >> 24 != 127 && address >> 16 != 0xa9fe && address != u32::MAX
-}
-
-/// Whether routers pass packets with this address on.
-#[inline]
-pub fn routable(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(a) => routable4(a.into()),
-        IpAddr::V6(a) => {
-            !a.is_multicast()
-                && !a.is_unicast_link_local()
-                && !a.is_loopback()
-                && !a.is_unspecified()
-        }
-    }
 }

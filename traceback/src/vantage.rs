@@ -200,7 +200,9 @@ impl<S: Scheme> At<S> {
             packet.set_ttl(ttl);
             self.harms.ttl_changed += 1;
         }
-        self.telling = after.tell.map(|end| (end, *hop));
+        if S::SPEAKS {
+            self.telling = after.tell.map(|end| (end, *hop));
+        }
         if let Some(record) = after.record {
             let room = packet.records().len();
             packet.push_record(record);
@@ -215,7 +217,9 @@ impl<S: Scheme> At<S> {
         ours && self.scheme.hear(&hop, packet, &mut self.ledger)
     }
 
-    /// The scheme's step, once more where it needs something from the ledger.
+    /// The scheme's step, once more where it needs something from the ledger. Inlined, so that nothing is left
+    /// of what a scheme never asks for.
+    #[inline(always)]
     fn step(&mut self, hop: &Hop, inv: &Invariant, before: S::Mark) -> Marked<S::Mark> {
         let first = self.scheme.mark(&self.local, hop, inv, before);
         let Some(key) = first.need else { return first };

@@ -13,7 +13,7 @@ use support::{asn, case, frame, id, line, routers, schemes, setting, trace, v6, 
 use traceback::graph::{AttackGraph, Finding};
 use traceback::packet::Packet;
 use traceback::room::MAX_OPTION4;
-use traceback::router::ETHERNET;
+use traceback::router::{ETHERNET, Router, Verdict};
 use traceback::scheme::{Keeper, Names};
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
 use traceback::slot::Slot;
@@ -126,6 +126,43 @@ fn only_slot_room_and_ttl_change_and_checksums_stay_right() {
                 let udp = packet.transport();
                 let sum = checksum::sum(&packet.as_bytes()[pseudo]) + 17 + udp.len() as u32;
                 assert_eq!(checksum::fold(sum + checksum::sum(udp)), 0xffff);
+            }
+        }
+    }
+}
+
+/// A packet that is parsed once and lent from router to router fares as one that every router parses.
+#[test]
+fn lent_packets_fare_as_parsed_ones() {
+    for scheme in schemes() {
+        for v6 in [false, true] {
+            let map = line(20);
+            let (mut parsing, mut lent) = (routers(&*scheme, &map), routers(&*scheme, &map));
+            for seq in 0..300 {
+                let mut bytes = frame(v6, seq, MAX_OPTION4);
+                let mut packet = Packet::parse(&mut bytes[ETHERNET..]).unwrap();
+                // Whole packets, fragments, packets without "don't fragment", and such that end on the way.
+                Slot::IdFlagsOffset
+                    .write(&mut packet, [0x4000, 0x2000, 0, 0x2001][seq as usize % 4]);
+                packet.set_ttl([64, 64, 128, 7][seq as usize / 4 % 4]);
+                let mut packet = Packet::parse(bytes[ETHERNET..].to_vec()).unwrap();
+                let mut known = None;
+                for (parsing, lent) in parsing.iter_mut().zip(&mut lent) {
+                    let one = parsing.forward(0, &mut bytes, Nanos(seq), &mut ());
+                    let other = lent.pass_on((0, Nanos(seq)), packet.lend(), &mut known);
+                    assert_eq!(one, other, "{}", scheme.card().id);
+                    let ended = !matches!(one, Verdict::Send { .. });
+                    assert_eq!(bytes[ETHERNET..], *packet.as_bytes(), "{}", scheme.card().id);
+                    assert_eq!(parsing.take_message(), lent.take_message());
+                    if ended {
+                        break;
+                    }
+                }
+            }
+            for (parsing, lent) in parsing.iter().zip(&lent) {
+                assert_eq!(parsing.counters, lent.counters, "{}", scheme.card().id);
+                let harms = |r: &Router| r.vantage.as_ref().map(|v| v.harms());
+                assert_eq!(harms(parsing), harms(lent), "{}", scheme.card().id);
             }
         }
     }

@@ -167,7 +167,7 @@ impl Rest {
     fn rebuild(&mut self, tables: Tables) {
         let mut router = tables.router(self.place, &self.far);
         // Looking up without a choice is quicker.
-        router.spread = router.fib.forks().then_some(self.spread);
+        router.spread = router.forks().then_some(self.spread);
         router.vantage = self.router.vantage.take();
         router.counters = self.router.counters;
         router.mute = self.router.mute;

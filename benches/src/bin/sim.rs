@@ -1,20 +1,26 @@
-//! What simulated packets cost: frames past routers, packets drawn from the law of a path, and how both
-//! grow. Needs no root. See benches/README.md.
+//! What simulated packets cost: frames past routers, whole turns of the simulator, packets drawn from the law
+//! of a path, and how they grow. Needs no root. See benches/README.md.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
+use ashiato::scenario::{self, Overrides};
+use ashiato::sim::Sim;
+use ashiato::world::World;
+use ashiato::{plan::Plan, resolve};
 use ashiato_benches::report::{keep, median, rounded, slope};
 use serde_json::{Map as Json, Value, json};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use traceback::arrivals::{Arrivals, Arrived};
 use traceback::checksum;
 use traceback::counts::Counts;
 use traceback::fib::{Fib, NextHop};
 use traceback::invariant::{Key, mix};
-use traceback::router::{ETHERNET, Far, Port, Router};
+use traceback::packet::Packet;
+use traceback::router::{Far, Port, Router};
 use traceback::scheme::{Hop, Keeper};
 use traceback::schemes::{AnyScheme, SCHEMES, entry};
 use traceback::vantage::{Draws, Setting};
@@ -33,6 +39,7 @@ fn main() -> anyhow::Result<()> {
     let mut raw = String::from("what,round,value\n");
     let mut summary = Json::new();
     frames(&mut summary, &mut raw)?;
+    turns(&mut summary, &mut raw)?;
     drawn(&mut summary, &mut raw)?;
     slopes(&mut summary)?;
     let summary = Value::from(summary);
@@ -53,7 +60,7 @@ fn frames(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result
     let mut times = vec![vec![]; schemes.len()];
     for round in 0..ROUNDS {
         for (scheme, times) in schemes.iter().zip(&mut times) {
-            let ns = walk(&**scheme, HOPS, PACKETS) / f64::from(PACKETS) / f64::from(HOPS);
+            let ns = walk(&**scheme, HOPS, PACKETS)? / f64::from(PACKETS) / f64::from(HOPS);
             writeln!(raw, "frame.{},{round},{ns:.3}", scheme.card().id)?;
             times.push(ns);
         }
@@ -72,19 +79,87 @@ fn frames(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result
 }
 
 /// Nanoseconds in which so many packets pass so many routers.
-fn walk(scheme: &dyn AnyScheme, hops: u16, packets: u32) -> f64 {
+fn walk(scheme: &dyn AnyScheme, hops: u16, packets: u32) -> anyhow::Result<f64> {
     let mut routers = routers(scheme, hops);
-    let fresh = frame();
+    let fresh = packet();
     let start = Instant::now();
     for number in 0..packets {
-        // As the simulator does it: hashes of a packet are made where they are first wanted.
-        let (mut frame, mut known) = (fresh, None);
+        // As the simulator does it: a packet is parsed once, and its hashes are made where they are first wanted.
+        let (mut bytes, mut known) = (fresh, None);
+        let mut packet = Packet::parse(&mut bytes[..])?;
         for router in &mut routers {
             let at = (0, Nanos(number.into()));
-            black_box(&router.forward_known(at, &mut frame, &mut known, &mut ()));
+            black_box(&router.pass_on(at, packet.lend(), &mut known));
         }
     }
-    start.elapsed().as_secs_f64() * 1e9
+    Ok(start.elapsed().as_secs_f64() * 1e9)
+}
+
+/// The same for whole turns of the simulator: packets are made, timed, forwarded, counted by taps, seen and kept by
+/// the victim. The peer is the way past routers alone.
+fn turns(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
+    for id in ["none", "fms"] {
+        let plan = Arc::new(line(id)?);
+        let scheme = entry(id)?.build(&json!({}))?;
+        let (mut ours, mut peer) = (vec![], vec![]);
+        for round in 0..ROUNDS {
+            let each = |ns: f64| ns / f64::from(PACKETS) / f64::from(HOPS);
+            let start = Instant::now();
+            let traffic = Sim::new(plan.clone()).traffic(0)?;
+            ours.push(each(start.elapsed().as_secs_f64() * 1e9));
+            ensure!(traffic.tape.len() == PACKETS as usize, "packets were lost");
+            peer.push(each(walk(&*scheme, HOPS, PACKETS)?));
+            writeln!(raw, "turn.{id},{round},{:.3}", ours[round])?;
+        }
+        let ratio = median(ours.iter().zip(&peer).map(|(ours, peer)| ours / peer).collect());
+        let value = json!({
+            "median": rounded(median(ours), 2), "unit": "ns for each router and packet, one core, whole turn",
+            "peer": "the way past routers alone", "ratio": rounded(ratio, 3),
+            "goal": null, "met": null,
+        });
+        summary.insert(format!("turn.{id}"), value);
+    }
+    Ok(())
+}
+
+/// A line of routers between an attacker and a victim.
+fn line(scheme: &str) -> anyhow::Result<Plan> {
+    let routers: Vec<String> = (0..HOPS).map(|i| format!(r#"{{ id = "r{i}" }}"#)).collect();
+    let link = |i: u16| format!(r#"{{ a = "r{}", b = "r{i}" }}"#, i - 1);
+    let links: Vec<String> = (1..HOPS).map(link).collect();
+    let text = format!(
+        r#"
+schema = "ashiato.scenario/1"
+name = "line"
+title = "A line of {HOPS} routers"
+[[domain]]
+id = "xa"
+nation = "XA"
+asns = [64512]
+[topology]
+routers = [{}]
+links = [{}]
+hosts = [
+  {{ id = "victim", router = "r0", kind = "victim" }},
+  {{ id = "attacker", router = "r{}", kind = "attacker" }},
+]
+[[scheme]]
+id = "{scheme}"
+[[traffic]]
+id = "flood"
+class = "attack"
+from = "attacker"
+to = "victim"
+rate = "100 kpkt/s"
+packets = {PACKETS}
+spoof = {{ per = "packet" }}
+"#,
+        routers.join(", "),
+        links.join(", "),
+        HOPS - 1
+    );
+    let scenario = scenario::parse("line.toml", &text, &Overrides::default());
+    scenario.and_then(|s| resolve::plan(&s)).map_err(|r| anyhow!("{r}"))
 }
 
 fn id(i: u16) -> RouterId {
@@ -108,17 +183,15 @@ fn routers(scheme: &dyn AnyScheme, hops: u16) -> Vec<Router> {
     (0..hops).map(make).collect()
 }
 
-/// A UDP packet of 46 bytes in a frame of 60.
-fn frame() -> [u8; 60] {
-    let mut frame = [0; 60];
-    frame[12..14].copy_from_slice(&[0x08, 0]);
-    let ip = &mut frame[ETHERNET..];
+/// A UDP packet of 46 bytes, that of the shortest frame.
+fn packet() -> [u8; 46] {
+    let mut ip = [0; 46];
     ip[..12].copy_from_slice(&[0x45, 0, 0, 46, 0x1f, 0, 0, 0, 64, 17, 0, 0]);
     ip[12..20].copy_from_slice(&[198, 18, 255, 7, 198, 18, 0, 2]);
     ip[20..28].copy_from_slice(&[0x10, 0, 0, 9, 0, 26, 0, 0]);
     let check = checksum::of(&ip[..20]);
     ip[10..12].copy_from_slice(&check.to_be_bytes());
-    frame
+    ip
 }
 
 fn law(hops: u16) -> anyhow::Result<Arrivals> {
@@ -170,14 +243,16 @@ fn drawn(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<
 /// How time grows with packets and with routers: slopes on logarithmic axes, 1 where it is linear.
 fn slopes(summary: &mut Json<String, Value>) -> anyhow::Result<()> {
     let scheme = entry("fms")?.build(&json!({}))?;
-    let best = |hops, packets| {
-        let times = (0..ROUNDS).map(|_| walk(&*scheme, hops, packets));
-        times.fold(f64::INFINITY, f64::min).ln()
+    let best = |(hops, packets)| -> anyhow::Result<f64> {
+        let times: Vec<f64> =
+            (0..ROUNDS).map(|_| walk(&*scheme, hops, packets)).collect::<Result<_, _>>()?;
+        Ok(times.into_iter().fold(f64::INFINITY, f64::min).ln())
     };
-    let packets =
-        [10_000_u32, 30_000, 100_000, 300_000].map(|n| (f64::from(n).ln(), best(HOPS, n)));
-    let routers = [5_u16, 10, 20, 40].map(|n| (f64::from(n).ln(), best(n, 20_000)));
-    for (name, points, goal) in [("packets", packets, 1.02), ("routers", routers, 1.1)] {
+    let packets = [10_000_u32, 30_000, 100_000, 300_000].map(|n| (f64::from(n), (HOPS, n)));
+    let routers = [5_u16, 10, 20, 40].map(|n| (f64::from(n), (n, 20_000)));
+    for (name, sizes, goal) in [("packets", packets, 1.02), ("routers", routers, 1.1)] {
+        let point = |(n, size): (f64, _)| anyhow::Ok((n.ln(), best(size)?));
+        let points: Vec<_> = sizes.into_iter().map(point).collect::<Result<_, _>>()?;
         let slope = slope(&points);
         let value = json!({
             "median": rounded(slope, 3), "unit": "log-log slope of time, frames past routers, FMS",

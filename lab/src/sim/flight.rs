@@ -1,6 +1,6 @@
 //! Packets in order of time, for plans whose links make them wait: one that left earlier may come later.
 
-use super::{Landing, Leg, Network, launch, schedule};
+use super::{Landing, Leg, Moving, Network, schedule};
 use crate::imitate::Imitator;
 use crate::interrupt;
 use crate::plan::Plan;
@@ -10,26 +10,26 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use traceback::Nanos;
 
-/// A frame on a link.
+/// A packet on a link.
 struct Flying {
     landing: Landing,
     /// When its packet left the sender: its routes are those of that time.
     left: Nanos,
-    frame: Vec<u8>,
+    moving: Moving,
 }
 
-/// Frames under way.
+/// Packets under way.
 #[derive(Default)]
 struct Sky {
     /// By when they come out; those that do at once come in the order in which they went in.
     flying: BTreeMap<(Nanos, u64), Flying>,
-    frames: u64,
+    packets: u64,
 }
 
 impl Sky {
-    fn add(&mut self, landing: Landing, left: Nanos, frame: Vec<u8>) {
-        self.frames += 1;
-        self.flying.insert((landing.at, self.frames), Flying { landing, left, frame });
+    fn add(&mut self, landing: Landing, left: Nanos, moving: Moving) {
+        self.packets += 1;
+        self.flying.insert((landing.at, self.packets), Flying { landing, left, moving });
     }
 
     fn next_at(&self) -> Option<Nanos> {
@@ -53,11 +53,10 @@ impl Network {
             let leaves = |(at, _): &(Nanos, Tag)| landing.is_none_or(|landing| *at <= landing);
             if let Some((at, tag)) = departures.next_if(leaves) {
                 self.keep_agents(at);
-                let mut frame = vec![];
-                let host = launch(plan, imitator, at, tag, &mut frame, log);
-                let leg = Leg::of_host(plan, host, at);
-                if let Some(landing) = self.depart(plan, leg, &frame, log) {
-                    sky.add(landing, at, frame);
+                let moving = self.launch(plan, imitator, at, tag, vec![])?;
+                let leg = Leg::of_host(plan, plan.flows[tag.flow as usize].from, at);
+                if let Some(landing) = self.depart(plan, leg, &moving, log) {
+                    sky.add(landing, at, moving);
                 }
             } else if let Some((_, flying)) = sky.flying.pop_first() {
                 self.touch_down(plan, flying, &mut sky, log);
@@ -68,15 +67,15 @@ impl Network {
     }
 
     fn touch_down(&mut self, plan: &Plan, flying: Flying, sky: &mut Sky, log: &mut Traffic) {
-        let Flying { landing, left, mut frame } = flying;
+        let Flying { landing, left, mut moving } = flying;
         self.keep_agents(landing.at);
         self.keep_time(plan, left);
         let mut said = vec![];
-        let next = self.land(plan, landing, &mut frame, log, &mut said);
-        let next = next.map(|leg| (leg, frame));
-        for (leg, frame) in next.into_iter().chain(said) {
-            if let Some(landing) = self.depart(plan, leg, &frame, log) {
-                sky.add(landing, left, frame);
+        let next = self.land(plan, landing, &mut moving, log, &mut said);
+        let next = next.map(|leg| (leg, moving));
+        for (leg, moving) in next.into_iter().chain(said) {
+            if let Some(landing) = self.depart(plan, leg, &moving, log) {
+                sky.add(landing, left, moving);
             }
         }
     }

@@ -80,16 +80,17 @@ pub(super) fn traffic(
             slot.write(&mut packet, arrived.mark);
         }
         packet.set_ttl(arrived.ttl);
-        count(network, flow, &mut traffic);
+        count(network, flow);
         let hops = flow.path.len() as u64 + 1;
         let at = Nanos(at.0 + hops * HOP.0);
-        *traffic.arrived.entry(flow.id).or_default() += 1;
+        network.tally.arrived(flow.id);
         if flow.to == network.victim {
             let packet = Packet::parse(&ip[..]).ok().context("our own packet parses")?;
             network.observer.see(at, &packet);
             traffic.tape.push(Arrival { at, bytes: ip.clone() });
         }
     }
+    network.tally.tell(&mut traffic);
     traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
     Ok(traffic)
 }
@@ -110,10 +111,10 @@ fn sent<T: AsRef<[u8]>>(packet: &Packet<T>, scheme: &dyn AnyScheme) -> (Slot, Ar
 }
 
 /// Notes a packet at its sender and at every router of its path.
-fn count(network: &mut Network, flow: &Flow, traffic: &mut Traffic) {
-    *traffic.sent.entry(flow.id).or_default() += 1;
-    for router in &flow.path {
-        *traffic.taps.entry((*router, flow.id)).or_default() += 1;
+fn count(network: &mut Network, flow: &Flow) {
+    network.tally.sent(flow.id);
+    for (others, router) in flow.path.iter().enumerate() {
+        network.tally.passed(flow.id, others, *router);
         let counters = &mut network.routers[*router].counters;
         counters.received += 1;
         counters.forwarded += 1;

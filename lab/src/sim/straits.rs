@@ -1,13 +1,11 @@
 //! Links at work in the simulator: what is cut, lost, held up or refused by a full queue.
 
-use super::Leg;
+use super::{Leg, Moving};
 use crate::plan::{Conditions, Plan, Strait, jitter_draw};
-use crate::traffic::{self, Tag};
+use crate::traffic::Tag;
 use crate::world::{Carried, Happened};
 use traceback::Nanos;
 use traceback::invariant::mix2;
-use traceback::packet::Packet;
-use traceback::router::ETHERNET;
 use traceback::stats::below;
 
 /// Every way of every link: position twice, then the side.
@@ -36,16 +34,15 @@ impl Straits {
         Self { ways: links.flat_map(|link| [way(link, 0), way(link, 1)]).collect() }
     }
 
-    /// When a frame comes out at the other end; `None` where it does not.
-    pub(super) fn pass(&mut self, plan: &Plan, leg: Leg, frame: &[u8]) -> Option<Nanos> {
+    /// When a packet comes out at the other end; `None` where it does not.
+    pub(super) fn pass(&mut self, plan: &Plan, leg: Leg, moving: &Moving) -> Option<Nanos> {
         let side = plan.links[leg.link].side(leg.from);
         let number = leg.link * 2 + side;
         let way = &mut self.ways[number];
         if !way.special {
             return Some(leg.at);
         }
-        let tag = Packet::parse(&frame[ETHERNET..]).ok();
-        let tag = tag.and_then(|p| traffic::tag(plan.key.0, &p));
+        let tag = moving.tag;
         way.carried.packets += u64::from(tag.is_some());
         let Some(conditions) = plan.conditions_at(leg.link, side, leg.at) else {
             way.carried.cut += u64::from(tag.is_some());
@@ -57,7 +54,7 @@ impl Straits {
         }
         let draw = |tag: &Tag| jitter_draw(plan.key, number as u64, tag.flow, tag.seq);
         let draw = tag.as_ref().map(draw);
-        let bytes = (frame.len() - ETHERNET) as u64;
+        let bytes = moving.packet.as_bytes().len() as u64;
         let out = way.strait.pass(&conditions, leg.at, bytes, draw);
         match (out, tag) {
             (Some(out), Some(_)) => way.note(leg.at, out, bytes),

@@ -198,16 +198,28 @@ impl Pint {
         base.half(base.layer) < self.tau
     }
 
-    fn act(&self, base: Base, number: u8) -> Act {
+    fn acts(&self, base: Base, number: u8) -> bool {
         let draw = base.half(mix2(base.digest, number.into()));
-        if self.layer0(base) {
-            // 1/i: reservoir sampling leaves each hop with the same chance.
-            if draw * u64::from(number) < 1 << 32 { Act::Overwrite } else { Act::Pass }
-        } else if draw < self.p {
-            Act::Xor
-        } else {
-            Act::Pass
+        // 1/i: reservoir sampling leaves each hop with the same chance.
+        let overwrites = draw * u64::from(number) < 1 << 32;
+        let layer0 = self.layer0(base);
+        layer0 & overwrites | !layer0 & (draw < self.p)
+    }
+
+    fn act(&self, base: Base, number: u8) -> Act {
+        match (self.acts(base, number), self.layer0(base)) {
+            (true, true) => Act::Overwrite,
+            (true, false) => Act::Xor,
+            (false, _) => Act::Pass,
         }
+    }
+
+    /// An instance's digest behind a router. Without branches: they would follow chance, and a processor that
+    /// guesses wrong every other time loses more than it computes.
+    fn digest(&self, base: Base, number: u8, me: RouterId, old: u8) -> u8 {
+        let all = |yes: bool| u8::from(yes).wrapping_neg();
+        let replaced = all(self.layer0(base)) & old;
+        old ^ all(self.acts(base, number)) & (base.hash(me) ^ replaced)
     }
 }
 
@@ -254,12 +266,7 @@ impl Scheme for Pint {
             mark = Mark([0; INSTANCES]);
         }
         for (instance, digest) in (0..).zip(&mut mark.0) {
-            let base = Base::of(inv.digest, instance);
-            match self.act(base, number) {
-                Act::Overwrite => *digest = base.hash(*me),
-                Act::Xor => *digest ^= base.hash(*me),
-                Act::Pass => {}
-            }
+            *digest = self.digest(Base::of(inv.digest, instance), number, *me, *digest);
         }
         mark.into()
     }
