@@ -6,7 +6,7 @@ use crate::netns::faults::count_dead;
 use crate::netns::followed::{self, Numbers};
 use crate::netns::layout::Share;
 use crate::plan::{Node, Plan};
-use crate::world::{Arrival, Happened, Traffic};
+use crate::world::{Arrival, Carried, Happened, Traffic};
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -72,6 +72,11 @@ pub(super) fn gather(
         traffic.leaked += seen.astray;
         let trouble: Trouble = serde_json::from_slice(&seen.trouble_json)
             .context("a host tells of links and faults what nobody can read")?;
+        let real = |way: &Carried| way.link < plan.links.len() && way.side < 2;
+        ensure!(
+            trouble.carried.iter().all(real),
+            "a host tells of a link that the plan does not have"
+        );
         after.dead += trouble.dead;
         traffic.lost += trouble.lost;
         traffic.carried.extend(trouble.carried);
