@@ -130,7 +130,7 @@ impl Held {
                     mark(frame, 0x8000_0000 | n);
                 }
                 let all: Vec<&[u8]> = frames[..batch as usize].iter().map(Vec::as_slice).collect();
-                let sent = u32::try_from(socket.send_batch(&all)?)?;
+                let sent = u32::try_from(socket.send_batch(&all).context("send to the agent")?)?;
                 if (next + sent) / GULP > next / GULP {
                     sleep(BREATH);
                 }

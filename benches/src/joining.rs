@@ -82,7 +82,8 @@ impl Machines {
         let end = Instant::now() + PATIENCE;
         while !self.log(machine).contains(word) {
             if Instant::now() > end {
-                bail!("{machine} never says {word:?}: {}", self.log(machine));
+                let logs = ["director", machine].map(|machine| self.log(machine)).join("\n");
+                bail!("{machine} never says {word:?}: {logs}");
             }
             sleep(Duration::from_millis(5));
         }
@@ -156,7 +157,8 @@ impl Drop for Machines {
 }
 
 fn placement() -> String {
-    let head = "listen = \"10.254.0.1:7401\"\nenrolled = \"keys/enrolled\"\n\
+    // The desk has the port that a collector would take.
+    let head = "listen = \"10.254.0.1:7401\"\ncollector = \"10.254.0.1:7403\"\nenrolled = \"keys/enrolled\"\n\
                 tls = { ca = \"keys/ca.pem\", cert = \"keys/director.pem\", key = \"keys/director.key\" }\n";
     let host = |name: &str, at: usize, nodes: &str| {
         format!("[[host]]\nname = \"{name}\"\nunderlay = \"10.254.0.{at}\"\nnodes = [{nodes}]\n")

@@ -128,6 +128,9 @@ const LONG: [&str; 2] = ["--set", "traffic.flood.packets=60000"];
 const SLOW: [&str; 4] =
     ["--set", "traffic.flood.rate=\"30 pkt/s\"", "--set", "traffic.flood.packets=60"];
 const SHORT: [&str; 2] = ["--set", "traffic.flood.packets=400"];
+/// The link from host to host loses packets.
+const LOSSY: [&str; 4] =
+    ["--set", "traffic.flood.packets=400", "--set", "topology.links.1.loss=20 %"];
 
 /// One test function: each step finds the hosts as the one before left them.
 #[test]
@@ -220,7 +223,16 @@ fn a_run_begins_slowly(trial: &mut Trial) {
     trial.ends(&mut run, 7, "");
     let log = fs::read_to_string(trial.lab.out().join("evidence.ndjson")).unwrap();
     // Two seconds at a hundredth of 2000 packets/s.
-    assert!(log.contains("\"fields\":{\"arrived\":40,\"sent\":40}"), "{log}");
+    assert!(log.contains("\"fields\":{\"arrived\":40,\"lost\":0,\"sent\":40}"), "{log}");
+    // What a link loses because the plan says so is told, and missed by nobody.
+    let manifest = trial.manifest(&LOSSY);
+    let mut run = trial.start(Some(&manifest), &LOSSY);
+    trial.ends(&mut run, 7, "");
+    let log = fs::read_to_string(trial.lab.out().join("evidence.ndjson")).unwrap();
+    let ramped = log.lines().find(|line| line.contains("\"ramped\"")).unwrap();
+    let fields = &serde_json::from_str::<serde_json::Value>(ramped).unwrap()["fields"];
+    let [arrived, lost] = ["arrived", "lost"].map(|key| fields[key].as_u64().unwrap());
+    assert!(lost > 0 && arrived + lost == 40, "{ramped}");
     let manifest = trial.manifest(&LONG);
     let mut run = trial.start(Some(&manifest), &LONG);
     trial.lab.until("an actor starts", 60, |l| !l.roles("lab-b", "actor").is_empty());

@@ -2,7 +2,7 @@
 //! links that delay beside bare ones, an agent that has nothing to do and one with a million cells in its memory, and
 //! how long a new host takes to join.
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use ashiato::netns::guard::{Guard, Limits};
 use ashiato::netns::layout::Layout;
 use ashiato::netns::{Stage, within};
@@ -149,7 +149,7 @@ fn sender(plan: &Plan, gated: bool) -> anyhow::Result<(u64, Duration)> {
         guard.as_ref().map_or(Ok(()), Guard::renew)?;
         let (start, busy, mut sent) = (Instant::now(), own_time(), 0);
         while start.elapsed() < ROUND {
-            sent += socket.send_batch(&frames)? as u64;
+            sent += socket.send_batch(&frames).context("send past the gate")? as u64;
         }
         Ok((sent, own_time() - busy))
     })?;

@@ -6,7 +6,7 @@ use crate::netns::faults::count_dead;
 use crate::netns::followed::{self, Numbers};
 use crate::netns::layout::Share;
 use crate::plan::{Node, Plan};
-use crate::world::{Arrival, Happened, Traffic};
+use crate::world::{Arrival, Carried, Happened, Traffic};
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -72,6 +72,10 @@ pub(super) fn gather(
         traffic.leaked += seen.astray;
         let trouble: Trouble = serde_json::from_slice(&seen.trouble_json)
             .context("a host tells of links and faults what nobody can read")?;
+        ensure!(
+            trouble.carried.iter().all(|way| can_be(plan, way)),
+            "a host tells of a link what cannot be"
+        );
         after.dead += trouble.dead;
         traffic.lost += trouble.lost;
         traffic.carried.extend(trouble.carried);
@@ -91,4 +95,11 @@ pub(super) fn gather(
     traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
     (traffic.tape, traffic.zero) = (tape, Nanos(start));
     Ok(after)
+}
+
+/// Whether the plan has such a way of a link, and no more packets are gone there than came.
+fn can_be(plan: &Plan, way: &Carried) -> bool {
+    let gone = [way.lost, way.full, way.cut];
+    let left = gone.into_iter().try_fold(way.packets, u64::checked_sub);
+    way.link < plan.links.len() && way.side < 2 && left.is_some()
 }

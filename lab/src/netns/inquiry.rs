@@ -68,7 +68,7 @@ pub(crate) fn inquire(
     Watch { zeros, dead }: Watch,
 ) -> Result<Outcome> {
     let chosen = &plan.schemes[scheme];
-    let roll = Roll { vantages: posted.vantages - dead, dead };
+    let roll = Roll { vantages: posted.vantages.saturating_sub(dead), dead };
     let call = |post: &'_ Post| (post.address, post.operators.clone());
     let calls: Vec<Call> = headquarters.posts.iter().map(call).collect();
     let at = headquarters.home();
