@@ -8,7 +8,7 @@ use super::disk::{self, Disk};
 use super::layout::CONTROL;
 use super::stage::Stage;
 use super::workers::{Nursery, Worker};
-use crate::office;
+use crate::office::{self, PEOPLE};
 use crate::plan::{Failure, Node, Plan};
 use crate::programs;
 use anyhow::{Context, Result};
@@ -213,9 +213,9 @@ impl Home {
         self.authority.write(&self.dir.join("keys"), who, &[]).context("cannot make keys")
     }
 
-    /// Keys of the people who answer for it: two, since some policies want two.
+    /// Keys of the people who answer for it.
     fn operators(&self) -> Result<Vec<Tls>> {
-        let people: &[&str] = if self.domain_keys.is_some() { &["lab", "lab2"] } else { &["lab"] };
+        let people = if self.domain_keys.is_some() { &PEOPLE[..] } else { &PEOPLE[..1] };
         people.iter().map(|name| self.issue(&Identity::Operator((*name).into()))).collect()
     }
 
