@@ -2,7 +2,7 @@
 
 use crate::plan::{Node, Plan};
 use anyhow::Result;
-use ashiato_collector::exchange::{Bounds, Config, Neighbour, Peer, Searched};
+use ashiato_collector::exchange::{Bounds, Config, Neighbour, Peer, Right, Searched};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +17,8 @@ use traceback::schemes;
 pub(crate) const POLICY: &str = "policy.json";
 /// The file of its map.
 pub(crate) const MAP: &str = "domain.json";
+/// Who answers for a domain in a run: two, since some policies want two.
+pub(crate) const PEOPLE: [&str; 2] = ["lab", "lab2"];
 
 /// Where a domain is reached, and where its files are; nowhere, in the simulator.
 #[derive(Debug, Clone)]
@@ -61,6 +63,8 @@ pub(crate) fn exchange(plan: &Plan, domain: usize, seats: &[Seat], zero: u64) ->
         schemes: searched(plan),
         packet_key: plan.key,
         alias_key: Some(plan.domain_key(domain)),
+        alias_key_file: seat.dir.join("alias.key"),
+        operators: PEOPLE.iter().map(|name| ((*name).to_owned(), Right::ALL.into())).collect(),
         zero_unix_ns: zero,
         directory: None,
         members: vec![],

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 use ashiato_collector::authority::{Authority, Tls};
-use ashiato_collector::exchange::{Bounds, Config, Neighbour, Peer, Searched};
+use ashiato_collector::exchange::{Bounds, Config, Neighbour, Peer, Right, Searched};
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::{self, Collector};
 use serde_json::{Value, json};
@@ -145,6 +145,8 @@ impl Land {
             schemes: vec![Searched { id: "spie".into(), params: None }],
             packet_key: Key(1, 2),
             alias_key: None,
+            alias_key_file: self.dir.join("alias.key"),
+            operators: ["alice", "bob"].map(|name| (name.to_owned(), Right::ALL.into())).into(),
             zero_unix_ns: 0,
             directory: None,
             members: vec![],

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod blank;
 pub mod case;
 pub mod checksum;
 pub mod counts;

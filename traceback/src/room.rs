@@ -70,6 +70,11 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Some(first << 16 | second)
     }
 
+    /// Where the first two records end, in bytes from the packet's beginning.
+    pub(crate) fn room_end(&self) -> Option<usize> {
+        find(self).filter(|p| p.records >= 2).map(|p| p.record(2))
+    }
+
     /// Whether a router found no room left.
     pub fn records_overflowed(&self) -> bool {
         find(self).is_some_and(|p| self.byte(p.used + 1) & FULL != 0)

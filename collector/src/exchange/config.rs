@@ -5,6 +5,7 @@ use crate::server::ServeError;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,9 +55,15 @@ pub struct Config {
     pub schemes: Vec<Searched>,
     /// The run's key, so that digests of packets can be computed.
     pub packet_key: Key,
-    /// The domain's own key, under which its routers have their aliases.
+    /// The domain's own key, under which its routers have their aliases; for runs, whose routers are told it.
     #[serde(default)]
     pub alias_key: Option<Key>,
+    /// The file of that key, where it is not given: made at the first start, for nobody else to read.
+    #[serde(default = "default_alias_key_file")]
+    pub alias_key_file: PathBuf,
+    /// What operators may do, by name; those who are not named may do nothing here.
+    #[serde(default)]
+    pub operators: BTreeMap<String, BTreeSet<Right>>,
     /// The run's zero, in nanoseconds since the Unix epoch: times in logs count from it.
     #[serde(default)]
     pub zero_unix_ns: u64,
@@ -72,6 +79,32 @@ pub struct Config {
     /// Times and numbers that keep it within bounds.
     #[serde(default)]
     pub bounds: Bounds,
+}
+
+/// What an operator may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Right {
+    /// See what was asked here and begun here, and what has left.
+    Read,
+    /// Begin inquiries, and try whether others can be reached.
+    Begin,
+    /// Decide about inquiries of others.
+    Decide,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Begin, Self::Decide];
+
+    /// Its word in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Begin => "begin",
+            Self::Decide => "decide",
+        }
+    }
 }
 
 /// A signed directory of points of contact.
@@ -186,7 +219,7 @@ impl Config {
     /// Lets paths that are not absolute start at the folder of the file that names them.
     pub fn rebase(&mut self, file: &Path) {
         let own = [&mut self.certificate, &mut self.key, &mut self.policy];
-        let kept = [&mut self.book, &mut self.audit];
+        let kept = [&mut self.book, &mut self.audit, &mut self.alias_key_file];
         let others = self.peers.iter_mut().map(|peer| &mut peer.certificate);
         let directory = self.directory.iter_mut().map(|contacts| &mut contacts.file);
         let optional = self.map.iter_mut().chain(directory);
@@ -207,6 +240,10 @@ fn default_listen() -> SocketAddr {
 
 fn default_book() -> PathBuf {
     "exchange.db".into()
+}
+
+fn default_alias_key_file() -> PathBuf {
+    "alias.key".into()
 }
 
 fn default_audit() -> PathBuf {

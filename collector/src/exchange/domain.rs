@@ -1,7 +1,7 @@
 //! What a domain knows about itself and its peers while it runs.
 
-use super::Exhibit;
 use super::config::{Config, Peer, bad};
+use super::{Exhibit, secret};
 use crate::clock::Utc;
 use crate::contact::signed::Signed;
 use crate::contact::{Directory, Reach};
@@ -13,7 +13,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use traceback::RouterId;
-use traceback::disclose::{Grounds, Policy};
+use traceback::blank::blank;
+use traceback::disclose::{Exhibits, Grounds, Policy};
 use traceback::invariant::Key;
 use traceback::map::Map;
 use traceback::packet::Packet;
@@ -37,6 +38,8 @@ pub struct Domain {
     /// Domains that each domain is next to, its own included.
     pub around: BTreeMap<String, Vec<String>>,
     peers: BTreeMap<String, Peer>,
+    /// The key under which its routers have their aliases.
+    aliases: Key,
     /// Points of contact, where there is a directory.
     directory: Option<Directory>,
 }
@@ -65,7 +68,12 @@ impl Domain {
             }
             Ok(Signed::read(&contacts.file, &contacts.signers)?.directory)
         });
-        Ok(Self { directory: directory.transpose()?, ..Self::new(config, policy, map)? })
+        let aliases = match config.alias_key {
+            Some(key) => key,
+            None => secret::read_or_make(&config.alias_key_file)?,
+        };
+        let config = Config { alias_key: Some(aliases), ..config.clone() };
+        Ok(Self { directory: directory.transpose()?, ..Self::new(&config, policy, map)? })
     }
 
     /// The domain of a configuration, whose files are at hand.
@@ -88,6 +96,9 @@ impl Domain {
         let next = config.neighbours.iter().map(|n| n.id.clone()).collect();
         around.insert(config.domain.clone(), next);
         let schemes = schemes(config)?;
+        let aliases = config.alias_key.ok_or_else(|| {
+            bad(Path::new("[exchange]"), "alias_key: the domain needs a key of its own")
+        })?;
         Ok(Self {
             config: config.clone(),
             policy,
@@ -97,6 +108,7 @@ impl Domain {
             schemes,
             around,
             peers,
+            aliases,
             directory: None,
         })
     }
@@ -128,10 +140,23 @@ impl Domain {
         self.directory.as_ref().map(|d| d.escalate(peer, now)).unwrap_or_default()
     }
 
+    /// A packet as others are shown it, and how many of its bytes they are not; `None` where it is none.
+    pub(super) fn exhibit(
+        &self,
+        scheme: &dyn AnyScheme,
+        packet: &[u8],
+        at_unix_ns: u64,
+    ) -> Option<(Exhibit, usize)> {
+        let (bytes, hidden) = match self.policy.exhibits {
+            Exhibits::Needed => blank(&scheme.card(), packet)?,
+            Exhibits::Whole => (Packet::parse(packet).ok()?.as_bytes().to_vec(), 0),
+        };
+        Some((Exhibit { bytes, at_unix_ns, gate: None }, hidden))
+    }
+
     /// Its grounds, as policies show them.
     pub fn grounds(&self) -> Grounds<'_> {
-        let key = self.config.alias_key.unwrap_or(Key(0, 0));
-        Grounds::new(&self.map, self.config.asns.iter().copied(), key)
+        Grounds::new(&self.map, self.config.asns.iter().copied(), self.aliases)
     }
 
     /// Own routers that face a domain.

@@ -159,7 +159,18 @@ async fn put(office: Arc<Office>, errand: Errand) {
             None => send(&office, &to, &errand.inquiry).await,
         },
     };
-    let heard = came.and_then(|given| open(&office, &id, &to, given));
+    let heard = match came {
+        Ok((given, again)) => {
+            let heard = open(&office, &id, &to, given);
+            match heard {
+                Ok(Some((reply, _))) if again && reply.status == Status::AlreadySeen => {
+                    Ok(Some((what_became(&office, &to, &errand.inquiry).await.unwrap_or(reply), 0)))
+                }
+                heard => heard,
+            }
+        }
+        Err(why) => Err(why),
+    };
     match heard {
         Ok(Some((reply, ahead))) => hear(&office, &to, reply, ahead).await,
         Ok(None) => {}
@@ -217,23 +228,33 @@ pub(super) async fn hear(office: &Arc<Office>, peer: &str, reply: Reply, ahead: 
     }
 }
 
-/// What a peer gives back. It is waited for beyond the deadline: a late answer is heard, and said to be late.
-async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<Given, String> {
+/// What became of a question whose first response broke off: it was looked into, and is not looked into twice.
+async fn what_became(office: &Office, to: &str, inquiry: &Inquiry) -> Option<Reply> {
+    let body = letter::query(&inquiry.id, to, &inquiry.origin);
+    let given = post_to(office, to, body, None).await.ok()?;
+    let Ok(Letter::Report(report)) = Letter::read(&given.body, to, office.domain.id()) else {
+        return None;
+    };
+    letter::told(&report).filter(|reply| reply.inquiry == inquiry.id && reply.domain == to)
+}
+
+/// What a peer gives back, and whether it was asked more than once. It is waited for beyond the deadline: a late answer is heard, and said to be late.
+async fn send(office: &Office, to: &str, inquiry: &Inquiry) -> Result<(Given, bool), String> {
     let region = office.domain.peer(to).map(|peer| peer.region).unwrap_or_default();
     let body = letter::ask(inquiry, to, region);
     let mut pause = PAUSE;
-    for _ in 1..TRIES {
+    for attempt in 1..TRIES {
         match post_to(office, to, body.clone(), None).await {
             Err(PostError::Connect { .. } | PostError::Broken { .. })
                 if now_ms() < inquiry.deadline_ms =>
             {
                 sleep(pause).await;
             }
-            other => return other.map_err(|e| e.to_string()),
+            other => return other.map(|given| (given, attempt > 1)).map_err(|e| e.to_string()),
         }
         pause *= 2;
     }
-    post_to(office, to, body, None).await.map_err(|e| e.to_string())
+    post_to(office, to, body, None).await.map(|given| (given, true)).map_err(|e| e.to_string())
 }
 
 /// Posts a document to a peer.

@@ -81,6 +81,9 @@ pub struct Joined {
     pub ended_ms: u64,
     /// Packets asked about.
     pub packets: u32,
+    /// How many of their bytes nobody was shown.
+    #[serde(default)]
+    pub hidden_bytes: u64,
     /// What marks at the victim say, for schemes that mark: a finding, or why there is none.
     pub finding: Option<Result<Finding, traceback::case::Gap>>,
     /// Ways of packets, stretch by stretch.
@@ -154,6 +157,7 @@ impl Joined {
             begun_ms,
             ended_ms: begun_ms,
             packets: 0,
+            hidden_bytes: 0,
             finding: None,
             ways: vec![],
             unseen: vec![],

@@ -75,6 +75,16 @@ pub fn answer(reply: &Reply, to: &str, origin: &str) -> Vec<u8> {
     Message { envelope: envelope(to, origin), body: Body::Answer(reply.clone()) }.write()
 }
 
+/// What became of a question that was put to a peer, asked for anew.
+pub fn query(id: &str, to: &str, origin: &str) -> Vec<u8> {
+    Message { envelope: envelope(to, origin), body: Body::Query { id: Some(id.into()) } }.write()
+}
+
+/// The reply in a report, where it tells one.
+pub fn told(report: &Document) -> Option<Reply> {
+    crate::rid::reply_in(report).ok().flatten()
+}
+
 /// The word that a report was taken.
 pub fn taken(id: &str, to: &str) -> Vec<u8> {
     Message { envelope: envelope(to, to), body: Body::Taken { id: id.into() } }.write()

@@ -22,14 +22,16 @@ mod outgoing;
 mod people;
 mod ping;
 pub mod pursuit;
+mod query;
 mod rehearsal;
 mod relay;
+mod secret;
 mod service;
 mod tell;
 pub mod tls;
 mod work;
 
-pub use config::{Bounds, Config, Contacts, Neighbour, Peer, Searched};
+pub use config::{Bounds, Config, Contacts, Neighbour, Peer, Right, Searched};
 pub use domain::Domain;
 pub use joined::{Asked, Begin, Joined, Named};
 pub use look::Logs;

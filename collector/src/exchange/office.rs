@@ -8,7 +8,7 @@ use super::http::{Arrival, Desk, Given, Listening};
 use super::letter::{self, Letter};
 use super::look::Logs;
 use super::tls::Pins;
-use super::{Config, Inquiry, Justification, Reply, Status, incoming, outgoing};
+use super::{Config, Inquiry, Reply, incoming, outgoing, query};
 use crate::server::ServeError;
 use crate::wire::Role;
 use hyper::StatusCode;
@@ -22,7 +22,6 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ClientConfig;
-use traceback::disclose::Tlp;
 use traceback::map::Map;
 
 /// How often the book is looked through for what is over.
@@ -130,7 +129,7 @@ impl Office {
     }
 
     /// Writes a line into the log, and gives `said` where it is on the disk.
-    async fn note(&self, event: &'static str, line: Value, said: Given) -> Given {
+    pub(super) async fn note(&self, event: &'static str, line: Value, said: Given) -> Given {
         let noted = self.book.note(event, line).await;
         noted.map_or(Given::empty(StatusCode::INTERNAL_SERVER_ERROR), |()| said)
     }
@@ -163,14 +162,7 @@ impl Desk for Counter {
                 let line = json!({ "from": peer, "id": id, "document": text, "until": until });
                 office.note("report", line, taken).await
             }
-            Ok(Letter::Query(id)) => {
-                let why = "queries are not answered here; put the question again".to_owned();
-                let status = Status::Refused { justification: Justification::CannotProcess, why };
-                let id = id.unwrap_or_else(|| "unknown".into());
-                let reply = Reply::bare(id, office.domain.id(), status, Tlp::default(), 0);
-                let said = Given::document(letter::answer(&reply, &arrival.peer, &arrival.peer));
-                office.note("query", json!({ "from": arrival.peer }), said).await
-            }
+            Ok(Letter::Query(id)) => query::answer(office, &arrival.peer, id).await,
             Err(unread) => {
                 let line = json!({ "from": arrival.peer, "why": unread.why, "bytes": arrival.body.len(),
                     "until": office.until(now_ms()) });

@@ -35,11 +35,12 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
     let (began, domain) = (now_ms(), office.domain.id());
     let id = format!("{domain}-{began:x}-{}", &secret()[..12]);
     let request = to_text(&begin).map_err(|e| e.to_string())?;
-    let exhibits = exhibits(office, &begin)?;
+    let scheme = scheme(office, &begin)?;
+    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
     let about: BTreeSet<_> = exhibits.iter().filter_map(destination).collect();
     let until = office.until(began);
     let line = json!({ "id": id, "operator": operator, "scheme": begin.scheme, "about": about,
-        "purpose": begin.purpose, "exercise": begin.exercise, "until": until });
+        "purpose": begin.purpose, "exercise": begin.exercise, "hidden_bytes": hidden, "until": until });
     let (word, until) = (id.clone(), signed(until * 1_000));
     let noted = office.book.write(move |page| {
         page.note("began", line);
@@ -49,21 +50,22 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
         )
     });
     noted.await.map_err(|e| e.to_string())?;
-    let joined = Joined::new(&id, &office.domain, &begin, began);
+    let mut joined = Joined::new(&id, &office.domain, &begin, began);
+    joined.hidden_bytes = hidden;
     // Goes on where the operator hangs up.
-    let work = tokio::spawn(run(office.clone(), joined, begin, exhibits));
+    let work = tokio::spawn(run(office.clone(), scheme, joined, (begin, exhibits)));
     work.await.map_err(|e| format!("the inquiry broke off: {e}"))?
 }
 
 /// Carries a case to its end, and writes down what came of it.
 async fn run(
     office: Arc<Office>,
+    scheme: Arc<dyn AnyScheme>,
     joined: Joined,
-    begin: Begin,
-    exhibits: Vec<Exhibit>,
+    asked: (Begin, Vec<Exhibit>),
 ) -> Result<Joined, String> {
     let id = joined.id.clone();
-    let joined = pursue(&office, joined, begin, exhibits).await;
+    let joined = pursue(&office, scheme, joined, asked).await;
     end(&office, id, &joined).await.map_err(|e| e.to_string())?;
     joined
 }
@@ -98,11 +100,11 @@ pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
     for (id, begun, request) in open.await? {
         let begun = u64::try_from(begun).unwrap_or(0);
         match resumed(office, &id, begun, &request) {
-            Ok((joined, begin, exhibits)) => {
+            Ok((scheme, joined, asked)) => {
                 let line =
                     json!({ "id": id, "asks_as": joined.asks_as, "until": office.until(now_ms()) });
                 office.book.note("resumed", line).await?;
-                tokio::spawn(run(office.clone(), joined, begin, exhibits));
+                tokio::spawn(run(office.clone(), scheme, joined, asked));
             }
             Err(why) => end(office, id, &Err(why)).await?,
         }
@@ -114,21 +116,21 @@ pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
 ///
 /// # Errors
 /// Why it does not, for people.
-fn resumed(
-    office: &Office,
-    id: &str,
-    begun_ms: u64,
-    request: &str,
-) -> Result<(Joined, Begin, Vec<Exhibit>), String> {
+fn resumed(office: &Office, id: &str, begun_ms: u64, request: &str) -> Result<Resumed, String> {
     let begin: Begin = serde_json::from_str(request).map_err(|e| format!("the request: {e}"))?;
     if begun_ms.saturating_add(begin.deadline_ms) <= now_ms() {
         return Err("the collector went down while it was under way, and its time is over".into());
     }
-    let exhibits = exhibits(office, &begin)?;
+    let scheme = scheme(office, &begin)?;
+    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
     let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
     joined.asks_as = format!("{id}{AGAIN}{}", &secret()[..6]);
-    Ok((joined, begin, exhibits))
+    joined.hidden_bytes = hidden;
+    Ok((scheme, joined, (begin, exhibits)))
 }
+
+/// A case that is carried to its end: with which scheme, what is known of it, what was asked and about what.
+type Resumed = (Arc<dyn AnyScheme>, Joined, (Begin, Vec<Exhibit>));
 
 /// Between a case's word and what tells apart the times that it was begun.
 const AGAIN: char = '~';
@@ -190,29 +192,35 @@ pub(super) fn after_all(
     Ok(ours)
 }
 
-fn exhibits(office: &Office, begin: &Begin) -> Result<Vec<Exhibit>, String> {
+/// The case's packets as others are shown them, and how many of their bytes they are not.
+fn exhibits(
+    office: &Office,
+    scheme: &dyn AnyScheme,
+    begin: &Begin,
+) -> Result<(Vec<Exhibit>, u64), String> {
     let config = &office.domain.config;
-    let mut exhibits = vec![];
+    let (mut exhibits, mut all_hidden) = (vec![], 0);
     for (sample, at) in begin.case.samples.iter().zip(1..) {
         let at_unix_ns = config.zero_unix_ns.saturating_add(sample.at.0);
-        let exhibit = Exhibit { bytes: sample.bytes.clone(), at_unix_ns, gate: None };
+        let exhibit = office.domain.exhibit(scheme, &sample.bytes, at_unix_ns);
+        let (exhibit, hidden) = exhibit.ok_or_else(|| format!("sample {at} is no IP packet"))?;
         let address =
             destination(&exhibit).ok_or_else(|| format!("sample {at} is no IP packet"))?;
         if !office.domain.may_ask(office.domain.id(), address) {
             return Err(format!("sample {at} goes to {address}, which is not this domain's"));
         }
         exhibits.push(exhibit);
+        all_hidden += hidden as u64;
     }
-    Ok(exhibits)
+    Ok((exhibits, all_hidden))
 }
 
 async fn pursue(
     office: &Arc<Office>,
+    scheme: Arc<dyn AnyScheme>,
     mut joined: Joined,
-    begin: Begin,
-    exhibits: Vec<Exhibit>,
+    (begin, exhibits): (Begin, Vec<Exhibit>),
 ) -> Result<Joined, String> {
-    let scheme = scheme(office, &begin)?;
     if scheme.card().keeper == Keeper::Routers {
         packets(office, &*scheme, &begin, exhibits, &mut joined).await?;
     } else {

@@ -18,7 +18,7 @@ use super::{Exhibit, Inquiry, Justification, Mode, Reply, Status, Subject};
 use crate::operator;
 use crate::trace::Followed;
 use std::collections::{BTreeMap, BTreeSet};
-use traceback::case::{Case, Gap};
+use traceback::case::{Case, Gap, Sample};
 use traceback::disclose::{Approval, Terms};
 use traceback::graph::Finding;
 use traceback::scheme::Keeper;
@@ -53,7 +53,9 @@ pub fn rehearse(
     let mut joined = Joined::new("rehearsal", &members[me].domain, begin, 0);
     let mut hall = Hall { members, rebuild, known: BTreeSet::new() };
     if scheme.card().keeper == Keeper::Routers {
-        hall.follow(me, begin, &mut joined);
+        let shown = |s: &Sample| members[me].domain.exhibit(&*scheme, &s.bytes, s.at.0);
+        let shown: Option<Vec<_>> = begin.case.samples.iter().map(shown).collect();
+        hall.follow(me, begin, shown.ok_or("a sample is no IP packet")?, &mut joined);
     } else {
         let finding = (hall.rebuild)(me, scheme.as_ref(), &begin.case).0.finding;
         hall.name(me, begin, &finding, &mut joined);
@@ -91,11 +93,15 @@ enum News {
 }
 
 impl Hall<'_, '_> {
-    fn follow(&mut self, me: usize, begin: &Begin, joined: &mut Joined) {
-        let samples = begin.case.samples.iter();
-        let packets: Vec<Exhibit> = samples
-            .map(|s| Exhibit { bytes: s.bytes.clone(), at_unix_ns: s.at.0, gate: None })
-            .collect();
+    fn follow(
+        &mut self,
+        me: usize,
+        begin: &Begin,
+        shown: Vec<(Exhibit, usize)>,
+        joined: &mut Joined,
+    ) {
+        joined.hidden_bytes = shown.iter().map(|(_, hidden)| *hidden as u64).sum();
+        let packets: Vec<Exhibit> = shown.into_iter().map(|(exhibit, _)| exhibit).collect();
         joined.packets = u32::try_from(packets.len()).unwrap_or(u32::MAX);
         let gateway = [begin.case.gateway];
         let home = &self.members[me].domain;

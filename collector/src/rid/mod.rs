@@ -15,7 +15,7 @@ mod tell;
 pub use policy::Kind;
 
 pub(crate) use ask::incident_of_inquiry;
-pub(crate) use tell::event_of_reply;
+pub(crate) use tell::{event_of_reply, ours as reply_in};
 
 use crate::exchange::{Inquiry, Justification, Reply, Status, Subject};
 use crate::iodef::{Document, IncidentId, Stamp};

@@ -191,7 +191,7 @@ fn passage_of(event: &EventData) -> Result<Passage, BadDocument> {
 }
 
 /// The reply in a document, where it is one of ours.
-fn ours(document: &Document) -> Result<Option<Reply>, BadDocument> {
+pub(crate) fn ours(document: &Document) -> Result<Option<Reply>, BadDocument> {
     let [incident] = document.incident.as_slice() else {
         return Err(BadDocument::twice("Incident", "the document of an answer"));
     };

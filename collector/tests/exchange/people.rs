@@ -203,8 +203,10 @@ async fn a_case_whose_time_is_over_does_not_go_on() {
     begin.deadline_ms = 1_500;
     // No router answers for five seconds after the start, so it is still under way.
     let asked = tokio::spawn(async move { alice.inquire(&begin).await });
+    let mut bob =
+        Operator::connect(program.listen, &realm.lands[0].rig.keys("operator/bob")).await.unwrap();
     let began = async {
-        while !realm.lands[0].audit().exists() || realm.lands[0].events().is_empty() {
+        while bob.cases().await.unwrap().is_empty() {
             sleep(Duration::from_millis(10)).await;
         }
     };

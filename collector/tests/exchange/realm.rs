@@ -10,11 +10,11 @@ use ashiato_collector::exchange::http::{Desk, Given, Listening, PostError, post}
 use ashiato_collector::exchange::letter::{self, Letter};
 use ashiato_collector::exchange::tls::Pins;
 use ashiato_collector::exchange::{
-    Begin, Bounds, Config, Exhibit, Inquiry, Mode, Neighbour, Peer, Reply, Searched, Subject,
+    Begin, Bounds, Config, Exhibit, Inquiry, Mode, Neighbour, Peer, Reply, Right, Searched, Subject,
 };
 use ashiato_collector::identity::Identity;
 use ashiato_collector::server::Collector;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -109,6 +109,8 @@ impl Realm {
             schemes: vec![Searched { id: "spie".into(), params: None }],
             packet_key: KEY,
             alias_key: Some(Key(7, at as u64)),
+            alias_key_file: land.rig.dir.join("alias.key"),
+            operators: rights(&["alice", "bob", "carol"]),
             zero_unix_ns: 0,
             directory: None,
             members: vec![],
@@ -272,6 +274,11 @@ impl Land {
         let facts = ashiato_collector::evidence::facts(&self.audit()).unwrap();
         facts.into_iter().map(|fact| fact.event).collect()
     }
+}
+
+/// All rights for these operators.
+pub(crate) fn rights(names: &[&str]) -> BTreeMap<String, BTreeSet<Right>> {
+    names.iter().map(|name| ((*name).to_owned(), Right::ALL.into())).collect()
 }
 
 /// Listens in a domain's name, with another desk than a collector's.

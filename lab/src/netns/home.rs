@@ -2,7 +2,7 @@
 
 use super::disk;
 use super::headquarters::{Ground, Seat};
-use crate::office;
+use crate::office::{self, PEOPLE};
 use crate::plan::Plan;
 use anyhow::{Context, Result};
 use ashiato_collector::authority::{Authority, Tls};
@@ -60,9 +60,9 @@ impl Home {
         self.authority.write(&self.dir.join(KEYS), who, &[]).context("cannot make keys")
     }
 
-    /// Keys of the people who answer for it: two, since some policies want two.
+    /// Keys of the people who answer for it.
     pub(super) fn operators(&self) -> Result<Vec<Tls>> {
-        let people: &[&str] = if self.domain_keys.is_some() { &["lab", "lab2"] } else { &["lab"] };
+        let people = if self.domain_keys.is_some() { &PEOPLE[..] } else { &PEOPLE[..1] };
         people.iter().map(|name| self.issue(&Identity::Operator((*name).into()))).collect()
     }
 

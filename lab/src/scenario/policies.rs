@@ -182,6 +182,7 @@ pub fn schema() -> Value {
         "domain": text("The domain's word."),
         "version": { "type": "integer", "format": "uint32", "description": "Raised with every change." },
         "marks": marks,
+        "exhibits": words("What the domain shows of packets that it asks about.", &["needed", "whole"]),
         "answers": object(Value::Object(told()), &[]),
         "rule": { "type": "array", "items": object(Value::Object(rule), &["id", "detail"]) },
     });

@@ -15,7 +15,7 @@ mod writing;
 
 pub use cut::{Cut, Estate};
 pub use detail::Detail;
-pub use policy::Policy;
+pub use policy::{Exhibits, Policy};
 #[cfg(test)]
 use show::is_alias;
 pub use show::{Grounds, aliases, is_hashed};

@@ -30,12 +30,32 @@ pub struct Policy {
     /// What routers write into packets.
     #[serde(default = "nothing")]
     pub marks: Detail,
+    /// What the domain shows of packets that it asks about.
+    #[serde(default, skip_serializing_if = "Exhibits::is_needed")]
+    pub exhibits: Exhibits,
     /// What is told to those whom no rule names.
     #[serde(default)]
     pub answers: Answers,
     /// Rules, of which the first that fits counts.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+}
+
+/// How much a domain shows of packets that it asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exhibits {
+    /// What routers know them by, and zeros behind ([`crate::blank`]).
+    #[default]
+    Needed,
+    /// All of them.
+    Whole,
+}
+
+impl Exhibits {
+    fn is_needed(&self) -> bool {
+        *self == Self::Needed
+    }
 }
 
 /// What is told, and how.
@@ -129,7 +149,8 @@ impl Policy {
     pub fn plain(domain: &str, marks: Detail, answers: Detail) -> Self {
         let answers = Answers { detail: answers, ..Answers::default() };
         let (schema, domain) = (SCHEMA.to_owned(), domain.to_owned());
-        Self { schema, domain, version: 1, marks, answers, rules: vec![] }
+        let exhibits = Exhibits::default();
+        Self { schema, domain, version: 1, marks, exhibits, answers, rules: vec![] }
     }
 
     /// Refuses what no single key shows.
