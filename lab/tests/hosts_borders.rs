@@ -50,7 +50,7 @@ fn nations_with_own_machines_let_out_what_plans_say_and_leave_nothing() {
 /// A collector runs on a host of its domain alone, and on one of them.
 #[test]
 fn a_collector_stands_where_its_domain_does() {
-    let plan = |name| support::shipped(name, &over(&[], &["spie"], 20095));
+    let plan = |name: &str| support::shipped(name, &over(&[], &["spie"], 20095));
     let refused = |name: &str, hosts: &[(&str, &str, bool)]| {
         let mut text =
             "listen = \"192.0.2.1:7401\"\ntls = { ca = \"a\", cert = \"b\", key = \"c\" }\n"
