@@ -1,7 +1,7 @@
 //! What a domain may know of a plan: of the routers of others, those next to its own and those that show
 //! themselves in packets. The rest are strangers without names and addresses.
 
-use super::{Node, Plan};
+use super::{Domain, Node, Plan};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use traceback::RouterId;
@@ -50,15 +50,18 @@ impl Plan {
                 host.gateway = nowhere(host.gateway);
             }
         }
-        for (at, domain) in known.domains.iter_mut().enumerate() {
-            if !domains.contains(&at) {
-                let shown = (self.domains[at].marks(), self.answers_of(at));
-                let plain = |_: &Policy| Policy::plain(&domain.id, shown.0, shown.1);
-                domain.policy = domain.policy.as_ref().map(plain);
-                domain.contact = None;
-            }
-        }
+        known.domains = (0..self.domains.len()).map(|at| self.domain_known(at, &domains)).collect();
         Ok(known)
+    }
+
+    /// A domain as others know it: by the detail that it shows and tells; whole, where it is among `own`.
+    fn domain_known(&self, at: usize, own: &BTreeSet<usize>) -> Domain {
+        let domain = self.domains[at].clone();
+        if own.contains(&at) {
+            return domain;
+        }
+        let plain = |_| Policy::plain(&domain.id, domain.marks(), self.answers_of(at));
+        Domain { policy: domain.policy.clone().map(plain), contact: None, ..domain }
     }
 
     /// Domains that nodes are of, by position.
