@@ -1,7 +1,7 @@
 //! What a domain may know of a plan: of the routers of others, those next to its own and those that show
 //! themselves in packets. The rest are strangers without names and addresses.
 
-use super::{Node, Plan};
+use super::{Domain, Node, Plan};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use traceback::RouterId;
@@ -22,25 +22,25 @@ impl Plan {
         }
         let domains = self.domains_of(nodes);
         let strangers = self.strangers(&domains)?;
-        for (at, router) in known.routers.iter_mut().enumerate() {
-            if !domains.contains(&self.domain_at(at)) {
-                router.routes.clear();
-                router.also.clear();
-                known.epochs.iter_mut().for_each(|epoch| epoch.routes[at].clear());
-            }
-            if strangers.contains(&at) {
-                router.name = format!("stranger-{at}");
-                // 0.0.0.0/8 names nobody (RFC 6890).
-                router.id = RouterId(u32::try_from(at).unwrap_or(u32::MAX) + 1);
-            }
-        }
         let strange =
-            |node: &Node| matches!(node, Node::Router(router) if strangers.contains(router));
-        for link in &mut known.links {
-            let hidden = [link.a, link.b].iter().any(|end| strange(&end.node));
+            |node: Node| matches!(node, Node::Router(router) if strangers.contains(&router));
+        let hidden = |link: usize| {
+            [self.links[link].a, self.links[link].b].iter().any(|end| strange(end.node))
+        };
+        for at in &strangers {
+            known.routers[*at].name = format!("stranger-{at}");
+            // 0.0.0.0/8 names nobody (RFC 6890).
+            known.routers[*at].id = RouterId(u32::try_from(*at).unwrap_or(u32::MAX) + 1);
+        }
+        let tables = known.routers.iter_mut().flat_map(|r| [&mut r.routes, &mut r.also]);
+        let later = known.epochs.iter_mut().flat_map(|epoch| &mut epoch.routes);
+        for route in tables.chain(later).flatten().filter(|route| hidden(route.link)) {
+            route.via = route.via.map(nowhere);
+        }
+        for (_, link) in known.links.iter_mut().enumerate().filter(|(at, _)| hidden(*at)) {
             for end in [&mut link.a, &mut link.b] {
                 // Hosts' addresses are where packets may go, which every host looks at.
-                if hidden && matches!(end.node, Node::Router(_)) {
+                if matches!(end.node, Node::Router(_)) {
                     end.address = nowhere(end.address);
                 }
             }
@@ -50,15 +50,18 @@ impl Plan {
                 host.gateway = nowhere(host.gateway);
             }
         }
-        for (at, domain) in known.domains.iter_mut().enumerate() {
-            if !domains.contains(&at) {
-                let shown = (self.domains[at].marks(), self.answers_of(at));
-                let plain = |_: &Policy| Policy::plain(&domain.id, shown.0, shown.1);
-                domain.policy = domain.policy.as_ref().map(plain);
-                domain.contact = None;
-            }
-        }
+        known.domains = (0..self.domains.len()).map(|at| self.domain_known(at, &domains)).collect();
         Ok(known)
+    }
+
+    /// A domain as others know it: by the detail that it shows and tells; whole, where it is among `own`.
+    fn domain_known(&self, at: usize, own: &BTreeSet<usize>) -> Domain {
+        let domain = self.domains[at].clone();
+        if own.contains(&at) {
+            return domain;
+        }
+        let plain = |_| Policy::plain(&domain.id, domain.marks(), self.answers_of(at));
+        Domain { policy: domain.policy.clone().map(plain), contact: None, ..domain }
     }
 
     /// Domains that nodes are of, by position.

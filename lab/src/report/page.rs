@@ -30,16 +30,7 @@ pub fn html(summary: &Summary, plan: &Plan, drawings: &[Drawing]) -> String {
         @for drawing in drawings { (drawing.html(plan)) }
         h2 { "Agreed effects" }
         (effects(summary))
-        h2 { "Domains" }
         (domains(summary))
-        @if inquiries::any(summary) {
-            h2 { "What domains told each other" }
-            (inquiries::html(summary))
-        }
-        @if let Some(costs) = &summary.costs {
-            h2 { "What it cost" }
-            (costs::costs(summary, costs))
-        }
         @if !summary.links.is_empty() {
             h2 { "Links" }
             (conditions::links(summary))
@@ -178,6 +169,7 @@ fn effects(summary: &Summary) -> Markup {
 
 fn domains(summary: &Summary) -> Markup {
     html! {
+        h2 { "Domains" }
         div class="wide" {
             table {
                 thead {
@@ -192,6 +184,14 @@ fn domains(summary: &Summary) -> Markup {
                     }
                 }
             }
+        }
+        @if inquiries::any(summary) {
+            h2 { "What domains told each other" }
+            (inquiries::html(summary))
+        }
+        @if let Some(costs) = &summary.costs {
+            h2 { "What it cost" }
+            (costs::costs(summary, costs))
         }
     }
 }

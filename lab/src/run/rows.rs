@@ -28,11 +28,7 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
     let said = outcome.finding.as_ref().ok();
     let (marks, sight) = (Sight::of_marks(&cut), plan.answered(&*scheme, &cut));
     let (told, answered) = (score_shown(&paths, said, &marks), score_shown(&paths, said, &sight));
-    let first = match scheme.card().keeper {
-        Keeper::Victim => told.levels,
-        // Logs tell nothing until somebody is asked.
-        Keeper::Routers | Keeper::None => score_shown(&paths, None, &marks).levels,
-    };
+    let nothing = score_shown(&paths, None, &marks).levels;
     let (case, traffic) = (&turn.case, &turn.traffic);
     let needed = convergence::packets_to_path(plan, &*scheme, case, traffic, (&paths, &cut), said);
     let inquiry = outcome.joined.as_ref();
@@ -59,7 +55,7 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         observations: outcome.observations,
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
-        stages: stages(chosen, scheme.card().keeper, first, answered.levels),
+        stages: stages(chosen, scheme.card().keeper, [nothing, told.levels, answered.levels]),
         reached: reached::capabilities(plan, &cut, &paths, said, &answered.levels),
         nations: reached::nations(plan, &cut, &paths, turn),
         borders: inquiries::borders(plan, &cut, outcome),
@@ -67,11 +63,12 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
     })
 }
 
-/// The score before anybody is asked, and with answers.
-fn stages(chosen: &SchemePlan, keeper: Keeper, first: Levels, last: Levels) -> Vec<Stage> {
-    let bound = match keeper {
-        Keeper::Victim => chosen.marks_ceiling.unwrap_or(chosen.ceiling),
-        Keeper::Routers | Keeper::None => Ceiling::default(),
+/// The score before anybody is asked, and with answers, out of that of nothing, of marks and of answers.
+fn stages(chosen: &SchemePlan, keeper: Keeper, [nothing, marks, last]: [Levels; 3]) -> Vec<Stage> {
+    let (first, bound) = match keeper {
+        Keeper::Victim => (marks, chosen.marks_ceiling.unwrap_or(chosen.ceiling)),
+        // Logs tell nothing until somebody is asked.
+        Keeper::Routers | Keeper::None => (nothing, Ceiling::default()),
     };
     let stage = |stage: &str, levels, ceiling| Stage { stage: stage.into(), levels, ceiling };
     vec![stage(MARKS_ONLY, first, bound), stage(WITH_ANSWERS, last, chosen.ceiling)]

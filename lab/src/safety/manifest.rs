@@ -10,7 +10,7 @@ use super::bounds::{Bounds, Caps, prefixes};
 use super::clock::Utc;
 use super::signature::{Role, Signature, Signer};
 use crate::exit::Exit;
-use crate::hosts::placement::Placement;
+use crate::hosts::placement::{Host, Placement};
 use crate::netns::layout::Share;
 use crate::plan::Plan;
 use anyhow::{Context, Result};
@@ -245,34 +245,13 @@ pub fn draft(
     // That every node has a host is refused here, before anybody signs.
     let shares = placement.shares(plan, "")?;
     placement.grounds(plan, &shares)?;
-    let missing = || {
-        Exit::Usage.refuse(
-            "a manifest names hosts by the keys that they enrolled with, so the placement needs \
-             enrolled = \"keys/enrolled\", the folder of the authority",
-        )
-    };
-    let folder = placement.enrolled.as_ref().ok_or_else(missing)?;
-    let plan_sha256 = plan.sha256();
-    let party = |(host, share): (&crate::hosts::placement::Host, &Share)| {
-        let who = Identity::Host(host.name.clone());
-        let absent =
-            || Exit::Usage.refuse(format!("{who} is not enrolled in {}", folder.display()));
-        let key = enrolled_key(folder, &who).ok_or_else(absent)?;
-        let (underlay, nodes) = (host.underlay, host.nodes.iter().cloned().collect());
-        let known =
-            Some(plan.known_to(&share.nodes)?.sha256()).filter(|known| *known != plan_sha256);
-        anyhow::Ok((
-            host.name.clone(),
-            Party { key, underlay, nodes, plan_sha256: known, collector: host.collector },
-        ))
-    };
-    let hosts = placement.hosts.iter().zip(&shares).map(party).collect::<Result<_>>()?;
+    let hosts = parties(plan, placement, &shares)?;
     let Window { from, seconds } = window;
     let terms = Terms {
         schema: SCHEMA.into(),
         scenario: plan.name.clone(),
         scenario_sha256: hex::encode(Sha256::digest(scenario)),
-        plan_sha256,
+        plan_sha256: plan.sha256(),
         prefixes: prefixes(plan),
         caps: Caps::drafted_for(plan).meet(Caps::CEILING),
         hosts,
@@ -282,4 +261,31 @@ pub fn draft(
         roles: Role::needed_by(plan),
     };
     Ok(Manifest { terms, signatures: vec![] })
+}
+
+/// The hosts of a placement, by the keys that they enrolled with, and what each may know of the plan.
+fn parties(
+    plan: &Plan,
+    placement: &Placement,
+    shares: &[Share],
+) -> Result<BTreeMap<String, Party>> {
+    let missing = || {
+        Exit::Usage.refuse(
+            "a manifest names hosts by the keys that they enrolled with, so the placement needs \
+             enrolled = \"keys/enrolled\", the folder of the authority",
+        )
+    };
+    let folder = placement.enrolled.as_ref().ok_or_else(missing)?;
+    let whole = plan.sha256();
+    let party = |(host, share): (&Host, &Share)| {
+        let who = Identity::Host(host.name.clone());
+        let absent =
+            || Exit::Usage.refuse(format!("{who} is not enrolled in {}", folder.display()));
+        let key = enrolled_key(folder, &who).ok_or_else(absent)?;
+        let (underlay, nodes) = (host.underlay, host.nodes.iter().cloned().collect());
+        let plan_sha256 = Some(plan.known_to(&share.nodes)?.sha256()).filter(|sha| *sha != whole);
+        let party = Party { key, underlay, nodes, plan_sha256, collector: host.collector };
+        Ok((host.name.clone(), party))
+    };
+    placement.hosts.iter().zip(shares).map(party).collect()
 }
