@@ -5,7 +5,7 @@
 //! ```
 
 use crate::host::{self, ip, netns_file, own_time, pin, threads_named, time_of};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use ashiato::tunnel::{Carrier, Half, Peer, Tap, carrier};
 use ashiato_agent::datapath::ring::send::SendRing;
 use ashiato_agent::datapath::socket::BATCH;
