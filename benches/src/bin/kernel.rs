@@ -1,9 +1,9 @@
 //! What marking and logging in the kernel cost: single programs, whole paths beside unmarked
 //! forwarding and NFQUEUE, timing, and loss. See benches/README.md.
 //!
-//! For development: `ASHIATO_BENCH_QUICK=steps` measures single programs only, `steps:fms,pint` those of
-//! some schemes, `rates:xdp.unmarked,xdp.fms` whole paths of some lanes, and any other value everything, but
-//! less of it.
+//! Where there is no time for all: `ASHIATO_BENCH_QUICK=steps` measures single programs only, `steps:fms,pint` those
+//! of some schemes; `rates` whole paths, `rates:xdp.unmarked,xdp.fms` those of some lanes; `loss` looks for
+//! losses; and any other value measures everything, but less of it.
 
 use anyhow::ensure;
 use ashiato_agent::config::Datapath;
@@ -41,8 +41,9 @@ fn main() -> anyhow::Result<()> {
 
     let mut yard = Yard::make()?;
     say("single programs");
-    if let Some(csv) = part(&mut yard, &size, quick.and_then(|part| part.into_string().ok()))? {
-        print!("{csv}");
+    let wanted = quick.and_then(|part| part.into_string().ok());
+    if let Some((csv, summary)) = part(&mut yard, &size, &wanted.unwrap_or_default())? {
+        println!("{csv}{}", Value::from(summary));
         return Ok(());
     }
     let steps = Steps::measure(size.step_rounds, &[])?;
@@ -65,16 +66,34 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was asked for instead of everything, as CSV.
-fn part(yard: &mut Yard, size: &Size, part: Option<String>) -> anyhow::Result<Option<String>> {
-    let part = part.unwrap_or_default();
-    if let Some(only) = part.strip_prefix("steps") {
-        let only: Vec<&str> = only.split([':', ',']).filter(|id| !id.is_empty()).collect();
-        return Ok(Some(Steps::measure(size.step_rounds, &only)?.csv()));
-    }
-    let Some(only) = part.strip_prefix("rates:") else { return Ok(None) };
-    let mut lanes = lanes(yard, |name| only.split(',').any(|wanted| wanted == name))?;
-    Ok(Some(rates(&mut lanes, FULL.rate_rounds)?.csv()))
+/// What was asked for instead of everything: as CSV, and beside what was promised.
+fn part(yard: &mut Yard, size: &Size, part: &str) -> anyhow::Result<Option<(String, Summary)>> {
+    let (part, only) = part.split_once(':').unwrap_or((part, ""));
+    let only: Vec<&str> = only.split(',').filter(|name| !name.is_empty()).collect();
+    let mut summary = Summary::new();
+    let csv = match part {
+        "steps" => {
+            let steps = Steps::measure(size.step_rounds, &only)?;
+            verdicts::steps(&steps, &mut summary);
+            steps.csv()
+        }
+        "rates" => {
+            let mut lanes = lanes(yard, |name| only.is_empty() || only.contains(&name))?;
+            let rates = rates(&mut lanes, FULL.rate_rounds)?;
+            let specs: Vec<_> = lanes.into_iter().map(|lane| lane.spec).collect();
+            verdicts::rates(&rates, &specs, &mut summary);
+            rates.csv()
+        }
+        "loss" => {
+            let mut lanes = lanes(yard, |_| true)?;
+            let rates = rates(&mut lanes, size.rate_rounds)?;
+            let paced = paced(&mut lanes, &rates, FULL.paced)?;
+            verdicts::loss(&paced, &rates, FULL.paced.into(), &mut summary);
+            paced.csv()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some((csv, summary)))
 }
 
 /// Sets up the lanes whose names are wanted.

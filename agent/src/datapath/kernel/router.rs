@@ -84,7 +84,6 @@ impl KernelRouter {
         )?;
         let seed = mix2(clock.now().0, config.router.0.into());
         let log = scheme.log().map(|shape| program.log(shape, seed, clock.now())).transpose()?;
-        let table = scheme.entries().is_some();
         let teller = teller(config, &*scheme, &mut program, &interfaces, place)?;
         let ports = ports(config);
         let times = program.times()?;
@@ -93,7 +92,7 @@ impl KernelRouter {
             program,
             vantage,
             log,
-            table,
+            table: scheme.entries().is_some(),
             teller,
             ports,
             interfaces,
