@@ -403,7 +403,7 @@ fn check_counts(pair: &Pair<'_>, id: &str) {
 /// The program's table answers as the library's does.
 fn check_table(pair: &Pair<'_>) {
     let mut entries = vec![];
-    pair.program.table(&mut |all| entries.extend(all)).unwrap();
+    pair.program.table(|all| entries.extend(all)).unwrap();
     assert_eq!(entries.len() as u64, pair.program.made().unwrap());
     assert_eq!(entries.len() > 100, pair.scheme.entries().is_some());
     let mut adopting = pair.scheme.vantage(place());

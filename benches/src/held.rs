@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use traceback::checksum;
+use traceback::{RouterId, checksum};
 
 /// Packets between two breaths, so that no ring runs over.
 const GULP: u32 = 4096;
@@ -88,7 +88,12 @@ impl Held {
     }
 
     fn spawn(&self, datapath: Datapath) -> anyhow::Result<Child> {
-        let router = agents::router(netns_file(&self.space), 0, "riht", datapath);
+        let mut router = agents::router(netns_file(&self.space), 0, "riht", datapath);
+        // A packet from where no router is known has its mark wiped.
+        for (port, link) in router.ports.iter_mut().zip(0..) {
+            port.neighbour = Some(RouterId(router.router.0 + 1 + u32::from(link)));
+            port.link = Some(link);
+        }
         let authority = Authority::new(Duration::from_secs(3600))?;
         let tls = authority.write(&self.dir, &Identity::Router(router.router), &[])?;
         let report_every = Interval(Duration::from_millis(500));

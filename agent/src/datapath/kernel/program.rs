@@ -224,7 +224,7 @@ impl Program {
     /// When the kernel does not give them all.
     pub fn table(
         &self,
-        take: &mut dyn FnMut(&mut dyn Iterator<Item = (u64, u32)>),
+        take: impl FnOnce(&mut dyn Iterator<Item = (u64, u32)>),
     ) -> anyhow::Result<()> {
         let Some(map) = self.ebpf.map("table") else { return Ok(()) };
         let table = HashMap::<_, u64, u32>::try_from(map)?;

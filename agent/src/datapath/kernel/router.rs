@@ -318,7 +318,7 @@ impl Work for KernelRouter {
         if !self.table {
             return self.vantage.answer(query);
         }
-        if let Err(e) = self.program.table(&mut |entries| self.vantage.adopt(entries)) {
+        if let Err(e) = self.program.table(|entries| self.vantage.adopt(entries)) {
             tracing::error!("cannot read the kernel program's table: {e:#}");
         }
         let answer = self.vantage.answer(query);
