@@ -353,7 +353,7 @@ pub struct DomainRow {
     /// Refusals and silences.
     pub refused: u64,
     /// Times to answer in seconds, people's included: `n`, `p50`, `max`; empty where domains were not asked, and
-    /// in the simulator.
+    /// in the simulator, unless people took time.
     pub answer_s: BTreeMap<String, f64>,
     /// Cost; empty until price lists are read.
     pub cost: BTreeMap<String, f64>,

@@ -26,9 +26,9 @@ pub(super) fn capabilities(
     let named = named(finding);
     // A name that stands for several routers is none of theirs.
     let knows = |router: &RouterId| named.contains(router) && cut.shown().index(*router).is_some();
-    let home = &plan.domains.get(plan.home()).map(|domain| &domain.id);
+    let home = plan.domains.get(plan.home()).map(|domain| &domain.id);
     let own: BTreeSet<RouterId> =
-        plan.routers.iter().filter(|r| Some(&r.domain) == *home).map(|r| r.id).collect();
+        plan.routers.iter().filter(|r| Some(&r.domain) == home).map(|r| r.id).collect();
     let share = |holds: &dyn Fn(&Vec<RouterId>) -> bool| {
         let count = truth.iter().filter(|path| holds(path)).count();
         (!truth.is_empty()).then(|| count as f64 / truth.len() as f64)

@@ -285,7 +285,7 @@ fn parties(
         let (underlay, nodes) = (host.underlay, host.nodes.iter().cloned().collect());
         let plan_sha256 = Some(plan.known_to(&share.nodes)?.sha256()).filter(|sha| *sha != whole);
         let party = Party { key, underlay, nodes, plan_sha256, collector: host.collector };
-        Ok((host.name.clone(), party))
+        anyhow::Ok((host.name.clone(), party))
     };
     placement.hosts.iter().zip(shares).map(party).collect()
 }
