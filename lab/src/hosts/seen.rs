@@ -61,15 +61,7 @@ pub(super) fn gather(
             (0..plan.routers.len()).filter(|r| share.nodes.contains(&Node::Router(*r))).collect();
         let zero = came.saturating_sub(seen.clock_ns);
         after.zeros.extend(routers.iter().map(|r| (plan.routers[*r].id, zero)));
-        for tap in &seen.taps {
-            let router = tap.router as usize;
-            ensure!(routers.contains(&router), "a host tells of a tap at a router that it has not");
-            traffic.taps.insert((router, tap.flow), tap.packets);
-        }
-        for (flow, count) in &seen.arrived {
-            *traffic.arrived.entry(*flow).or_default() += count;
-        }
-        traffic.leaked += seen.astray;
+        count(&routers, &seen, traffic)?;
         let trouble: Trouble = serde_json::from_slice(&seen.trouble_json)
             .context("a host tells of links and faults what nobody can read")?;
         ensure!(
@@ -95,6 +87,20 @@ pub(super) fn gather(
     traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
     (traffic.tape, traffic.zero) = (tape, Nanos(start));
     Ok(after)
+}
+
+/// Adds what one host counted, at routers that stand there.
+fn count(routers: &BTreeSet<usize>, seen: &wire::Seen, traffic: &mut Traffic) -> Result<()> {
+    for tap in &seen.taps {
+        let router = tap.router as usize;
+        ensure!(routers.contains(&router), "a host tells of a tap at a router that it has not");
+        traffic.taps.insert((router, tap.flow), tap.packets);
+    }
+    for (flow, count) in &seen.arrived {
+        *traffic.arrived.entry(*flow).or_default() += count;
+    }
+    traffic.leaked += seen.astray;
+    Ok(())
 }
 
 /// Whether the plan has such a way of a link, and no more packets are gone there than came.
