@@ -8,8 +8,8 @@ use std::net::IpAddr;
 /// Decisions that a router remembers. More ways through it than that take turns, which costs look-ups.
 const KEPT: usize = 16;
 
-/// Packets that fare alike: those of one IP version (first word) that come by one port (lowest half of it) for
-/// one destination (the others). In words, since it is compared for every packet.
+/// Packets that fare alike: those of one IP version that come by one port (first word) for one destination (the
+/// others). In words, since it is compared for every packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind([u64; 3]);
 
@@ -28,15 +28,15 @@ impl Kind {
             IpAddr::V4(to) => to.to_ipv6_mapped(),
             IpAddr::V6(to) => to,
         };
-        let [high, low] =
-            [to.to_bits() >> 64, to.to_bits()].map(|w| (w & u128::from(u64::MAX)) as u64);
+        let [high, low] = [to.to_bits() >> 64, to.to_bits() & u128::from(u64::MAX)]
+            .map(|word| u64::try_from(word).unwrap_or(0));
         (Self([Self::V6 | u64::from(port), high, low]), routable(packet.source()))
     }
 
     /// Where a decision about packets of this kind is kept.
     #[inline]
     fn place(self) -> usize {
-        let [port, _, host] = self.0;
+        let [port, _, host] = self.0.map(|word| (word & 0xffff_ffff) as u32);
         // Destinations differ in their last bits, or in those of the network before the last byte.
         (host ^ host >> 8 ^ port << 2) as usize % KEPT
     }
