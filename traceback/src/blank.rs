@@ -35,7 +35,7 @@ mod tests {
             vec![0x45, 0, 0, total, 0, 0, 0, 0, 60, 17, 0, 0, 198, 19, 9, 9, 198, 18, 0, 10];
         let check = checksum::of(&bytes);
         bytes[10..12].copy_from_slice(&check.to_be_bytes());
-        bytes.extend([1, 0, 2, 0, 0, 8 + payload.len() as u8, 0, 0]);
+        bytes.extend([1, 0, 2, 0, 0, total - 20, 0, 0]);
         bytes.extend(payload);
         bytes
     }

@@ -151,25 +151,13 @@ async fn put(office: Arc<Office>, errand: Errand) {
         "until": office.until(now_ms()) });
     let noted = office.book.note("asked", line);
     let (tlp, deadline_ms) = (errand.inquiry.tlp, errand.inquiry.deadline_ms);
-    let came = match noted.await {
+    let heard = match noted.await {
         // What is not written down does not leave.
         Err(e) => Err(e.to_string()),
         Ok(()) => match office.domain.expired(&to, Utc::now()) {
             Some(why) => Err(why),
-            None => send(&office, &to, &errand.inquiry).await,
+            None => asked(&office, &to, &errand.inquiry).await,
         },
-    };
-    let heard = match came {
-        Ok((given, again)) => {
-            let heard = open(&office, &id, &to, given);
-            match heard {
-                Ok(Some((reply, _))) if again && reply.status == Status::AlreadySeen => {
-                    Ok(Some((what_became(&office, &to, &errand.inquiry).await.unwrap_or(reply), 0)))
-                }
-                heard => heard,
-            }
-        }
-        Err(why) => Err(why),
     };
     match heard {
         Ok(Some((reply, ahead))) => hear(&office, &to, reply, ahead).await,
@@ -181,6 +169,19 @@ async fn put(office: Arc<Office>, errand: Errand) {
         // Who gave nothing before the deadline is silent, which the pursuit finds out itself.
         Err(_) => {}
     }
+}
+
+/// What a peer says to a question at once; `None` where it comes later.
+async fn asked(
+    office: &Office,
+    to: &str,
+    inquiry: &Inquiry,
+) -> Result<Option<(Reply, i64)>, String> {
+    let (given, again) = send(office, to, inquiry).await?;
+    let heard = open(office, &inquiry.id, to, given)?;
+    let lost = again && heard.as_ref().is_some_and(|(r, _)| r.status == Status::AlreadySeen);
+    let told = if lost { what_became(office, to, inquiry).await } else { None };
+    Ok(told.map(|reply| (reply, 0)).or(heard))
 }
 
 /// The reply in a response; `None` where it comes later.

@@ -25,6 +25,7 @@ pub mod pursuit;
 mod query;
 mod rehearsal;
 mod relay;
+mod resumed;
 mod secret;
 mod service;
 mod tell;

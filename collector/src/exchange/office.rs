@@ -8,7 +8,7 @@ use super::http::{Arrival, Desk, Given, Listening};
 use super::letter::{self, Letter};
 use super::look::Logs;
 use super::tls::Pins;
-use super::{Config, Inquiry, Reply, incoming, outgoing, query};
+use super::{Config, Inquiry, Reply, incoming, outgoing, query, resumed};
 use crate::server::ServeError;
 use crate::wire::Role;
 use hyper::StatusCode;
@@ -83,7 +83,7 @@ impl Exchange {
         let listening = Listening::start(config.listen, pins, &config.bounds, desk).await?;
         // After the address is had: what goes out comes from a domain that can be reached.
         incoming::recover(&office).await.map_err(lost)?;
-        outgoing::recover(&office).await.map_err(lost)?;
+        resumed::recover(&office).await.map_err(lost)?;
         let sweeper = tokio::spawn(sweep(office.clone()));
         Ok(Self { office, listening, sweeper })
     }

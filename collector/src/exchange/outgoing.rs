@@ -10,6 +10,7 @@ use super::joined::{Asked, Begin, Joined, owners};
 use super::look::Found;
 use super::office::{Office, now_ms, secret};
 use super::pursuit::Pursuit;
+use super::resumed::AGAIN;
 use super::work::{around, look, own};
 use super::{Exhibit, Mode, Reply, Status};
 use crate::clock::Utc;
@@ -58,7 +59,7 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
 }
 
 /// Carries a case to its end, and writes down what came of it.
-async fn run(
+pub(super) async fn run(
     office: Arc<Office>,
     scheme: Arc<dyn AnyScheme>,
     joined: Joined,
@@ -70,7 +71,8 @@ async fn run(
     joined
 }
 
-async fn end(
+/// Writes down what came of a case.
+pub(super) async fn end(
     office: &Arc<Office>,
     id: String,
     joined: &Result<Joined, String>,
@@ -87,53 +89,6 @@ async fn end(
     });
     written.await.map(drop)
 }
-
-/// Goes on with cases that were under way when the collector went down: while there is time, they are asked again
-/// from the beginning, under words of their own, since nobody answers the same word twice.
-pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
-    let open = office.book.write(|page| {
-        let sql = "SELECT id, begun_ms, request FROM cases WHERE state = 'running'";
-        let mut query = page.t.prepare(sql)?;
-        let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get(2)?));
-        query.query_map([], row)?.collect::<rusqlite::Result<Vec<(String, i64, String)>>>()
-    });
-    for (id, begun, request) in open.await? {
-        let begun = u64::try_from(begun).unwrap_or(0);
-        match resumed(office, &id, begun, &request) {
-            Ok((scheme, joined, asked)) => {
-                let line =
-                    json!({ "id": id, "asks_as": joined.asks_as, "until": office.until(now_ms()) });
-                office.book.note("resumed", line).await?;
-                tokio::spawn(run(office.clone(), scheme, joined, asked));
-            }
-            Err(why) => end(office, id, &Err(why)).await?,
-        }
-    }
-    Ok(())
-}
-
-/// A case that goes on.
-///
-/// # Errors
-/// Why it does not, for people.
-fn resumed(office: &Office, id: &str, begun_ms: u64, request: &str) -> Result<Resumed, String> {
-    let begin: Begin = serde_json::from_str(request).map_err(|e| format!("the request: {e}"))?;
-    if begun_ms.saturating_add(begin.deadline_ms) <= now_ms() {
-        return Err("the collector went down while it was under way, and its time is over".into());
-    }
-    let scheme = scheme(office, &begin)?;
-    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
-    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
-    joined.asks_as = format!("{id}{AGAIN}{}", &secret()[..6]);
-    joined.hidden_bytes = hidden;
-    Ok((scheme, joined, (begin, exhibits)))
-}
-
-/// A case that is carried to its end: with which scheme, what is known of it, what was asked and about what.
-type Resumed = (Arc<dyn AnyScheme>, Joined, (Begin, Vec<Exhibit>));
-
-/// Between a case's word and what tells apart the times that it was begun.
-const AGAIN: char = '~';
 
 /// Takes an answer that was promised for later.
 pub(super) async fn called_back(office: &Arc<Office>, arrival: Arrival, reply: Reply) -> Given {
@@ -193,7 +148,7 @@ pub(super) fn after_all(
 }
 
 /// The case's packets as others are shown them, and how many of their bytes they are not.
-fn exhibits(
+pub(super) fn exhibits(
     office: &Office,
     scheme: &dyn AnyScheme,
     begin: &Begin,
@@ -252,7 +207,8 @@ async fn escalate(office: &Arc<Office>, joined: &mut Joined) -> Result<(), Strin
     office.book.note("escalated", line).await.map_err(|e| e.to_string())
 }
 
-fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
+/// The scheme of an inquiry, with the parameters that this domain searches with where it says none.
+pub(super) fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
     let searched = office.domain.schemes.get(&begin.scheme).filter(|_| begin.params.is_none());
     if let Some(searched) = searched {
         return Ok(searched.clone());
