@@ -51,7 +51,7 @@ fn costs_are_counted_by_domain_and_pair(summary: &Summary) {
     let asked: u64 = costs.pairs.iter().map(|pair| pair.questions).sum();
     assert_eq!(asked, costs.domains.iter().map(|row| row.questions).sum::<u64>());
     for pair in costs.pairs.iter().filter(|pair| pair.answered > 0) {
-        assert_eq!(pair.answered_s["n"], pair.answered as f64, "{pair:?}");
+        assert!((pair.answered_s["n"] - pair.answered as f64).abs() < 0.5, "{pair:?}");
         assert!(pair.answered_s["p50"] <= pair.answered_s["max"], "{pair:?}");
     }
     let spie = summary.schemes.iter().find(|row| row.scheme == "spie").unwrap();

@@ -61,13 +61,6 @@ impl Desk {
             ..Site::default()
         };
         std::fs::write(dir.join("introduced"), b"").unwrap();
-        let party = Party {
-            key: hash(b"key of lab-a"),
-            underlay: [192, 0, 2, 11].into(),
-            nodes: BTreeSet::from(["r0".into()]),
-            plan_sha256: None,
-            collector: None,
-        };
         let terms = Terms {
             schema: SCHEMA.into(),
             scenario: "line".into(),
@@ -75,7 +68,7 @@ impl Desk {
             plan_sha256: plan.sha256(),
             prefixes: bounds::prefixes(&plan),
             caps: Caps::drafted_for(&plan),
-            hosts: BTreeMap::from([("lab-a".into(), party)]),
+            hosts: BTreeMap::from([("lab-a".into(), party())]),
             not_before: NOW,
             not_after: Utc(NOW.0 + 3600),
             nonce: hash(b"nonce"),
@@ -117,6 +110,17 @@ impl Desk {
         let error = self.ask(change).unwrap_err();
         assert_eq!(Exit::of(&error), Exit::Policy, "{error:#}");
         assert!(format!("{error:#}").contains(why), "{error:#}");
+    }
+}
+
+/// The host, as the manifest names it.
+fn party() -> Party {
+    Party {
+        key: hash(b"key of lab-a"),
+        underlay: [192, 0, 2, 11].into(),
+        nodes: BTreeSet::from(["r0".into()]),
+        plan_sha256: None,
+        collector: None,
     }
 }
 

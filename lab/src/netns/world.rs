@@ -139,16 +139,19 @@ impl NetnsWorld {
         self.site.strike()
     }
 
+    /// Starts the collectors, to which the run's zero is now.
+    fn found(&mut self, now: u64) -> Result<Headquarters> {
+        let (stage, nursery) = (&mut self.site.stage, &self.site.nursery);
+        let grounds = Ground::control(&self.plan)?;
+        Headquarters::open(&self.plan, stage, nursery, &self.run.dir, &grounds, now)
+    }
+
     /// Starts what a turn needs and sends its packets.
     fn send(&mut self, scheme: usize) -> Result<Traffic> {
         let now = unix_ns();
         let headquarters = match self.headquarters.take() {
             Some(headquarters) => headquarters,
-            None => {
-                let (stage, nursery) = (&mut self.site.stage, &self.site.nursery);
-                let grounds = Ground::control(&self.plan)?;
-                Headquarters::open(&self.plan, stage, nursery, &self.run.dir, &grounds, now)?
-            }
+            None => self.found(now)?,
         };
         // Domains that ask each other count all times from when their collectors began.
         let zero = if self.plan.exchange.is_some() { headquarters.zero } else { now };

@@ -49,7 +49,7 @@ fn burden(plan: &Plan, turns: &[Turn], at: usize) -> Result<Burden> {
     row.agents_cpu_s = agents
         .filter(|times| !times.is_empty())
         .map(|times| times.iter().sum::<Duration>().as_secs_f64());
-    row.store_bytes = spent.last().and_then(|spent| spent.store_bytes);
+    row.store_bytes = spent.clone().next_back().and_then(|spent| spent.store_bytes);
     Ok(row)
 }
 
@@ -79,7 +79,7 @@ fn pair(asker: &str, asked: &str, questions: &[(&Joined, &Asked)]) -> Pair {
         asker: asker.into(),
         asked: asked.into(),
         questions: questions.len() as u64,
-        answered: questions.iter().filter(|(_, asked)| answered(&asked)).count() as u64,
+        answered: questions.iter().filter(|(_, asked)| answered(asked)).count() as u64,
         acknowledged_s: spread(acknowledged.collect()),
         answered_s: spread(times.collect()),
     }
