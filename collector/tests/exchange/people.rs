@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use traceback::disclose::{Approval, Lapse, Origin};
 
 /// The inquiry that waits at a domain, once it is there.
-async fn waiting(operator: &mut Operator) -> Received {
+pub(crate) async fn waiting(operator: &mut Operator) -> Received {
     let found = async {
         loop {
             let all = operator.received().await.unwrap();

@@ -1,10 +1,8 @@
 //! What operators may do: what the domain's configuration gives them, and nothing else.
 
+use crate::people::waiting;
 use crate::realm::{Realm, begin};
-use crate::rig::LONG;
 use ashiato_collector::exchange::{Mode, Right, Status, Verdict};
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
 use traceback::disclose::Approval;
 
 /// A call that was refused for want of a right.
@@ -33,15 +31,7 @@ async fn operators_do_what_they_have_a_right_to() {
         asker.inquire(&begin).await.unwrap()
     });
     let mut alice = realm.operator(1, "alice").await;
-    let found = async {
-        loop {
-            if let Some(found) = alice.received().await.unwrap().pop() {
-                return found.inquiry.id;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let word = timeout(LONG, found).await.unwrap();
+    let word = waiting(&mut alice).await.inquiry.id;
     // Who may not decide does not count among the two who must.
     lacks(alice.decide(&word, &Verdict::Approve).await, "decide");
     let mut bob = realm.operator(1, "bob").await;
