@@ -132,7 +132,8 @@ impl Drop for Desk {
 
 #[test]
 fn nobody_takes_part_in_what_does_not_say_why() {
-    let leave_out: [(&str, fn(&mut Plan)); 3] = [
+    type Change = fn(&mut Plan);
+    let leave_out: [(&str, Change); 3] = [
         ("why it is made", |plan| plan.purpose = None),
         ("who answers for what", |plan| plan.roles.clear()),
         ("what counts as success", |plan| plan.effects.clear()),

@@ -243,8 +243,7 @@ fn vantage(
     let datapath = datapath_at(plan, seat.router, layout.datapath).unwrap_or(layout.datapath);
     let (space, far, filter) = match seat.role {
         Role::Router => {
-            let ports = plan.acting_ports(seat.router, cut);
-            let far: Vec<_> = ports.iter().map(|p| p.far).collect();
+            let far: Vec<_> = plan.acting_ports(seat.router, cut).iter().map(|p| p.far).collect();
             (layout.router(seat.router), far, None)
         }
         Role::Observer => {
