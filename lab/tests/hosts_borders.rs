@@ -225,10 +225,10 @@ fn read(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         if meta.is_dir() {
             read(&path, files);
-        } else if meta.len() > files.get(&path).map_or(0, |bytes| bytes.len() as u64) {
-            if let Ok(bytes) = fs::read(&path) {
-                files.insert(path, bytes);
-            }
+        } else if meta.len() > files.get(&path).map_or(0, |bytes| bytes.len() as u64)
+            && let Ok(bytes) = fs::read(&path)
+        {
+            files.insert(path, bytes);
         }
     }
 }
