@@ -63,6 +63,7 @@ pub fn case() -> Case {
         key: ADDRESSES.key,
         map: line(),
         budget: Budget { candidates: 20_000, hops: 64, rounds: 64 },
+        beyond: Default::default(),
     }
 }
 

@@ -150,7 +150,7 @@ id = "flood"
 class = "attack"
 from = "attacker"
 to = "victim"
-rate = "100 kpkt/s"
+rate = "50 kpkt/s"
 packets = {PACKETS}
 spoof = {{ per = "packet" }}
 "#,
