@@ -58,6 +58,8 @@ fn manifest() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         key: "00".repeat(32),
         underlay: [192, 0, 2, 11].into(),
         nodes: ["a".into()].into(),
+        plan_sha256: Some("00".repeat(32)),
+        collector: Some(7500),
     };
     let terms = Terms {
         schema: SCHEMA.into(),
