@@ -98,7 +98,8 @@ fn messages(dir: &Path) -> Outcome {
         exercise: true,
         subject: Subject::Packets { scheme: "spie".into(), towards: "xa".into(), packets },
     };
-    let hops = vec![Shown::As { asn: 1 }, Shown::Hidden { hops: Some(3) }, Shown::Alias { id: ids()[0] }];
+    let hops =
+        vec![Shown::As { asn: 1 }, Shown::Hidden { hops: Some(3) }, Shown::Alias { id: ids()[0] }];
     let inner = Reply {
         inquiry: "1".into(),
         domain: "xb".into(),
