@@ -70,7 +70,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Every scheme, in the order in which documents list them.
-pub const SCHEMES: &[&dyn Entry] = &[
+pub static SCHEMES: &[&dyn Entry] = &[
     &Of::<none::NoScheme>::NEW,
     &Of::<recorder::Recorder>::NEW,
     &Of::<ioam::Ioam>::NEW,

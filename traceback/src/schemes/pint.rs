@@ -35,6 +35,7 @@ use crate::scheme::{
 };
 use crate::slot::Slot;
 use serde::{Deserialize, Serialize};
+use std::hint::select_unpredictable;
 
 /// Instances that share the 16 bits.
 pub const INSTANCES: usize = 2;
@@ -177,16 +178,19 @@ struct Base {
 impl Base {
     /// One hash serves all instances, each of which takes its own bits of it. Layer, act and name are
     /// hashed apart from each other, with a space of numbers each, so that none waits for another.
+    #[inline]
     fn of(digest: u64, instance: u8) -> Self {
         Self { digest, layer: mix2(digest, 2 << 32), instance }
     }
 
     /// Its 32 bits of a word: the upper ones for instance 0.
+    #[inline]
     fn half(self, word: u64) -> u64 {
         word >> (32 * (1 - self.instance)) & 0xffff_ffff
     }
 
     /// Its digest of a router's name.
+    #[inline]
     fn hash(self, router: RouterId) -> u8 {
         let word = mix2(self.digest, 1 << 32 | u64::from(router.0));
         (word >> (8 * self.instance) & 0xff) as u8
@@ -194,10 +198,12 @@ impl Base {
 }
 
 impl Pint {
+    #[inline]
     fn layer0(&self, base: Base) -> bool {
         base.half(base.layer) < self.tau
     }
 
+    #[inline]
     fn acts(&self, base: Base, number: u8) -> bool {
         let draw = base.half(mix2(base.digest, number.into()));
         // 1/i: reservoir sampling leaves each hop with the same chance.
@@ -214,12 +220,12 @@ impl Pint {
         }
     }
 
-    /// An instance's digest behind a router. Without branches: they would follow chance, and a processor that
-    /// guesses wrong every other time loses more than it computes.
+    /// An instance's digest behind a router. Branches would follow chance, and a processor that guesses wrong
+    /// every other time loses more than it computes.
+    #[inline]
     fn digest(&self, base: Base, number: u8, me: RouterId, old: u8) -> u8 {
-        let all = |yes: bool| u8::from(yes).wrapping_neg();
-        let replaced = all(self.layer0(base)) & old;
-        old ^ all(self.acts(base, number)) & (base.hash(me) ^ replaced)
+        let kept = select_unpredictable(self.layer0(base), 0, old);
+        select_unpredictable(self.acts(base, number), kept ^ base.hash(me), old)
     }
 }
 
