@@ -14,7 +14,7 @@ use crate::slot::Slot;
 pub fn blank(card: &Card, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let packet = Packet::parse(bytes).ok()?;
     let (all, payload) = (packet.as_bytes().len(), packet.payload().len());
-    let slot = if packet.is_v6() { card.v6 } else { card.v4 };
+    let slot = card.slot(packet.is_v6());
     let room = packet.room_end().filter(|_| slot == Slot::Room).unwrap_or(0);
     let end = (all - payload + payload.min(PAYLOAD)).max(room);
     let mut blank = packet.as_bytes().to_vec();

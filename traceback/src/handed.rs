@@ -20,7 +20,7 @@ impl Handed {
     pub fn packet(&self, card: &Card, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut bytes = bytes.to_vec();
         let mut packet = Packet::parse(bytes.as_mut_slice()).ok()?;
-        let slot = if packet.is_v6() { card.v6 } else { card.v4 };
+        let slot = card.slot(packet.is_v6());
         if self.mark.is_some_and(|mark| !slot.write(&mut packet, mark)) {
             return None;
         }

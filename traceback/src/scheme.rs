@@ -270,6 +270,14 @@ pub struct Card {
     pub state: &'static str,
 }
 
+impl Card {
+    /// Where the mark lives in packets of one version of IP.
+    #[inline]
+    pub const fn slot(&self, v6: bool) -> Slot {
+        if v6 { self.v6 } else { self.v4 }
+    }
+}
+
 /// Parameters out of range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {must}, not {got}")]

@@ -160,10 +160,6 @@ impl<S: Scheme> At<S> {
         (word >> 32) as u32
     }
 
-    fn slot(v6: bool) -> Slot {
-        if v6 { S::CARD.v6 } else { S::CARD.v4 }
-    }
-
     fn write(&mut self, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
         // Each with a constant slot, so that little is left of reading and writing it.
         if packet.is_v6() {
@@ -245,7 +241,7 @@ impl<S: Scheme> Vantage for At<S> {
         packet: &mut Packet<&mut [u8]>,
         known: &mut Option<Invariant>,
     ) -> bool {
-        let slot = Self::slot(packet.is_v6());
+        let slot = S::CARD.slot(packet.is_v6());
         if slot == Slot::IdFlagsOffset {
             packet.own_fragment_bits();
         }
@@ -305,7 +301,7 @@ impl<S: Scheme> Vantage for At<S> {
     }
 
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
-        let slot = Self::slot(packet.is_v6());
+        let slot = S::CARD.slot(packet.is_v6());
         let mut packet = *packet;
         if slot == Slot::IdFlagsOffset {
             packet.own_fragment_bits();

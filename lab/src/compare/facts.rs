@@ -37,7 +37,7 @@ impl Facts {
     /// Those of a scheme in a plan.
     pub(super) fn of(card: &Card, plan: &Plan, params: &Value) -> Self {
         let v6 = plan.hosts.iter().any(|h| matches!(h.address, IpAddr::V6(_)));
-        let slot = if v6 { card.v6 } else { card.v4 };
+        let slot = card.slot(v6);
         let room = plan.room.filter(|_| card.records).map_or(0, |r| 32 + 16 * r.records);
         let prior = [
             (card.needs_map, "map"),

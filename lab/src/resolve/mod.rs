@@ -33,7 +33,6 @@ use traceback::ioam::MAX_NODES;
 use traceback::packet::proto;
 use traceback::room::MAX_OPTION4;
 use traceback::router::Spread;
-use traceback::scheme::Card;
 use traceback::schemes;
 use traceback::slot::Slot;
 
@@ -227,8 +226,7 @@ fn epochs(spec: &Spec, nodes: &Nodes, addresses: &Addresses) -> Vec<Epoch> {
 /// Room for records and for marks that no header field holds, where a scheme of the scenario writes them.
 fn room(spec: &Spec, longest: usize) -> Option<Room> {
     let cards = || spec.scheme.iter().filter_map(|s| schemes::find(&s.id)).map(|s| s.card());
-    let slot = |c: &Card| if spec.ip == Ip::V6 { c.v6 } else { c.v4 };
-    let any = |wanted: Slot| cards().any(|c| slot(&c) == wanted);
+    let any = |wanted: Slot| cards().any(|c| c.slot(spec.ip == Ip::V6) == wanted);
     let marks = any(Slot::Room);
     let records = if marks || cards().any(|c| c.records) { longest } else { 0 };
     let records = records.max(if marks { 2 } else { 0 });

@@ -194,7 +194,7 @@ fn arrived(case: &Case, sample: &Sample) -> Option<(u64, Turn)> {
     if packet.is_fragment() {
         return Some((digest, Turn::Fragment));
     }
-    let slot = if packet.is_v6() { Hit::CARD.v6 } else { Hit::CARD.v4 };
+    let slot = Hit::CARD.slot(packet.is_v6());
     let mark = Mark::unpack(slot.read(&packet)?);
     let turn = if mark.logged { Turn::Logged } else { Turn::Marked };
     (mark.name == name(case.gateway)).then_some((digest, turn))
