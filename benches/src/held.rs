@@ -123,7 +123,7 @@ impl Held {
     /// When some do not.
     pub fn fill(&self, cells: u32) -> anyhow::Result<()> {
         host::within(&netns_file(&self.space), || {
-            let before = sent_by("p1")?;
+            let before = host::sent("p1")?;
             let opening =
                 Opening { interface: Some("s0"), bypass_queue: true, ..Opening::default() };
             let socket = PacketSocket::open(&opening)?;
@@ -142,8 +142,8 @@ impl Held {
                 next += sent;
             }
             let end = Instant::now() + PATIENCE;
-            while sent_by("p1")? - before < u64::from(cells) {
-                let out = sent_by("p1")? - before;
+            while host::sent("p1")? - before < u64::from(cells) {
+                let out = host::sent("p1")? - before;
                 ensure!(Instant::now() < end, "of {cells} packets {out} came out");
                 sleep(Duration::from_millis(100));
             }
@@ -217,14 +217,6 @@ fn mark(frame: &mut [u8], mark: u32) {
     frame[24..26].fill(0);
     let check = checksum::of(&frame[14..34]);
     frame[24..26].copy_from_slice(&check.to_be_bytes());
-}
-
-/// Frames that an interface of the calling thread's namespace has sent.
-fn sent_by(interface: &str) -> anyhow::Result<u64> {
-    let table = fs::read_to_string("/proc/thread-self/net/dev")?;
-    let line = table.lines().find_map(|l| l.trim().strip_prefix(interface)?.strip_prefix(':'));
-    let packets = line.and_then(|l| l.split_whitespace().nth(9)).context("no such interface")?;
-    Ok(packets.parse()?)
 }
 
 /// Megabytes of mappings of sockets.

@@ -59,10 +59,22 @@ pub fn within<T: Send>(
 /// # Errors
 /// When there is no such interface.
 pub fn received(interface: &str) -> anyhow::Result<u64> {
+    packets(interface, 1)
+}
+
+/// Packets that went out at one.
+///
+/// # Errors
+/// As [`received`].
+pub fn sent(interface: &str) -> anyhow::Result<u64> {
+    packets(interface, 9)
+}
+
+fn packets(interface: &str, column: usize) -> anyhow::Result<u64> {
     let table = fs::read_to_string("/proc/thread-self/net/dev")?;
     let mut rows = table.lines().filter_map(|line| line.trim().split_once(':'));
     let row = rows.find(|(name, _)| *name == interface);
-    let packets = row.and_then(|(_, counts)| counts.split_whitespace().nth(1));
+    let packets = row.and_then(|(_, counts)| counts.split_whitespace().nth(column));
     Ok(packets.with_context(|| format!("no {interface}"))?.parse()?)
 }
 
