@@ -91,7 +91,7 @@ pub struct Vantage {
     /// How long the datapath `xdp` goes by the kernel's word about a packet's way before it asks again, in
     /// milliseconds: a route, neighbour or link that changes takes effect so much later at most. It asks for
     /// every packet where this is 0, or where more than the destination decides.
-    #[serde(default = "for_20_ms")]
+    #[serde(default = "keep_routes_ms")]
     pub keep_routes_ms: u32,
     /// How a router in user space chooses between next hops that are equally good; kernels choose for
     /// themselves.
@@ -266,8 +266,11 @@ const fn one_in_64() -> u32 {
     64
 }
 
-const fn for_20_ms() -> u32 {
-    20
+/// [`Vantage::keep_routes_ms`] where nobody says otherwise.
+pub const KEEP_ROUTES_MS: u32 = 20;
+
+const fn keep_routes_ms() -> u32 {
+    KEEP_ROUTES_MS
 }
 
 /// The run's key, written as two hexadecimal words: TOML's integers are too short for them.

@@ -3,7 +3,7 @@
 
 mod support;
 
-use ashiato_agent::config::{Collector, Config, Port, Vantage};
+use ashiato_agent::config::{Collector, Config, KEEP_ROUTES_MS, Port, Vantage};
 use ashiato_agent::reporter::{self, Outlet};
 use ashiato_agent::station::Station;
 use ashiato_agent::uplink::Command;
@@ -80,7 +80,7 @@ fn observer(net: &Net) -> Vantage {
     Vantage {
         role: Role::Observer,
         netns: Some(net.path("dst")),
-        keep_routes_ms: 20,
+        keep_routes_ms: KEEP_ROUTES_MS,
         spread: traceback::router::Spread::Flow,
         filter: Some(filter),
         ports: vec![Port::new("eth0", Far::default())],

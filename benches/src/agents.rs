@@ -1,6 +1,6 @@
 //! The agent that benchmarks measure.
 
-use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
+use ashiato_agent::config::{Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RunKey, Vantage};
 use std::path::PathBuf;
 use std::time::Duration;
 use traceback::RouterId;
@@ -26,7 +26,7 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         report_every: Interval(Duration::from_secs(1)),
         sample_1_in: 0,
         datapath,
-        keep_routes_ms: 20,
+        keep_routes_ms: KEEP_ROUTES_MS,
         spread: Spread::Flow,
         filter: None,
         ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),

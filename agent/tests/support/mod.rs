@@ -4,7 +4,7 @@
 
 pub(crate) mod packets;
 
-use ashiato_agent::config::{Datapath, DrawKind, Interval, Port, RunKey, Vantage};
+use ashiato_agent::config::{Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RunKey, Vantage};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use ashiato_agent::datapath::{ethtool, netns};
@@ -180,7 +180,7 @@ impl Net {
             report_every: Interval(Duration::from_millis(100)),
             sample_1_in: 4,
             datapath: Datapath::Afpacket,
-            keep_routes_ms: 20,
+            keep_routes_ms: KEEP_ROUTES_MS,
             spread: traceback::router::Spread::Flow,
             filter: None,
             ports: (0..3).map(port).collect(),

@@ -11,7 +11,7 @@ use crate::plan::{DrawKind, Failure, Fault, Plan};
 use crate::programs;
 use crate::run;
 use anyhow::{Context, Result, bail};
-use ashiato_agent::config::{self, Interval, RunKey, Vantage};
+use ashiato_agent::config::{self, Interval, KEEP_ROUTES_MS, RunKey, Vantage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -270,7 +270,7 @@ fn vantage(
         report_every: Interval(Duration::from_millis(500)),
         sample_1_in: SAMPLED_1_IN,
         datapath: datapath.agent(),
-        keep_routes_ms: 20,
+        keep_routes_ms: KEEP_ROUTES_MS,
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: ports.map(|(port, far)| config::Port::new(&port.name, far)).collect(),
