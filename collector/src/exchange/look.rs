@@ -11,6 +11,7 @@ use super::{Exhibit, Passage};
 use crate::hub::Hub;
 use crate::trace;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,8 +102,10 @@ pub(super) fn search(
     let changes = changes(known.as_ref());
     let mut ways: BTreeMap<(Vec<RouterId>, Origin), Vec<u32>> = BTreeMap::new();
     let mut handed = Handovers::new();
+    let mut case = empty(domain);
     for (packet, at) in packets.iter().zip(0_u32..) {
-        let Some(mut case) = case(domain, packet) else { continue };
+        let Some(address) = destination(packet) else { continue };
+        put(&mut case, domain, packet, address);
         let gateways = through(gateways, packet);
         if changes && gateways.len() > 1 {
             return Err(format!("{scheme}: say by which router packets left the domain"));
@@ -174,29 +177,31 @@ fn through(gateways: &[RouterId], packet: &Exhibit) -> Vec<RouterId> {
     gateways.get(usize::from(gate)).copied().into_iter().collect()
 }
 
-/// One packet's case within the domain, whatever the gateway; `None` where the bytes are no packet.
-fn case(domain: &Domain, packet: &Exhibit) -> Option<Case> {
+/// A case within the domain that is about no packet yet.
+fn empty(domain: &Domain) -> Case {
+    let victim = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Case {
+        gateway: RouterId(0),
+        filter: Filter { victim, protocol: None, source_port: None, port: None },
+        window: Window::ALWAYS,
+        samples: vec![],
+        key: domain.config.packet_key,
+        map: domain.map.clone(),
+        budget: Budget::default(),
+        beyond: domain.beyond.clone(),
+    }
+}
+
+/// Makes a case one about this packet, which goes to this address.
+fn put(case: &mut Case, domain: &Domain, packet: &Exhibit, address: IpAddr) {
     let config = &domain.config;
     let at = packet.at_unix_ns.saturating_sub(config.zero_unix_ns);
     let slack = config.bounds.slack_ms.saturating_mul(1_000_000);
     let around =
         Window { from: Nanos(at.saturating_sub(slack)), to: Nanos(at.saturating_add(slack)) };
-    let window = if slack == 0 { Window::ALWAYS } else { around };
-    Some(Case {
-        gateway: RouterId(0),
-        filter: Filter {
-            victim: destination(packet)?,
-            protocol: None,
-            source_port: None,
-            port: None,
-        },
-        window,
-        samples: vec![Sample { bytes: packet.bytes.clone(), at: Nanos(at) }],
-        key: config.packet_key,
-        map: domain.map.clone(),
-        budget: Budget::default(),
-        beyond: domain.beyond.clone(),
-    })
+    case.filter.victim = address;
+    case.window = if slack == 0 { Window::ALWAYS } else { around };
+    case.samples = vec![Sample { bytes: packet.bytes.clone(), at: Nanos(at) }];
 }
 
 /// Where a walk broke off because a router did not answer, packets may have come from any neighbour, or from inside.

@@ -36,12 +36,12 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
     let (began, domain) = (now_ms(), office.domain.id());
     let id = format!("{domain}-{began:x}-{}", &secret()[..12]);
     let request = to_text(&begin).map_err(|e| e.to_string())?;
-    let scheme = scheme(office, &begin)?;
-    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
+    let (scheme, joined, asked) = prepare(office, &id, begin, began)?;
+    let (begin, exhibits) = &asked;
     let about: BTreeSet<_> = exhibits.iter().filter_map(destination).collect();
     let until = office.until(began);
     let line = json!({ "id": id, "operator": operator, "scheme": begin.scheme, "about": about,
-        "purpose": begin.purpose, "exercise": begin.exercise, "hidden_bytes": hidden, "until": until });
+        "purpose": begin.purpose, "exercise": begin.exercise, "hidden_bytes": joined.hidden_bytes, "until": until });
     let (word, until) = (id.clone(), signed(until * 1_000));
     let noted = office.book.write(move |page| {
         page.note("began", line);
@@ -51,11 +51,29 @@ pub async fn inquire(office: &Arc<Office>, operator: &str, begin: Begin) -> Resu
         )
     });
     noted.await.map_err(|e| e.to_string())?;
-    let mut joined = Joined::new(&id, &office.domain, &begin, began);
-    joined.hidden_bytes = hidden;
     // Goes on where the operator hangs up.
-    let work = tokio::spawn(run(office.clone(), scheme, joined, (begin, exhibits)));
+    let work = tokio::spawn(run(office.clone(), scheme, joined, asked));
     work.await.map_err(|e| format!("the inquiry broke off: {e}"))?
+}
+
+/// A case that is to be carried to its end: with which scheme, what is known of it, what was asked and about what.
+pub(super) type Prepared = (Arc<dyn AnyScheme>, Joined, (Begin, Vec<Exhibit>));
+
+/// What a case needs before it is asked about.
+///
+/// # Errors
+/// What is wrong with the case, for people.
+pub(super) fn prepare(
+    office: &Office,
+    id: &str,
+    begin: Begin,
+    begun_ms: u64,
+) -> Result<Prepared, String> {
+    let scheme = scheme(office, &begin)?;
+    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
+    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
+    joined.hidden_bytes = hidden;
+    Ok((scheme, joined, (begin, exhibits)))
 }
 
 /// Carries a case to its end, and writes down what came of it.
@@ -148,7 +166,7 @@ pub(super) fn after_all(
 }
 
 /// The case's packets as others are shown them, and how many of their bytes they are not.
-pub(super) fn exhibits(
+fn exhibits(
     office: &Office,
     scheme: &dyn AnyScheme,
     begin: &Begin,
@@ -158,9 +176,9 @@ pub(super) fn exhibits(
     for (sample, at) in begin.case.samples.iter().zip(1..) {
         let at_unix_ns = config.zero_unix_ns.saturating_add(sample.at.0);
         let exhibit = office.domain.exhibit(scheme, &sample.bytes, at_unix_ns);
-        let (exhibit, hidden) = exhibit.ok_or_else(|| format!("sample {at} is no IP packet"))?;
-        let address =
-            destination(&exhibit).ok_or_else(|| format!("sample {at} is no IP packet"))?;
+        let shown = exhibit.and_then(|(e, hidden)| Some((destination(&e)?, e, hidden)));
+        let (address, exhibit, hidden) =
+            shown.ok_or_else(|| format!("sample {at} is no IP packet"))?;
         if !office.domain.may_ask(office.domain.id(), address) {
             return Err(format!("sample {at} goes to {address}, which is not this domain's"));
         }
@@ -208,7 +226,7 @@ async fn escalate(office: &Arc<Office>, joined: &mut Joined) -> Result<(), Strin
 }
 
 /// The scheme of an inquiry, with the parameters that this domain searches with where it says none.
-pub(super) fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
+fn scheme(office: &Office, begin: &Begin) -> Result<Arc<dyn AnyScheme>, String> {
     let searched = office.domain.schemes.get(&begin.scheme).filter(|_| begin.params.is_none());
     if let Some(searched) = searched {
         return Ok(searched.clone());

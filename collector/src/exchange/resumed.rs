@@ -3,20 +3,15 @@
 //! While there is time, they are asked again from the beginning, under words of their own: nobody answers the same
 //! word twice. What still comes for the first word is noted as late.
 
-use super::Exhibit;
 use super::book::BookError;
-use super::joined::{Begin, Joined};
+use super::joined::Begin;
 use super::office::{Office, now_ms, secret};
-use super::outgoing::{end, exhibits, run, scheme};
+use super::outgoing::{Prepared, end, prepare, run};
 use serde_json::json;
 use std::sync::Arc;
-use traceback::schemes::AnyScheme;
 
 /// Between a case's word and what tells apart the times that it was begun.
 pub(super) const AGAIN: char = '~';
-
-/// A case that is carried to its end: with which scheme, what is known of it, what was asked and about what.
-type Resumed = (Arc<dyn AnyScheme>, Joined, (Begin, Vec<Exhibit>));
 
 /// Goes on with cases that were under way when the collector went down, or says that their time is over.
 pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
@@ -45,15 +40,12 @@ pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
 ///
 /// # Errors
 /// Why it does not, for people.
-fn resumed(office: &Office, id: &str, begun_ms: u64, request: &str) -> Result<Resumed, String> {
+fn resumed(office: &Office, id: &str, begun_ms: u64, request: &str) -> Result<Prepared, String> {
     let begin: Begin = serde_json::from_str(request).map_err(|e| format!("the request: {e}"))?;
     if begun_ms.saturating_add(begin.deadline_ms) <= now_ms() {
         return Err("the collector went down while it was under way, and its time is over".into());
     }
-    let scheme = scheme(office, &begin)?;
-    let (exhibits, hidden) = exhibits(office, &*scheme, &begin)?;
-    let mut joined = Joined::new(id, &office.domain, &begin, begun_ms);
+    let (scheme, mut joined, asked) = prepare(office, id, begin, begun_ms)?;
     joined.asks_as = format!("{id}{AGAIN}{}", &secret()[..6]);
-    joined.hidden_bytes = hidden;
-    Ok((scheme, joined, (begin, exhibits)))
+    Ok((scheme, joined, asked))
 }

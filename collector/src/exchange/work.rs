@@ -59,7 +59,7 @@ async fn trace(office: &Arc<Office>, inquiry: &Inquiry, terms: &Terms, found: Fo
     let (mut further, stretches) = (vec![], &found.stretches);
     if inquiry.mode == Mode::Recursive && !stretches.is_empty() {
         let own = own(&office.domain, &inquiry.id, stretches, inquiry.tlp);
-        let quest = quest(&office.domain, inquiry, Mode::Recursive, found.handed.clone());
+        let quest = quest(&office.domain, inquiry, Mode::Recursive, found.handed);
         let (pursuit, errands) = Pursuit::begin(quest, around(&office.domain), own, now_ms());
         let (tree, _) = drive::drive(office, pursuit, errands).await.finish();
         further = tree.into_reply().further;
