@@ -29,15 +29,13 @@ pub(crate) struct Seat {
     pub certificate: PathBuf,
     /// The key of that.
     pub key: PathBuf,
-    /// Its folder: policy, map, book and log.
-    pub dir: PathBuf,
 }
 
 impl Default for Seat {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let [certificate, key, dir] = Default::default();
-        Self { listen, certificate, key, dir }
+        let [certificate, key] = Default::default();
+        Self { listen, certificate, key }
     }
 }
 
@@ -52,18 +50,18 @@ pub(crate) fn exchange(plan: &Plan, domain: usize, seats: &[Seat], zero: u64) ->
         listen: seat.listen,
         certificate: seat.certificate.clone(),
         key: seat.key.clone(),
-        policy: seat.dir.join(POLICY),
-        map: Some(seat.dir.join(MAP)),
+        policy: POLICY.into(),
+        map: Some(MAP.into()),
         asns: spec.asns.clone(),
         prefixes: hosts(plan, domain),
-        book: seat.dir.join("exchange.db"),
-        audit: seat.dir.join("exchange.ndjson"),
+        book: "exchange.db".into(),
+        audit: "exchange.ndjson".into(),
         neighbours: neighbours(plan, domain),
         peers: others.map(|other| peer(plan, other, &seats[other])).collect(),
         schemes: searched(plan),
         packet_key: plan.key,
         alias_key: Some(plan.domain_key(domain)),
-        alias_key_file: seat.dir.join("alias.key"),
+        alias_key_file: "alias.key".into(),
         operators: PEOPLE.iter().map(|name| ((*name).to_owned(), Right::ALL.into())).collect(),
         zero_unix_ns: zero,
         directory: None,

@@ -350,11 +350,12 @@ impl Network {
         if let Some(tag) = moving.tag {
             self.tally.arrived(tag.flow);
         }
-        let Ok(packet) = Packet::parse(moving.packet.as_bytes()) else { return };
-        if host == self.victim {
-            self.observer.see(at, &packet);
-            log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
+        if host != self.victim {
+            return;
         }
+        let Ok(packet) = Packet::parse(moving.packet.as_bytes()) else { return };
+        self.observer.see(at, &packet);
+        log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
     }
 }
 

@@ -261,12 +261,7 @@ impl HostsWorld {
                 *traffic.sent.entry(flow).or_default() += count;
             }
         }
-        let (director, home) = (&mut self.director, &mut self.home);
-        await_quiet(&self.plan, traffic.sent.values().sum(), || {
-            // What links lose on purpose will not arrive.
-            let Flown { arrived, lost } = director.flown(home)?;
-            Ok(arrived + lost)
-        })?;
+        self.await_flown(traffic.sent.values().sum())?;
         self.drain(&mut traffic)?;
         self.judge(&traffic)?;
         Ok(traffic)
@@ -282,12 +277,8 @@ impl HostsWorld {
         let all = self.director.gather(&mut self.home, "a slow beginning", RAMP, ramped)?;
         let by_flow: BTreeMap<u32, u64> = all.into_iter().flatten().collect();
         let sent: u64 = by_flow.values().sum();
-        let (director, home) = (&mut self.director, &mut self.home);
-        await_quiet(&self.plan, sent, || {
-            let Flown { arrived, lost } = director.flown(home)?;
-            Ok(arrived + lost)
-        })?;
-        let Flown { arrived, lost } = director.flown(home)?;
+        self.await_flown(sent)?;
+        let Flown { arrived, lost } = self.director.flown(&mut self.home)?;
         self.evidence.add("ramped", json!({ "sent": sent, "arrived": arrived, "lost": lost }))?;
         if arrived + lost != sent {
             return Err(Exit::Safety.refuse(format!(
@@ -298,6 +289,16 @@ impl HostsWorld {
         self.taps_agree(&by_flow)?;
         self.ramped = true;
         Ok(())
+    }
+
+    /// Waits until nothing that was sent is under way any more.
+    fn await_flown(&mut self, sent: u64) -> Result<()> {
+        let (director, home) = (&mut self.director, &mut self.home);
+        await_quiet(&self.plan, sent, || {
+            // What links lose on purpose will not arrive.
+            let Flown { arrived, lost } = director.flown(home)?;
+            Ok(arrived + lost)
+        })
     }
 
     /// Fails where a router on the way of what was sent slowly did not see all of it that links let through, or another

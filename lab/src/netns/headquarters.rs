@@ -195,7 +195,9 @@ impl Headquarters {
         let role = home.role(plan);
         let collector = if home.ground.here {
             let worker = start(&config, &role, disk.as_deref(), (stage, nursery, folder))?;
-            self.disk = disk.map(|disk| Disk::of(&worker, &disk)).or(self.disk.take());
+            if let Some(disk) = &disk {
+                self.disk = Some(Disk::of(&worker, disk));
+            }
             Place::Here(worker)
         } else {
             // Before keys of others lie there.

@@ -130,19 +130,14 @@ impl Home {
 
     /// A domain as this one knows it, by a copy of its certificate.
     fn seat(&self, plan: &Plan, other: &Self, keys: &Tls) -> Result<office::Seat> {
-        let (listen, dir) = (other.ground.office, PathBuf::new());
+        let listen = other.ground.office;
         if other.desk == self.desk {
             let (certificate, key) = (self.inside(&keys.cert), self.inside(&keys.key));
-            return Ok(office::Seat { listen, certificate, key, dir });
+            return Ok(office::Seat { listen, certificate, key });
         }
         let pem = fs::read(&keys.cert).context("cannot read a domain's certificate")?;
         let certificate = self.put(&format!("domain-{}.pem", plan.domains[other.desk].id), pem)?;
-        Ok(office::Seat {
-            listen,
-            certificate: self.inside(&certificate),
-            key: PathBuf::new(),
-            dir,
-        })
+        Ok(office::Seat { listen, certificate: self.inside(&certificate), key: PathBuf::new() })
     }
 
     /// All files that its folder holds.

@@ -114,20 +114,12 @@ impl Failure {
 
     /// Whether any of what it befalls is among the nodes that are `here`; the collector is no node.
     pub fn befalls(&self, plan: &Plan, here: impl Fn(Node) -> bool) -> bool {
-        let router = |router: &usize| here(Node::Router(*router));
-        match self {
-            Self::Cut { link }
-            | Self::Loss { link, .. }
-            | Self::Delay { link, .. }
-            | Self::Rate { link, .. } => {
-                let link = &plan.links[*link];
-                here(link.a.node) || here(link.b.node)
-            }
-            Self::Slow { routers, .. } => routers.iter().any(router),
-            Self::Kill { .. } | Self::Line { .. } | Self::Clock { .. } | Self::DiskFull => {
-                self.agents().iter().any(router)
-            }
+        if let Some(link) = self.link() {
+            let link = &plan.links[link];
+            return here(link.a.node) || here(link.b.node);
         }
+        let routers = if let Self::Slow { routers, .. } = self { routers } else { self.agents() };
+        routers.iter().any(|router| here(Node::Router(*router)))
     }
 
     /// What it makes of its link's conditions; [`Self::Cut`] leaves them.

@@ -1,12 +1,13 @@
 //! What taking part cost domains, and how soon they answer each other.
 
 use super::turn::Turn;
-use crate::plan::Plan;
+use crate::plan::{Plan, RouterPlan};
 use crate::summary::{Burden, Costs, Pair};
 use anyhow::{Context, Result};
 use ashiato_collector::exchange::{Asked, Joined, Status};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use traceback::RouterId;
 use traceback::report::{Report, Role};
 
 /// The costs of all turns, where domains have collectors of their own.
@@ -18,39 +19,49 @@ pub(super) fn costs(plan: &Plan, turns: &[Turn]) -> Result<Option<Costs>> {
         return Ok(None);
     }
     let domains = (0..plan.domains.len()).map(|at| burden(plan, turns, at));
-    Ok(Some(Costs { domains: domains.collect::<Result<_>>()?, pairs: pairs(turns) }))
+    let mut domains: Vec<Burden> = domains.collect();
+    for turn in turns {
+        count_reports(plan, turn, &mut domains)?;
+    }
+    Ok(Some(Costs { domains, pairs: pairs(turns) }))
 }
 
-fn burden(plan: &Plan, turns: &[Turn], at: usize) -> Result<Burden> {
+fn burden(plan: &Plan, turns: &[Turn], at: usize) -> Burden {
     let id = plan.domains[at].id.clone();
-    let routers: Vec<_> = plan.routers.iter().filter(|r| r.domain == id).map(|r| r.id).collect();
-    let mut row = Burden { id, ..Burden::default() };
-    for turn in turns {
-        let joined = turn.outcome.joined.iter().flat_map(|joined| &joined.asked);
-        row.questions += joined.filter(|asked| asked.domain == row.id).count() as u64;
-        let mut ledgers = BTreeMap::new();
-        for bytes in &turn.outcome.reports {
-            let report = Report::decode(bytes).context("our own report decodes")?;
-            if routers.contains(&report.router) {
-                row.reports += 1;
-                row.report_bytes += bytes.len() as u64;
-                let who = (report.router, report.role == Role::Router);
-                let most = ledgers.entry(who).or_insert(0);
-                *most = report.footprint.max(*most);
-            }
-        }
-        row.ledger_bytes = row.ledger_bytes.max(ledgers.values().sum());
-    }
+    let asked = turns.iter().filter_map(|turn| turn.outcome.joined.as_ref()).flat_map(|j| &j.asked);
     let spent = turns.iter().filter_map(|turn| turn.outcome.spent.get(at));
     // Collectors live from turn to turn, agents for one.
-    row.collector_cpu_s =
-        spent.clone().filter_map(|s| s.collector).max().map(|time| time.as_secs_f64());
+    let collector = spent.clone().filter_map(|s| s.collector).max();
     let agents: Option<Vec<Duration>> = spent.clone().map(|s| s.agents).collect();
-    row.agents_cpu_s = agents
-        .filter(|times| !times.is_empty())
-        .map(|times| times.iter().sum::<Duration>().as_secs_f64());
-    row.store_bytes = spent.clone().next_back().and_then(|spent| spent.store_bytes);
-    Ok(row)
+    let agents = agents.filter(|times| !times.is_empty());
+    Burden {
+        questions: asked.filter(|asked| asked.domain == id).count() as u64,
+        collector_cpu_s: collector.map(|time| time.as_secs_f64()),
+        agents_cpu_s: agents.map(|times| times.iter().sum::<Duration>().as_secs_f64()),
+        store_bytes: spent.clone().next_back().and_then(|spent| spent.store_bytes),
+        id,
+        ..Burden::default()
+    }
+}
+
+/// Adds a turn's reports, and the ledgers that they speak of where those are larger than in any turn before.
+fn count_reports(plan: &Plan, turn: &Turn, domains: &mut [Burden]) -> Result<()> {
+    let home = |(at, router): (usize, &RouterPlan)| (router.id, plan.domain_at(at));
+    let homes: BTreeMap<RouterId, usize> = plan.routers.iter().enumerate().map(home).collect();
+    let mut ledgers: Vec<BTreeMap<_, u64>> = vec![BTreeMap::new(); domains.len()];
+    for bytes in &turn.outcome.reports {
+        let report = Report::decode(bytes).context("our own report decodes")?;
+        let Some(at) = homes.get(&report.router) else { continue };
+        domains[*at].reports += 1;
+        domains[*at].report_bytes += bytes.len() as u64;
+        let who = (report.router, report.role == Role::Router);
+        let most = ledgers[*at].entry(who).or_default();
+        *most = report.footprint.max(*most);
+    }
+    for (row, ledgers) in domains.iter_mut().zip(&ledgers) {
+        row.ledger_bytes = row.ledger_bytes.max(ledgers.values().sum());
+    }
+    Ok(())
 }
 
 fn pairs(turns: &[Turn]) -> Vec<Pair> {
