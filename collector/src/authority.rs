@@ -3,15 +3,16 @@
 //! Certificates are short-lived, since keys are made for each run. They are valid from a day before
 //! they are made, because clocks of field machines are wrong by minutes and sometimes by hours.
 
+use crate::files::write_new;
 use crate::identity::Identity;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -209,10 +210,10 @@ impl Authority {
             .create(dir)
             .map_err(|source| AuthorityError::Write { path: dir.into(), source })?;
         if !tls.ca.exists() {
-            write_new(&tls.ca, &self.pem, 0o644)?;
+            write(&tls.ca, &self.pem, 0o644)?;
         }
-        write_new(&tls.cert, &pair.cert, 0o644)?;
-        write_new(&tls.key, &pair.key, 0o600)?;
+        write(&tls.cert, &pair.cert, 0o644)?;
+        write(&tls.key, &pair.key, 0o600)?;
         Ok(tls)
     }
 
@@ -222,7 +223,7 @@ impl Authority {
     /// Where the file cannot be written or is already there.
     pub fn write_key(&self, dir: &Path) -> Result<PathBuf, AuthorityError> {
         let path = dir.join("ca.key");
-        write_new(&path, &self.issuer.key().serialize_pem(), 0o600)?;
+        write(&path, &self.issuer.key().serialize_pem(), 0o600)?;
         Ok(path)
     }
 
@@ -254,13 +255,7 @@ fn params(name: &str, lifetime: Duration) -> Result<CertificateParams, Authority
     Ok(params)
 }
 
-/// Never overwrites: a key that is replaced by accident locks everybody out.
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> {
+    write_new(path, text, mode)
         .map_err(|source| AuthorityError::Write { path: path.into(), source })
 }

@@ -5,6 +5,7 @@
 //! - [`agents`] and [`operator`] are the two services, [`server`] runs them, [`client`] calls one.
 //! - [`contact`] is whom to reach in other domains, [`signer`] signs.
 //! - [`trace`] drives a reconstruction, [`exchange`] asks other domains, [`evidence`] is its log, with times of [`clock`].
+//! - [`files`] are written once.
 //! - [`rid`] are the messages between domains, [`iodef`] the documents in them, [`stix`] the same for others,
 //!   [`dossier`] all that is known of a question, [`xml`] how XML is read.
 //!
@@ -21,6 +22,7 @@ pub mod dossier;
 pub mod enrol;
 pub mod evidence;
 pub mod exchange;
+pub mod files;
 pub mod hub;
 pub mod identity;
 pub mod iodef;

@@ -1,10 +1,10 @@
 //! Ed25519 keys of people who sign.
 
+use crate::files::write_new;
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why a key cannot be used.
@@ -64,8 +64,7 @@ impl Signer {
     /// # Errors
     /// [`BadKey::Write`].
     pub fn write_new(&self, path: &Path) -> Result<(), BadKey> {
-        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        open.and_then(|mut file| file.write_all(self.0.serialize_pem().as_bytes()))
+        write_new(path, &self.0.serialize_pem(), 0o600)
             .map_err(|source| BadKey::Write { path: path.into(), source })
     }
 

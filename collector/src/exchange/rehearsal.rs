@@ -19,7 +19,7 @@ use crate::operator;
 use crate::trace::Followed;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::case::{Case, Gap, Sample};
-use traceback::disclose::{Approval, Terms};
+use traceback::disclose::{Approval, Detail, Terms};
 use traceback::graph::Finding;
 use traceback::scheme::Keeper;
 use traceback::schemes::AnyScheme;
@@ -270,5 +270,7 @@ fn at_best(domain: &Domain, inquiry: &Inquiry) -> Option<Terms> {
     if inquiry.asker == inquiry.origin {
         return Some(terms);
     }
-    Some(terms.meet(for_whom(&inquiry.asker)?))
+    let terms = terms.meet(for_whom(&inquiry.asker)?);
+    // Two rules may have nothing in common.
+    Some(terms).filter(|terms| terms.shown() != Detail::None)
 }

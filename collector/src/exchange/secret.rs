@@ -1,11 +1,12 @@
 //! A domain's own secret, in a file that its collector makes at its first start and nobody else reads.
 
 use super::config::bad;
+use crate::files::write_new;
 use crate::server::{ServeError, read};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use traceback::invariant::Key;
 
@@ -28,12 +29,10 @@ pub(super) fn read_or_make(path: &Path) -> Result<Key, ServeError> {
 }
 
 fn make(path: &Path) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| std::io::Error::other("no randomness"))?;
     let (a, b) = bytes.split_at(8);
-    writeln!(file, "{} {}", hex::encode(a), hex::encode(b))?;
-    file.sync_all()
+    write_new(path, &format!("{} {}\n", hex::encode(a), hex::encode(b)), 0o600)
 }
 
 fn parse(text: &str) -> Option<Key> {

@@ -5,12 +5,12 @@ use crate::exit::Exit;
 use crate::netns::headquarters::{Desk, Seat, Seats};
 use anyhow::{Context, Result};
 use ashiato_collector::authority::Tls;
+use ashiato_collector::files::write_new;
 use ashiato_collector::identity::Identity;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Who this host is, by its certificate.
@@ -71,7 +71,5 @@ pub(super) fn lay_out(dir: &Path, given: &Assignment) -> Result<Seats> {
 /// # Errors
 /// When it is there already, or cannot be written.
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {
-    let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    open.and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
+    write_new(path, text, 0o600).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,5 +1,6 @@
 //! What went wrong in a run, by what the summary counts: one sentence for each loss, refusal, silence and fault.
 
+use super::text::value;
 use crate::summary::{FaultRow, Question, SchemeRow, Summary};
 use maud::{Markup, html};
 
@@ -18,7 +19,10 @@ pub(super) fn list(summary: &Summary) -> Vec<String> {
         let (effect, why) = (&e.effect, e.why.as_deref().unwrap_or("missed"));
         format!(
             "{}: agreed {} {}, got {}: {why}",
-            effect.scheme, effect.measure, effect.want, e.got
+            effect.scheme,
+            effect.measure,
+            effect.want,
+            value(&e.got)
         )
     }));
     if let Some(left) = summary.left_behind.filter(|left| *left > 0) {
