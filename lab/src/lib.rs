@@ -32,6 +32,7 @@ pub mod scope;
 pub mod sim;
 pub mod summary;
 pub mod sweep;
+pub mod tape;
 pub mod traffic;
 pub mod truth;
 pub mod tunnel;

@@ -20,7 +20,7 @@ use crate::plan::{DrawKind, Node, Plan};
 use crate::resolve::ways;
 use crate::run;
 use crate::traffic::{self, Tag};
-use crate::world::{Arrival, Outcome, Traffic, World};
+use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result};
 use deaths::Deaths;
 use std::collections::BinaryHeap;
@@ -93,7 +93,7 @@ impl World for Sim {
             }
         }
         network.tally.tell(&mut traffic);
-        traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
+        traffic.seconds = traffic.tape.last().map_or(0.0, |at| at.0 as f64 / 1e9);
         traffic.carried = network.straits.carried();
         traffic.faults = straits::happened(&self.plan, &traffic.carried);
         self.turn = Some(network);
@@ -355,7 +355,7 @@ impl Network {
         }
         let Ok(packet) = Packet::parse(moving.packet.as_bytes()) else { return };
         self.observer.see(at, &packet);
-        log.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
+        log.tape.push(at, packet.as_bytes());
     }
 }
 

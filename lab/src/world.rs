@@ -1,5 +1,6 @@
 //! What a world is: it gives each scheme of a plan its turn and says what happened.
 
+use crate::tape::Tape;
 use ashiato_collector::exchange::Joined;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -9,15 +10,6 @@ use traceback::case::{Case, Gap};
 use traceback::graph::Finding;
 use traceback::report::Counters;
 use traceback::{Nanos, RouterId};
-
-/// One packet as it arrived at the victim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
-    /// When, on the run's clock.
-    pub at: Nanos,
-    /// The IP packet.
-    pub bytes: Vec<u8>,
-}
 
 /// A place where plans run. A scheme's turn is [`World::traffic`], then [`World::reconstruct`]; what
 /// the turn's truth is gets sealed between the two.
@@ -49,7 +41,7 @@ pub trait World {
 }
 
 /// What was sent, passed and arrived, from sources outside the agents under test.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Traffic {
     /// Packets that left each sender, by flow, as the sender's ledger says.
     pub sent: BTreeMap<u32, u64>,
@@ -58,7 +50,7 @@ pub struct Traffic {
     /// Packets that reached each receiving host, by flow.
     pub arrived: BTreeMap<u32, u64>,
     /// Packets that reached the victim, in order.
-    pub tape: Vec<Arrival>,
+    pub tape: Tape,
     /// Packets of ours seen where none may be.
     pub leaked: u64,
     /// Packets that links lost because the plan says so.

@@ -184,7 +184,7 @@ fn alike(plan: &Plan, datapath: Datapath) {
         let name = &plan.schemes[turn].id;
         let (ours, theirs) = (netns.traffic(turn).unwrap(), sim.traffic(turn).unwrap());
         let [mine, other] = [&ours, &theirs].map(|traffic| {
-            let mut frames: Vec<Vec<u8>> = traffic.tape.iter().map(|a| a.bytes.clone()).collect();
+            let mut frames: Vec<Vec<u8>> = traffic.tape.iter().map(|a| a.bytes).collect();
             frames.retain(|bytes| {
                 let packet = traceback::packet::Packet::parse(&bytes[..]).ok();
                 packet.and_then(|p| ashiato::traffic::tag(plan.key.0, &p)).is_some()
@@ -233,7 +233,7 @@ fn policies_are_read_from_beside_the_scenario() {
 /// What arrives at the victim in the turn of a plan's only scheme.
 fn arriving(plan: &Plan) -> Vec<Vec<u8>> {
     let mut sim = Sim::new(Arc::new(plan.clone()));
-    sim.traffic(0).unwrap().tape.into_iter().map(|arrival| arrival.bytes).collect()
+    sim.traffic(0).unwrap().tape.iter().map(|arrival| arrival.bytes).collect()
 }
 
 /// The same plan, where every router that its domain does not show has another name, and where it shows no
@@ -301,7 +301,7 @@ fn decoded(plan: &Plan) -> Vec<RouterId> {
     let filter = Some(case.filter);
     let mut observer =
         scheme.vantage(Setting { place, key: plan.key, draws: Draws::Keyed, filter });
-    for arrival in &traffic.tape {
+    for arrival in traffic.tape.iter() {
         let packet = traceback::packet::Packet::parse(&arrival.bytes[..]).unwrap();
         observer.see(arrival.at, &packet);
     }

@@ -66,7 +66,7 @@ fn median(carried: &Carried) -> (f64, f64) {
 /// Packets of every flow come in the order in which they left.
 fn in_order(plan: &Plan, traffic: &Traffic) {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
-    for arrival in &traffic.tape {
+    for arrival in traffic.tape.iter() {
         let packet = Packet::parse(&arrival.bytes[..]).unwrap();
         let Some(tag) = tag(plan.key.0, &packet) else { continue };
         if let Some(before) = last.insert(tag.flow, tag.seq) {

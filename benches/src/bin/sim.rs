@@ -107,7 +107,7 @@ fn turns(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<
             let start = Instant::now();
             let traffic = Sim::new(plan.clone()).traffic(0)?;
             ours.push(each(start.elapsed().as_secs_f64() * 1e9));
-            ensure!(traffic.tape.len() == PACKETS as usize, "packets were lost");
+            ensure!(traffic.tape.len() == u64::from(PACKETS), "packets were lost");
             peer.push(each(walk(&*scheme, HOPS, PACKETS)?));
             writeln!(raw, "turn.{id},{round},{:.3}", ours[round])?;
         }

@@ -18,7 +18,8 @@ use crate::safety::incident::Incident;
 use crate::safety::records::Records;
 use crate::safety::sentinel::Sentinels;
 use crate::safety::{Permit, Site as Policy, evidence};
-use crate::world::{Arrival, Happened};
+use crate::tape::Arrival;
+use crate::world::Happened;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -319,9 +320,13 @@ impl<'a> Part<'a> {
         zero: u64,
     ) -> Result<from_host::Kind> {
         let trouble = Trouble { lost: seen.lost, carried: seen.carried, faults, dead };
-        for arrivals in seen.tape.chunks(CHUNK) {
-            let arrival = |a: &Arrival| wire::Arrival { at: a.at.0, packet: a.bytes.clone() };
-            let arrivals = arrivals.iter().map(arrival).collect();
+        let arrival = |a: Arrival| wire::Arrival { at: a.at.0, packet: a.bytes };
+        let mut tape = seen.tape.iter().map(arrival);
+        loop {
+            let arrivals: Vec<_> = tape.by_ref().take(CHUNK).collect();
+            if arrivals.is_empty() {
+                break;
+            }
             self.tell(from_host::Kind::Tape(wire::Tape { arrivals }));
         }
         Ok(from_host::Kind::Seen(wire::Seen {

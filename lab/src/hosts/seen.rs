@@ -6,7 +6,8 @@ use crate::netns::faults::count_dead;
 use crate::netns::followed::{self, Numbers};
 use crate::netns::layout::Share;
 use crate::plan::{Node, Plan};
-use crate::world::{Arrival, Carried, Happened, Traffic};
+use crate::tape::Tape;
+use crate::world::{Carried, Happened, Traffic};
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub(super) fn gather(
     shares: &[Share],
     all: Vec<Said>,
     faults: Vec<Happened>,
-    tape: Vec<Arrival>,
+    tape: Tape,
     traffic: &mut Traffic,
 ) -> Result<Aftermath> {
     let mut after = Aftermath::default();
@@ -83,7 +84,7 @@ pub(super) fn gather(
     }
     let Traffic { sent, arrived, lost, faults, .. } = traffic;
     *lost += count_dead(plan, sent, arrived, *lost, faults);
-    let last = tape.last().map_or(0, |a: &Arrival| a.at.0);
+    let last = tape.last().map_or(0, |at| at.0);
     traffic.seconds = Duration::from_nanos(last.saturating_sub(start)).as_secs_f64();
     (traffic.tape, traffic.zero) = (tape, Nanos(start));
     Ok(after)

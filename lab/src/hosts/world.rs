@@ -17,7 +17,8 @@ use crate::plan::{Class, Measure, Plan};
 use crate::safety::Manifest;
 use crate::safety::evidence::{EVIDENCE, Evidence};
 use crate::scenario::spec::Datapath;
-use crate::world::{Arrival, Outcome, Traffic, World};
+use crate::tape::Tape;
+use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -358,11 +359,10 @@ impl HostsWorld {
     fn drain(&mut self, traffic: &mut Traffic) -> Result<()> {
         let faults = self.home.outlast(&mut self.director)?;
         self.director.tell_all(&to_host::Kind::Drain(wire::Drain {}));
-        let mut tape = vec![];
+        let mut tape = Tape::default();
         let seen = |_, kind| match kind {
             from_host::Kind::Tape(part) => {
-                let arrival = |a: wire::Arrival| Arrival { at: Nanos(a.at), bytes: a.packet };
-                tape.extend(part.arrivals.into_iter().map(arrival));
+                part.arrivals.iter().for_each(|a| tape.push(Nanos(a.at), &a.packet));
                 Ok(None)
             }
             from_host::Kind::Seen(seen) => Ok(Some(Said::now(seen))),

@@ -8,8 +8,8 @@
 //! packet and gives an interval.
 
 use crate::plan::Plan;
+use crate::tape::Tape;
 use crate::traffic::{self, Tag};
-use crate::world::Arrival;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use std::collections::HashMap;
@@ -66,19 +66,15 @@ impl Left {
     }
 
     /// Times on the way of what arrived; the plan's zero lay `zero` after that of the arrivals' clock.
-    pub(super) fn delays(
-        &self,
-        plan: &Plan,
-        tape: &[Arrival],
-        zero: Nanos,
-    ) -> Result<Histogram<u64>> {
+    pub(super) fn delays(&self, plan: &Plan, tape: &Tape, zero: Nanos) -> Result<Histogram<u64>> {
         let mut delays = Histogram::new(3)?;
-        for arrival in tape {
-            let packet = Packet::parse(arrival.bytes.as_slice()).ok();
+        let mut player = tape.play();
+        while let Some((at, bytes)) = player.next() {
+            let packet = Packet::parse(bytes).ok();
             let tag = packet.and_then(|p| traffic::tag(plan.key.0, &p));
             let left = tag.and_then(|tag| self.0.get(&(tag.flow, tag.seq)));
             if let Some(left) = left {
-                delays.record(arrival.at.0.saturating_sub(zero.0 + left.0).max(1))?;
+                delays.record(at.0.saturating_sub(zero.0 + left.0).max(1))?;
             }
         }
         Ok(delays)

@@ -3,8 +3,8 @@
 use super::layout::Layout;
 use super::space;
 use crate::plan::{Node, Plan};
+use crate::tape::Tape;
 use crate::traffic;
-use crate::world::Arrival;
 use anyhow::{Context, Result, anyhow, bail};
 use ashiato_agent::datapath::serve::Clock;
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
@@ -42,7 +42,7 @@ pub(crate) struct Drained {
     /// Packets of ours at hosts that they were not for.
     pub astray: u64,
     /// Packets at the victim.
-    pub tape: Vec<Arrival>,
+    pub tape: Tape,
     lost: u64,
 }
 
@@ -106,7 +106,10 @@ impl Sinks {
                 *all.arrived.entry(flow).or_default() += count;
             }
             all.astray += drained.astray;
-            all.tape.extend(drained.tape);
+            // One host alone is the victim.
+            if !drained.tape.is_empty() {
+                all.tape = drained.tape;
+            }
         }
         Ok(all)
     }
@@ -150,7 +153,7 @@ impl Sink {
                 None if self.end.load(Ordering::Relaxed) => break,
                 None => {}
             }
-            if drained.tape.len() as u64 > most {
+            if drained.tape.len() > most {
                 bail!(
                     "more than {most} packets came to the victim: that is not the plan's traffic"
                 );
@@ -173,7 +176,7 @@ impl Sink {
             self.total.fetch_add(1, Ordering::Relaxed);
         }
         if self.host == self.plan.case.victim {
-            drained.tape.push(Arrival { at, bytes: packet.as_bytes().to_vec() });
+            drained.tape.push(at, packet.as_bytes());
         }
     }
 

@@ -24,8 +24,9 @@ use super::workers::Nursery;
 use super::world::RunPaths;
 use crate::clock::{nanos, unix_ns};
 use crate::plan::{Node, Plan};
+use crate::tape::Tape;
 use crate::traffic;
-use crate::world::{Arrival, Carried, Happened};
+use crate::world::{Carried, Happened};
 use anyhow::{Context, Result, ensure};
 use ashiato_agent::datapath::serve::Clock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -96,7 +97,7 @@ pub(crate) struct Seen {
     /// Packets where none of their flow may be.
     pub astray: u64,
     /// Packets at the victim.
-    pub tape: Vec<Arrival>,
+    pub tape: Tape,
     /// Packets that links lost.
     pub lost: u64,
     /// Packets' ways as far as they lead through here, where the plan leaves them open.

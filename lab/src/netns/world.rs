@@ -170,7 +170,7 @@ impl NetnsWorld {
         let Seen { taps, arrived, astray: leaked, tape, lost, ways, carried } = site.close()?;
         let followed = ways.map(|numbers| followed::read(&self.plan, &[numbers])).transpose()?;
         let lost = lost + count_dead(&self.plan, &sent, &arrived, lost, &mut faults);
-        let last = tape.last().map_or(0, |a| a.at.0);
+        let last = tape.last().map_or(0, |at| at.0);
         let seconds = Duration::from_nanos(last.saturating_sub(start.0)).as_secs_f64();
         let delays = Some(left.delays(&self.plan, &tape, start)?);
         Ok(Traffic {

@@ -6,8 +6,8 @@
 //! Source: yaar2003 section 5, with a threshold of 0: one attack packet condemns a mark.
 
 use crate::plan::{Class, Plan};
+use crate::tape::{Arrival, Tape};
 use crate::traffic;
-use crate::world::Arrival;
 use std::collections::BTreeMap;
 use traceback::case::{Case, Filter, Step};
 use traceback::graph::Finding;
@@ -23,19 +23,18 @@ pub(super) fn gap(
     plan: &Plan,
     scheme: &dyn AnyScheme,
     case: &Case,
-    tape: &[Arrival],
+    tape: &Tape,
 ) -> Option<Acceptance> {
     if scheme.card().names != Names::Classes {
         return None;
     }
-    let (learning, judged) = tape.split_at(tape.len() / 2);
-    let classes = |tape: &[Arrival], filter: Option<Filter>, class: Option<Class>| {
-        let wanted = |a: &&Arrival| class.is_none() || class_of(plan, a) == class;
-        classes(scheme, case, tape.iter().filter(wanted), filter)
+    let half = usize::try_from(tape.len() / 2).ok()?;
+    let judged = |class: Class| {
+        let of_class = |a: &Arrival| class_of(plan, a) == Some(class);
+        classes(scheme, case, tape.iter().skip(half).filter(of_class), None)
     };
-    let learned = classes(learning, Some(case.filter), None)?;
-    let honest = classes(judged, None, Some(Class::Legit))?;
-    let attack = classes(judged, None, Some(Class::Attack))?;
+    let learned = classes(scheme, case, tape.iter().take(half), Some(case.filter))?;
+    let (honest, attack) = (judged(Class::Legit)?, judged(Class::Attack)?);
     acceptance(&learned, &honest, &attack)
 }
 
@@ -46,10 +45,10 @@ fn class_of(plan: &Plan, arrival: &Arrival) -> Option<Class> {
 }
 
 /// Packets by class, as the victim's observer sees them.
-fn classes<'a>(
+fn classes(
     scheme: &dyn AnyScheme,
     case: &Case,
-    tape: impl Iterator<Item = &'a Arrival>,
+    tape: impl Iterator<Item = Arrival>,
     filter: Option<Filter>,
 ) -> Option<BTreeMap<u32, u64>> {
     let place = case.map.place(case.gateway)?;

@@ -1,10 +1,11 @@
 //! The case that the victim brings to the collector, made from what reached it.
 
 use crate::plan::Plan;
+use crate::tape::Tape;
 use crate::traffic;
-use crate::world::Arrival;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BinaryHeap;
 use traceback::Nanos;
 use traceback::case::{Budget, Case, Sample, Window};
 use traceback::invariant::mix2;
@@ -32,7 +33,7 @@ impl Kept {
     /// Where the plan is no map.
     pub fn case(self, plan: &Plan, turn: usize) -> Result<Case> {
         let Self { window, samples } = self;
-        Ok(Case { window, samples, ..build(plan, turn, &[])? })
+        Ok(Case { window, samples, ..build(plan, turn, &Tape::default())? })
     }
 }
 
@@ -43,31 +44,43 @@ impl Kept {
 ///
 /// # Errors
 /// Where the plan is no map.
-pub fn build(plan: &Plan, turn: usize, tape: &[Arrival]) -> Result<Case> {
-    let mut matching: Vec<(u64, &Arrival)> = vec![];
-    for arrival in tape {
-        let Ok(mut packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+pub fn build(plan: &Plan, turn: usize, tape: &Tape) -> Result<Case> {
+    // The lowest lots so far, the highest of them at hand.
+    let mut kept = BinaryHeap::new();
+    let (mut from, mut to, mut came) = (u64::MAX, 0, 0_u64);
+    let mut player = tape.play();
+    while let Some((at, bytes)) = player.next() {
+        let Ok(mut packet) = Packet::parse(bytes) else { continue };
         // A mark may stand in the flags; no flow of a plan is in fragments.
         packet.own_fragment_bits();
-        if plan.case.filter.matches(&packet) {
-            let tag = traffic::tag(plan.key.0, &packet);
-            let lot = tag.map_or(u64::MAX, |t| mix2(plan.key.1 ^ u64::from(t.flow), t.seq));
-            matching.push((lot, arrival));
+        if !plan.case.filter.matches(&packet) {
+            continue;
+        }
+        (from, to) = (from.min(at.0), to.max(at.0));
+        let tag = traffic::tag(plan.key.0, &packet);
+        let lot = tag.map_or(u64::MAX, |t| mix2(plan.key.1 ^ u64::from(t.flow), t.seq));
+        // Of equal lots the first to arrive is kept.
+        let place = (lot, came);
+        came += 1;
+        if kept.len() < plan.case.samples {
+            kept.push((place, at, bytes.to_vec()));
+        } else if let Some(mut highest) = kept.peek_mut().filter(|highest| place < highest.0) {
+            *highest = (place, at, bytes.to_vec());
         }
     }
-    let from = matching.iter().map(|(_, a)| a.at.0).min().unwrap_or(0);
-    let to = matching.iter().map(|(_, a)| a.at.0).max().unwrap_or(u64::MAX);
+    if from > to {
+        (from, to) = (0, u64::MAX);
+    }
     let window =
         Window { from: Nanos(from.saturating_sub(SLACK)), to: Nanos(to.saturating_add(SLACK)) };
-    matching.sort_by_key(|(lot, _)| *lot);
-    matching.truncate(plan.case.samples);
-    let keep = |(_, a): (u64, &Arrival)| Sample { bytes: a.bytes.clone(), at: a.at };
+    let keep = |(_, at, bytes)| Sample { bytes, at };
+    let samples = kept.into_sorted_vec().into_iter().map(keep).collect();
     let cut = plan.disclosed(&*super::scheme(plan, turn)?)?;
     Ok(Case {
         gateway: plan.shown_gateway(&cut).unwrap_or_else(|| plan.gateway()),
         filter: plan.case.filter,
         window,
-        samples: matching.into_iter().map(keep).collect(),
+        samples,
         key: plan.key,
         map: cut.shown().clone(),
         budget: Budget::default(),

@@ -7,8 +7,9 @@
 use crate::plan::Plan;
 use crate::resolve::ways::Walker;
 use crate::summary::PacketsToPath;
+use crate::tape::Tape;
 use crate::traffic::{self, Tag};
-use crate::world::{Arrival, Followed, Traffic};
+use crate::world::{Followed, Traffic};
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::RouterId;
 use traceback::case::{Case, Step};
@@ -83,16 +84,18 @@ fn heard_of_all(
             Some(named(path.as_ref().unwrap_or(&flow.path)))
         }
     };
-    for (packets, at) in (1..).zip(&replay.packets) {
-        let packet = Packet::parse(&replay.tape[*at].bytes[..]).ok();
-        if let Some(way) = packet.and_then(|p| way(traffic::tag(plan.key.0, &p)?)) {
+    let (mut packets, mut player) = (0, replay.tape.play());
+    while let Some((_, bytes)) = player.next() {
+        let Some(packet) = replay.matching(bytes) else { continue };
+        packets += 1;
+        if let Some(way) = traffic::tag(plan.key.0, &packet).and_then(way) {
             silent.remove(&way);
         }
         if silent.is_empty() {
-            return packets;
+            break;
         }
     }
-    replay.packets.len() as u64
+    packets
 }
 
 /// What a finding says, as far as it can be right or wrong.
@@ -137,16 +140,14 @@ struct Replay<'a> {
     case: &'a Case,
     setting: Setting,
     /// All that arrived: routers' messages match no filter, and tell.
-    tape: &'a [Arrival],
-    /// Positions of the packets that the case is about.
-    packets: Vec<usize>,
-    known: BTreeMap<usize, Said>,
+    tape: &'a Tape,
+    /// How many packets the case is about.
+    packets: u64,
+    known: BTreeMap<u64, Said>,
 }
 
 impl<'a> Replay<'a> {
-    fn new(plan: &Plan, scheme: &'a dyn AnyScheme, case: &'a Case, tape: &'a [Arrival]) -> Self {
-        let parse =
-            |a: &Arrival| Packet::parse(&a.bytes[..]).is_ok_and(|p| case.filter.matches(&p));
+    fn new(plan: &Plan, scheme: &'a dyn AnyScheme, case: &'a Case, tape: &'a Tape) -> Self {
         let place = case.map.place(case.gateway).unwrap_or(traceback::Place {
             id: case.gateway,
             index: 0,
@@ -155,40 +156,56 @@ impl<'a> Replay<'a> {
         });
         let filter = Some(case.filter);
         let setting = Setting { place, key: plan.key, draws: Draws::Keyed, filter };
-        let packets = (0..tape.len()).filter(|at| parse(&tape[*at])).collect();
-        Self { scheme, case, setting, tape, packets, known: BTreeMap::new() }
+        let mut replay = Self { scheme, case, setting, tape, packets: 0, known: BTreeMap::new() };
+        let mut player = tape.play();
+        while let Some((_, bytes)) = player.next() {
+            replay.packets += u64::from(replay.matching(bytes).is_some());
+        }
+        replay
     }
 
-    /// What had arrived before the packet behind so many.
-    fn start(&self, packets: usize) -> &'a [Arrival] {
-        self.packets.get(packets).map_or(self.tape, |next| &self.tape[..*next])
+    /// A packet that the case is about.
+    fn matching<'p>(&self, bytes: &'p [u8]) -> Option<Packet<&'p [u8]>> {
+        Packet::parse(bytes).ok().filter(|packet| self.case.filter.matches(packet))
     }
 
-    /// The shortest tape that a condition holds for, which holds for the whole tape.
+    /// The fewest packets after which a condition holds, which holds after all of them.
     fn until(&mut self, holds: impl Fn(&Said) -> bool) -> u64 {
-        let (mut low, mut high) = (0, self.packets.len());
+        let (mut low, mut high) = (0, self.packets);
         while low + 1 < high {
             let middle = low.midpoint(high);
             if holds(self.said(middle)) { high = middle } else { low = middle }
         }
-        high as u64
+        high
     }
 
-    fn said(&mut self, packets: usize) -> &Said {
-        let (scheme, case, setting) = (self.scheme, self.case, self.setting);
-        let tape = self.start(packets);
-        self.known.entry(packets).or_insert_with(|| {
-            let mut observer = scheme.vantage(setting);
-            for arrival in tape {
-                if let Ok(packet) = Packet::parse(&arrival.bytes[..]) {
-                    observer.see(arrival.at, &packet);
-                }
-            }
-            let ledger = observer.cut().unwrap_or_default();
-            match scheme.reconstruct(case, &[(case.gateway, &ledger)], &Answers::new()) {
+    /// What the scheme says after so many packets.
+    fn said(&mut self, packets: u64) -> &Said {
+        if !self.known.contains_key(&packets) {
+            let ledger = self.ledger(packets);
+            let evidence = [(self.case.gateway, &ledger[..])];
+            let said = match self.scheme.reconstruct(self.case, &evidence, &Answers::new()) {
                 Ok(Step::Done(finding)) => Said::of(&finding),
                 _ => Said::default(),
+            };
+            self.known.insert(packets, said);
+        }
+        &self.known[&packets]
+    }
+
+    /// The victim's ledger before the packet behind so many.
+    fn ledger(&self, packets: u64) -> Vec<u8> {
+        let mut observer = self.scheme.vantage(self.setting);
+        let (mut heard, mut player) = (0, self.tape.play());
+        while let Some((at, bytes)) = player.next() {
+            let Ok(packet) = Packet::parse(bytes) else { continue };
+            let ours = self.case.filter.matches(&packet);
+            if ours && heard == packets {
+                break;
             }
-        })
+            heard += u64::from(ours);
+            observer.see(at, &packet);
+        }
+        observer.cut().unwrap_or_default()
     }
 }

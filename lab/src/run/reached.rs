@@ -63,8 +63,9 @@ pub(super) fn nations(
         add(rows.entry(nation.into()).or_insert_with(fresh));
     };
     let hosts: BTreeMap<_, _> = plan.hosts.iter().map(|h| (h.address, h.router)).collect();
-    for arrival in &turn.traffic.tape {
-        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+    let mut player = turn.traffic.tape.play();
+    while let Some((_, bytes)) = player.next() {
+        let Ok(packet) = Packet::parse(bytes) else { continue };
         let Some(tag) = traffic::tag(plan.key.0, &packet) else { continue };
         if plan.flows[tag.flow as usize].class == Class::Attack {
             let at = hosts.get(&packet.source());

@@ -129,16 +129,16 @@ fn honest(plan: &Plan, turn: &Turn) -> Honest {
         honest.sent += count(&turn.traffic.sent);
         honest.arrived += count(&turn.traffic.arrived);
     }
-    let mut left = vec![];
-    for arrival in &turn.traffic.tape {
-        let Ok(packet) = Packet::parse(&arrival.bytes[..]) else { continue };
+    let (mut left, mut player) = (vec![], turn.traffic.tape.play());
+    while let Some((_, bytes)) = player.next() {
+        let Ok(packet) = Packet::parse(bytes) else { continue };
         let Some(tag) = traffic::tag(plan.key.0, &packet) else { continue };
         let flow = &plan.flows[tag.flow as usize];
         if flow.class == Class::Legit {
             traffic::build(&mut left, plan, flow, tag.seq);
             let field = if packet.is_v6() { 1..4 } else { 4..6 };
             honest.seen += 1;
-            honest.rewritten += u64::from(left[field.clone()] != packet.as_bytes()[field]);
+            honest.rewritten += u64::from(left[field.clone()] != bytes[field]);
         }
     }
     honest

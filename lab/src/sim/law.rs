@@ -11,7 +11,7 @@ use crate::interrupt;
 use crate::plan::{Flow, Node, Plan, StartMark};
 use crate::run;
 use crate::traffic;
-use crate::world::{Arrival, Traffic};
+use crate::world::Traffic;
 use anyhow::{Context, Result};
 use traceback::arrivals::{Arrivals, Arrived};
 use traceback::invariant::mix2;
@@ -87,11 +87,11 @@ pub(super) fn traffic(
         if flow.to == network.victim {
             let packet = Packet::parse(&ip[..]).ok().context("our own packet parses")?;
             network.observer.see(at, &packet);
-            traffic.tape.push(Arrival { at, bytes: ip.clone() });
+            traffic.tape.push(at, &ip);
         }
     }
     network.tally.tell(&mut traffic);
-    traffic.seconds = traffic.tape.last().map_or(0.0, |a| a.at.0 as f64 / 1e9);
+    traffic.seconds = traffic.tape.last().map_or(0.0, |at| at.0 as f64 / 1e9);
     Ok(traffic)
 }
 
