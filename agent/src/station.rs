@@ -234,7 +234,8 @@ fn router(
 ) -> anyhow::Result<(Forwarder, Watcher, Unmerged)> {
     netns::kernel_forwards_nothing(names)?;
     let unmerged = Unmerged::keep(names, config.netns.as_deref(), false)?;
-    let channel = if config.datapath == Datapath::Pnet { Channel::Pnet } else { Channel::Ring };
+    let is_plain = config.datapath == Datapath::Pnet;
+    let channel = if is_plain { Channel::Pnet } else { Channel::Ring(config.ring_mib) };
     let ports = names.iter().map(|n| Port::open(n, channel)).collect::<Result<Vec<_>, _>>()?;
     let _entered = runtime.enter();
     let watcher = Watcher::connect(ports.iter().map(|p| p.index).collect())?;

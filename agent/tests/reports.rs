@@ -3,7 +3,7 @@
 
 mod support;
 
-use ashiato_agent::config::{Collector, Config, KEEP_ROUTES_MS, Port, Vantage};
+use ashiato_agent::config::{Collector, Config, KEEP_ROUTES_MS, Port, RING_MIB, Vantage};
 use ashiato_agent::reporter::{self, Outlet};
 use ashiato_agent::station::Station;
 use ashiato_agent::uplink::Command;
@@ -81,6 +81,7 @@ fn observer(net: &Net) -> Vantage {
         role: Role::Observer,
         netns: Some(net.path("dst")),
         keep_routes_ms: KEEP_ROUTES_MS,
+        ring_mib: RING_MIB,
         spread: traceback::router::Spread::Flow,
         filter: Some(filter),
         ports: vec![Port::new("eth0", Far::default())],

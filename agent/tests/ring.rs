@@ -14,7 +14,7 @@ use support::{Net, Running, frame, hear, privileged, udp4};
 const OURS: u16 = 0x88b5;
 
 fn port(net: &Net, name: &str) -> Port {
-    net.within("rtr", || Port::open(name, Channel::Ring)).unwrap()
+    net.within("rtr", || Port::open(name, Channel::Ring(2))).unwrap()
 }
 
 /// Frames that fit a listener's buffer even if they are large.

@@ -1,6 +1,8 @@
 //! The agent that benchmarks measure.
 
-use ashiato_agent::config::{Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RunKey, Vantage};
+use ashiato_agent::config::{
+    Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RING_MIB, RunKey, Vantage,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 use traceback::RouterId;
@@ -27,6 +29,7 @@ pub fn router(space: PathBuf, n: usize, scheme: &str, datapath: Datapath) -> Van
         sample_1_in: 0,
         datapath,
         keep_routes_ms: KEEP_ROUTES_MS,
+        ring_mib: RING_MIB,
         spread: Spread::Flow,
         filter: None,
         ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),

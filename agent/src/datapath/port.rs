@@ -32,8 +32,9 @@ const UNTAGGED: [Instruction; 4] = [
 /// How frames come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
-    /// By rings in shared memory; where the kernel gives none, as [`Self::Pnet`].
-    Ring,
+    /// By rings in shared memory, with so many MiB for what comes in; where the kernel gives none, as
+    /// [`Self::Pnet`].
+    Ring(u8),
     /// By pnet's channel: two system calls for each frame. Sending takes one for a batch.
     Pnet,
 }
@@ -65,7 +66,7 @@ impl Port {
         let index = u32::try_from(super::socket::interface_index(name)?)
             .expect("invariant: interface_index gives positive numbers");
         let (inlet, socket) = match channel {
-            Channel::Ring => ring(name).or_else(|e| {
+            Channel::Ring(mib) => ring(name, mib).or_else(|e| {
                 tracing::warn!("{name} goes without rings, at less than half their rate: {e}");
                 pnet(name, index)
             })?,
@@ -146,10 +147,10 @@ impl Port {
     }
 }
 
-fn ring(name: &str) -> io::Result<(Inlet, PacketSocket)> {
+fn ring(name: &str, mib: u8) -> io::Result<(Inlet, PacketSocket)> {
     let opening = opening(name);
     let socket = PacketSocket::prepare(&opening)?;
-    let inlet = Inlet::Ring(ReceiveRing::attach(&socket)?, SendRing::open(name)?);
+    let inlet = Inlet::Ring(ReceiveRing::attach(&socket, mib)?, SendRing::open(name)?);
     socket.bind(&opening)?;
     Ok((inlet, socket))
 }

@@ -3,7 +3,9 @@
 
 use super::Kind;
 use crate::capture;
-use crate::config::{Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RunKey, Vantage};
+use crate::config::{
+    Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RING_MIB, RunKey, Vantage,
+};
 use crate::datapath::desk::{Event, Request};
 use crate::datapath::kernel::layout::{PortEntry, Setting as Fixed};
 use crate::datapath::kernel::program::{Hook, Program};
@@ -111,6 +113,7 @@ fn config(datapath: Datapath, spaces: &Spaces) -> anyhow::Result<Vantage> {
         sample_1_in: 0,
         datapath,
         keep_routes_ms: KEEP_ROUTES_MS,
+        ring_mib: RING_MIB,
         spread: Spread::Flow,
         filter: None,
         ports: ["p0", "p1"].map(|name| Port::new(name, Far::default())).into(),

@@ -4,7 +4,9 @@
 
 pub(crate) mod packets;
 
-use ashiato_agent::config::{Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RunKey, Vantage};
+use ashiato_agent::config::{
+    Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RING_MIB, RunKey, Vantage,
+};
 use ashiato_agent::datapath::desk::{Event, Request, Share};
 use ashiato_agent::datapath::socket::{Opening, PacketSocket};
 use ashiato_agent::datapath::{ethtool, netns};
@@ -181,6 +183,7 @@ impl Net {
             sample_1_in: 4,
             datapath: Datapath::Afpacket,
             keep_routes_ms: KEEP_ROUTES_MS,
+            ring_mib: RING_MIB,
             spread: traceback::router::Spread::Flow,
             filter: None,
             ports: (0..3).map(port).collect(),

@@ -190,14 +190,13 @@ fn memory(raw: &mut String) -> anyhow::Result<Figures> {
             }),
         ));
         let mb = |of: f64| report::rounded(of, 1);
-        let most = full.all - full.rings;
         figures.push((
             format!("field-memory-{word}"),
             json!({
-                "median": mb(most), "unit": "MB resident, with a million cells, without rings",
+                "median": mb(full.all), "unit": "MB resident, with a million cells and all rings",
                 "peer": null, "ratio": null, "own": mb(full.own), "program": mb(full.program),
-                "rings": mb(full.rings), "kernel": mb(full.kernel), "empty": mb(empty.all - empty.rings),
-                "goal": "< 31.5 MB (30 MiB)", "met": most < MOST,
+                "rings": mb(full.rings), "kernel": mb(full.kernel), "empty": mb(empty.all),
+                "goal": "< 31.5 MB (30 MiB)", "met": full.all < MOST,
             }),
         ));
     }

@@ -11,7 +11,7 @@ use crate::plan::{DrawKind, Failure, Fault, Plan};
 use crate::programs;
 use crate::run;
 use anyhow::{Context, Result, bail};
-use ashiato_agent::config::{self, Interval, KEEP_ROUTES_MS, RunKey, Vantage};
+use ashiato_agent::config::{self, Interval, KEEP_ROUTES_MS, RING_MIB, RunKey, Vantage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,6 +25,9 @@ use traceback::router::{Far, Spread};
 
 /// The marking step of one packet in so many is timed.
 const SAMPLED_1_IN: u32 = 16;
+/// MiB of a port's receive ring, twice what an agent has by itself: where one machine stands for many, their
+/// threads wait for processors.
+const RING: u8 = 2 * RING_MIB;
 /// How long programs may take to get ready, and how much longer for each vantage.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_EACH: Duration = Duration::from_millis(500);
@@ -271,6 +274,7 @@ fn vantage(
         sample_1_in: SAMPLED_1_IN,
         datapath: datapath.agent(),
         keep_routes_ms: KEEP_ROUTES_MS,
+        ring_mib: RING,
         spread: plan.spread.unwrap_or(Spread::Flow),
         filter,
         ports: ports.map(|(port, far)| config::Port::new(&port.name, far)).collect(),

@@ -7,7 +7,7 @@
 //! send      | slot 0 | slot 1 | ... |     one short frame in each (TPACKET_V2), many to a call
 //! ```
 //! A word at the start of each block and slot says whose it is; whoever does not own one keeps its
-//! hands off. Memory for each port: [`receive::MEMORY`] + [`send::MEMORY`], never swapped.
+//! hands off. Memory for each port, never swapped: as many MiB as are asked for to receive, [`send::MEMORY`] to send.
 //!
 //! Why these kinds of rings, with measurements: docs/decisions.md, "rings".
 

@@ -14,18 +14,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Bytes of a ring at most; half of it in the later rings of a process.
-pub const MEMORY: usize = BLOCK * BLOCKS;
 /// Longest frame that is kept whole; of a longer one, the kernel keeps the start.
 pub const LONGEST: usize = BLOCK - BLOCK_HEADER - HEADROOM;
 
 /// Bytes of a block. Smaller ones wake the reader more often: 16 KiB cost 110 ns of its time for a frame,
 /// 64 KiB 50 ns, 256 KiB 40 ns.
 const BLOCK: usize = 64 << 10;
-/// Blocks. Where frames are too few to fill a block in its time, each block still holds that time: the
-/// reader may be late by 128 ms ([`EAGER`]) or 256 ms (half the blocks, [`PATIENT`]). At higher
+/// Blocks for each MiB. Where frames are too few to fill a block in its time, each block still holds that
+/// time, so for each MiB the reader may be late by 16 ms ([`EAGER`]) or 64 ms ([`PATIENT`]). At higher
 /// rates a block holds 450 of the smallest frames, or 40 of 1500 bytes.
-const BLOCKS: usize = 128;
+const BLOCKS: usize = (1 << 20) / BLOCK;
 /// The kernel wants a size of frames that divides a block, but packs them tightly.
 const FRAME: usize = 2 << 10;
 /// Header of a block, as the kernel aligns it.
@@ -65,13 +63,14 @@ pub struct ReceiveRing {
 }
 
 impl ReceiveRing {
-    /// Gives a ring to a socket that is not bound yet.
+    /// Gives a ring of so many MiB to a socket that is not bound yet.
     ///
     /// # Errors
     /// What the kernel says: no memory, or no such ring.
-    pub fn attach(socket: &PacketSocket) -> io::Result<Self> {
+    pub fn attach(socket: &PacketSocket, mib: u8) -> io::Result<Self> {
         let open = Open::new();
-        let (late, blocks) = if open.0 < FIRST { (EAGER, BLOCKS) } else { (PATIENT, BLOCKS / 2) };
+        let late = if open.0 < FIRST { EAGER } else { PATIENT };
+        let blocks = usize::from(mib) * BLOCKS;
         let number = |n: usize| u32::try_from(n).expect("invariant: rings are small");
         let request = libc::tpacket_req3 {
             tp_block_size: number(BLOCK),
