@@ -30,6 +30,8 @@ const ROUNDS: usize = 7;
 const ASKED: (u32, u32) = (1_000, 20);
 /// Packets in each router's log beside those that are looked for.
 const LOGGED: u32 = 200;
+/// Packets that are looked for at once, at most.
+const MOST_ASKED: u32 = 256;
 const SOURCES: u32 = 100_000;
 
 /// What was measured, and every number behind it.
@@ -165,7 +167,7 @@ impl Bench {
     fn inquiry(&mut self, chance: &mut Chance) -> anyhow::Result<()> {
         let net = Logged::new(chance)?;
         let mut points = vec![];
-        for packets in [1_u32, 4, 16, 64] {
+        for packets in [1_u32, 4, 16, 64, MOST_ASKED] {
             let case = net.case(packets)?;
             let name = format!("spie.{packets}");
             let took = self.time(&name, || net.search(&case))?;
@@ -291,7 +293,7 @@ impl Logged {
             routers.insert(router.id, vantage);
         }
         let mut sent = vec![];
-        for path in map.paths(64, chance) {
+        for path in map.paths(MOST_ASKED, chance) {
             let packet = udp4(chance);
             for id in path {
                 let vantage = routers.get_mut(&id).context("a router of the map")?;
