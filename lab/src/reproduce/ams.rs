@@ -104,22 +104,23 @@ fn second(need: u8) -> Convergence<Ams2> {
 /// probability `1/j`. A model of who marked last, so that paths may be longer than five bits can count.
 pub fn uniform(id: &str, k: u8, need: u32, paper: Option<f64>, sampling: &Sampling) -> Row {
     let cells = 8;
-    let samples = sampling.sample(id, sampling.runs(2_000, 300), |chance: &mut Chance| {
-        let mut seen = vec![0_u8; k.into()];
-        let mut packets = 0.0;
-        while seen.iter().any(|s| s.count_ones() < need) {
-            packets += 1.0;
-            let mut last = (0, 0);
-            for number in 1..=k {
-                let draw = chance.draw();
-                if traceback::schemes::dppm::one_in(number, draw) {
-                    last = (usize::from(number) - 1, draw & 7);
+    let samples =
+        sampling.sample_mean(id, sampling.runs(2_000, 300), 0.025, |chance: &mut Chance| {
+            let mut seen = vec![0_u8; k.into()];
+            let mut packets = 0.0;
+            while seen.iter().any(|s| s.count_ones() < need) {
+                packets += 1.0;
+                let mut last = (0, 0);
+                for number in 1..=k {
+                    let draw = chance.draw();
+                    if traceback::schemes::dppm::one_in(number, draw) {
+                        last = (usize::from(number) - 1, draw & 7);
+                    }
                 }
+                seen[last.0] |= 1 << last.1;
             }
-            seen[last.0] |= 1 << last.1;
-        }
-        Some(packets)
-    });
+            Some(packets)
+        });
     let law = Coupon::new(Hops::Uniform, k.into(), cells, need)
         .expect("invariant: 1 to 8 of 8 cells have a law");
     let said = Said { paper, law: Some(law.mean()) };
@@ -174,7 +175,7 @@ fn wide(sampling: &Sampling) -> Row {
     let layers = Layers::new(5, ROUTERS / 5, &mut Chance(sampling.stream(WIDE)));
     let ams = AmsWide::new(&amswide::Params::default())
         .expect("invariant: the paper's parameters are in range");
-    let counts = sampling.sample(WIDE, sampling.runs(200, 8), |chance| {
+    let counts = sampling.sample(WIDE, sampling.runs(320, 8), |chance| {
         let truth = layers.links(MANY, chance);
         let at = |mark, distance| amswide::Mark { distance, ..mark };
         let found = layers.reconstruct(&ams, complete(&ams, &truth, 1, at));

@@ -57,7 +57,7 @@ fn sampled(id: &str, d: u8, slots: u8, sampling: &Sampling) -> Row {
         hops: Hops::Uniform,
         rebuild: true,
     };
-    let samples = path.samples(id, d, sampling.runs(10_000, 2_000), sampling);
+    let samples = path.samples(id, d, sampling.runs(10_000, 2_000), 0.03, sampling);
     let said = Said { paper: None, law: Some(distinct_draws(d.into(), slots.into())) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.03), sampling)

@@ -18,8 +18,8 @@ pub const LENGTHS: &[u8] = &[5, 10, 20];
 /// Distances of 31 mean "or more", so paths end here.
 pub const MOST_HOPS: u8 = 31;
 
-/// Marks of so many functions that a forger guesses together, and trials that give hundreds of hits.
-const GUESSES: [(u32, u64); 2] = [(1, 1_000_000), (2, 20_000_000)];
+/// Marks of so many functions that a forger guesses together, and trials that give a thousand hits or more.
+const GUESSES: [(u32, u64); 2] = [(1, 1_000_000), (2, 100_000_000)];
 const LATE: &str = "authms-late-believed";
 
 /// All oracles.
@@ -53,8 +53,8 @@ fn path() -> Convergence<AuthMs> {
 
 /// How often guessed marks of so many functions are all those of a router.
 fn forged(id: &str, functions: u32, trials: u64, sampling: &Sampling) -> Row {
-    const EACH: u64 = 100_000;
-    let batches = sampling.runs(trials, trials / 4) / EACH;
+    const EACH: u64 = 10_000;
+    let batches = sampling.runs(trials, trials / 20) / EACH;
     let hits = sampling.sample(id, batches, |chance: &mut Chance| {
         let router = RouterId(chance.draw());
         let key = Chain::of(chance.word(), router).keys[0];

@@ -66,7 +66,7 @@ fn plain(sampling: &Sampling) -> Vec<Row> {
 fn with_digest(id: &str, a: u32, f: u32, sampling: &Sampling) -> Row {
     let hdpm = hdpm::Hdpm::new(&hdpm::Params { a, f }).expect("invariant: a lawful layout");
     let runs = sampling.runs(10_000, 3_000);
-    let samples = sampling.sample(id, runs, |chance| packets_to_ingress(&hdpm, chance));
+    let samples = sampling.sample_mean(id, runs, 0.02, |chance| packets_to_ingress(&hdpm, chance));
     let law = Coupon::new(Hops::Uniform, 1, f * 32 / a, f * 32 / a)
         .expect("invariant: at most 64 marks of one hop");
     let said = Said { paper: None, law: Some(law.mean()) };

@@ -80,7 +80,7 @@ fn whole_path(id: &str, d: u8, need: u32, sampling: &Sampling) -> Row {
     let law = Coupon::new(Hops::Overwriting(Params::default().p), d.into(), 4, need)
         .expect("invariant: the paper's parameters have a law for any length");
     let runs = sampling.runs(4_000, 400);
-    let samples = sampling.sample(id, runs, |chance| packets_to_path(&fit, d, need, chance));
+    let samples = sampling.sample_mean(id, runs, 0.03, |c| packets_to_path(&fit, d, need, c));
     let said = Said { paper: None, law: Some(law.mean()) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.03), sampling)
@@ -120,7 +120,7 @@ fn rebuilds(fit: &Fit, path: &Path, ledger: Marks) -> bool {
 /// Packets until some fragment of the farthest router is there.
 fn farthest(id: &str, d: u8, sampling: &Sampling) -> Row {
     let fit = scheme(1);
-    let samples = sampling.sample(id, sampling.runs(20_000, 4_000), |chance| {
+    let samples = sampling.sample_mean(id, sampling.runs(20_000, 4_000), 0.03, |chance| {
         let path = Path::new(&fit, d, chance);
         let mut packets = 1..=MOST_PACKETS;
         let arrives = packets.find(|_| {

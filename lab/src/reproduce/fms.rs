@@ -11,7 +11,7 @@ use super::Job;
 use super::chance::{Chance, Sampling};
 use super::line::{Convergence, Line};
 use super::packets::{self, udp4};
-use super::row::{Gate, Measured, Row, Said};
+use super::row::{Gate, Measured, Row, Said, slack};
 use std::sync::Arc;
 use traceback::case::{Evidence, Step};
 use traceback::counts::Counts;
@@ -43,8 +43,7 @@ pub const FIGURE_10: &[(u8, [f64; 3])] = &[
     (32, [3_066.0, 2_949.0, 4_563.0]),
 ];
 
-/// Statistics of the convergence rows with their gates: tolerances are those of the acceptance table,
-/// four standard errors or more of 2,000 runs.
+/// Statistics of the convergence rows with their gates: tolerances are those of the acceptance table.
 const CONVERGENCE: [(&str, Statistic, f64); 3] = [
     ("mean", Statistic::Mean, 0.03),
     ("median", Statistic::Quantile(0.5), 0.04),
@@ -101,7 +100,7 @@ fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
     let laws = [law.mean(), law.quantile(0.5).into(), law.quantile(0.95).into()];
     let figure = FIGURE_10.iter().find(|(length, _)| *length == d);
     let name = format!("fms-d{d}");
-    let samples = path.samples(&name, d, sampling.runs(10_000, 2_000), sampling);
+    let samples = path.samples(&name, d, sampling.runs(10_000, 2_000), CONVERGENCE[0].2, sampling);
     let row = |(i, (word, statistic, share)): (usize, &(&str, Statistic, f64))| {
         let id = format!("{name}-{word}");
         let said = Said { paper: figure.map(|(_, three)| three[i]), law: Some(laws[i]) };
@@ -114,15 +113,14 @@ fn convergence(d: u8, sampling: &Sampling) -> Vec<Row> {
 /// Share of packets that pass `d` routers unmarked. They keep distance 31, which no mark has.
 fn unmarked(id: &str, d: u8, sampling: &Sampling) -> Row {
     let fms = scheme();
-    let (paths, each) = (sampling.runs(100, 20), 10_000_u32);
+    let (paths, each) = (sampling.runs(280, 20), 10_000_u32);
     let hits = sampling.sample(id, paths, |chance| {
         let line = Line::new(&fms, d, chance);
         (0..each).filter(|_| line.send(&fms, chance).distance == FAR).count() as u64
     });
     let trials = paths * u64::from(each);
     let law = law::unmarked(Params::default().p, d.into());
-    // Three standard deviations of a binomial share.
-    let width = 3.0 * (law * (1.0 - law) / trials as f64).sqrt();
+    let width = slack(law, trials);
     let said = Said { paper: None, law: Some(law) };
     let measured = Measured::share(hits.iter().sum(), trials);
     measured.row(id, said, Gate::Between(law - width, law + width), sampling)

@@ -73,7 +73,7 @@ fn path(layout: Layout) -> Convergence<Fms6> {
 /// How often some wrong combination of the fragments of [`ROUTERS`] routers passes the check.
 fn false_edges(sampling: &Sampling) -> Row {
     let layout = Layout::Short;
-    let hits = sampling.sample(FALSE, sampling.runs(20_000, 2_000), |chance| {
+    let hits = sampling.sample(FALSE, sampling.runs(80_000, 2_000), |chance| {
         let mut names: Vec<Fragments> = vec![];
         while names.len() < ROUTERS as usize {
             let name = layout.cut(RouterId(chance.draw()));

@@ -59,14 +59,13 @@ fn converging(ids: &[String; 2], d: u8, sampling: &Sampling) -> Vec<Row> {
     let itrace = scheme(&Params::default());
     let runs = sampling.sample(
         &ids[0],
-        sampling.runs(if d == 1 { 10_000 } else { 4_000 }, 200),
+        sampling.runs(if d == 1 { 32_000 } else { 10_000 }, 200),
         |chance| Victim::new(d, chance).listen(&itrace, chance),
     );
     let row = |at: usize| {
         let samples: Vec<_> = runs.iter().map(|run| run[at].map(f64::from)).collect();
         let said = Said { paper: None, law: Some(laws[at]) };
         let stream = sampling.stream(&ids[at]);
-        // The standard error of the means is 1 %.
         Measured::of(&samples, Statistic::Mean, stream).row(
             &ids[at],
             said,
@@ -165,7 +164,7 @@ const VICTIM: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Messages for each packet over the draft's diameter, and the half of them that goes on.
 fn extra(ids: [&str; 2], sampling: &Sampling) -> Vec<Row> {
     let itrace = scheme(&Params::default());
-    let (runs, packets) = (sampling.runs(500, 50), 40_000_u64);
+    let (runs, packets) = (sampling.runs(800, 50), 40_000_u64);
     let counts = sampling.sample(ids[0], runs, |chance| {
         let mut counts = [0_u64; 2];
         for _ in 0..packets * u64::from(DIAMETER) {
@@ -189,7 +188,7 @@ fn extra(ids: [&str; 2], sampling: &Sampling) -> Vec<Row> {
 fn intention(ids: [&str; 3], sampling: &Sampling) -> Vec<Row> {
     let plain = Params { p: 1e-3, ..Params::default() };
     let driven = Params { intention: true, wanted: vec![VICTIM.into()], ..plain.clone() };
-    let (runs, packets) = (sampling.runs(100, 20), 100_000);
+    let (runs, packets) = (sampling.runs(1_000, 20), 100_000);
     let count = |params: &Params| {
         let itrace = Arc::new(scheme(params));
         // The same draws for both.

@@ -141,9 +141,16 @@ impl<S: Scheme> Convergence<S> {
             .expect("invariant: the papers' parameters have a law for any length that has rows")
     }
 
-    /// Packets that each of many runs took.
-    pub fn samples(&self, id: &str, d: u8, runs: u64, sampling: &Sampling) -> Vec<Option<f64>> {
-        sampling.sample(id, runs, |chance| self.packets_to_path(d, chance))
+    /// Packets that each of many runs took, as many as it takes to judge their mean to within `share`.
+    pub fn samples(
+        &self,
+        id: &str,
+        d: u8,
+        runs: u64,
+        share: f64,
+        sampling: &Sampling,
+    ) -> Vec<Option<f64>> {
+        sampling.sample_mean(id, runs, share, |chance| self.packets_to_path(d, chance))
     }
 
     /// The mean beside the law's and the paper's.
@@ -155,7 +162,7 @@ impl<S: Scheme> Convergence<S> {
         share: f64,
         sampling: &Sampling,
     ) -> Row {
-        let samples = self.samples(id, d, sampling.runs(2_000, 300), sampling);
+        let samples = self.samples(id, d, sampling.runs(2_000, 300), share, sampling);
         let said = Said { paper, law: Some(self.law(d).mean()) };
         let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
         measured.row(id, said, Gate::Law(share), sampling)

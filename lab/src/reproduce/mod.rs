@@ -2,7 +2,6 @@
 //!
 //! An oracle is a number that some paper or law states about a scheme. [`run`] measures it with the
 //! schemes' own marking, logging and decoding code and says whether it is met. Oracles come in
-//! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs` function and name it in [`all`].
 //! [`Job`]s, which share their runs; one file for each family. To add one, write a file with a `jobs`
 //! function and name it in [`all`].
 //!
@@ -28,6 +27,9 @@ pub mod ioam;
 pub mod itrace;
 pub mod layers;
 pub mod line;
+pub mod load;
+pub mod logs;
+pub mod loops;
 pub mod packets;
 pub mod pi;
 pub mod pint;
@@ -135,9 +137,12 @@ fn all(request: &Request) -> anyhow::Result<Vec<Job>> {
     jobs.extend(coding::jobs());
     let averaged = request.hops.is_empty();
     jobs.extend(pint::jobs(&lengths(request, "pint-k", pint::LENGTHS, pint::MOST_HOPS)?, averaged));
+    jobs.extend(loops::jobs());
     jobs.extend(itrace::jobs(&lengths(request, "itrace-d", itrace::LENGTHS, itrace::MOST_HOPS)?));
     jobs.extend(spie::jobs());
+    jobs.extend(logs::jobs());
     jobs.extend(dpm::jobs());
+    jobs.extend(load::jobs());
     jobs.extend(pi::jobs());
     jobs.extend(fit::jobs(&lengths(request, "fit-d", fit::LENGTHS, fit::MOST_HOPS)?));
     jobs.extend(hybrid::jobs());

@@ -9,7 +9,7 @@ use super::ams::uniform;
 use super::chance::{Chance, Sampling};
 use super::line::{Convergence, Line, TTL};
 use super::packets::CLEAN_ID;
-use super::row::{Gate, Measured, Row, Said};
+use super::row::{Gate, Measured, Row, Said, slack};
 use traceback::Scheme;
 use traceback::counts::Counts;
 use traceback::law::Hops;
@@ -153,8 +153,7 @@ fn stopping(id: &str, confidence: f64, sampling: &Sampling) -> Row {
     let runs = sampling.runs(4_000, 400);
     let right = sampling.sample(id, runs, |chance| stops_right(&rppm, &needed, chance));
     let hits = right.into_iter().filter(|r| *r).count() as u64;
-    // Three standard deviations of a binomial share.
-    let least = confidence - 3.0 * (confidence * (1.0 - confidence) / runs as f64).sqrt();
+    let least = confidence - slack(confidence, runs);
     let said = Said { paper: Some(confidence), law: None };
     Measured::share(hits, runs).row(id, said, Gate::AtLeast(least), sampling)
 }

@@ -1,4 +1,9 @@
 //! One oracle's outcome, and the gate that judges it.
+//!
+//! A build that is right must pass some two hundred gates by chance as well. So a tolerance is worth its name only
+//! where it is [`SURE`] standard errors wide: then a right number misses it once in 1.7 million, and a whole
+//! reproduction once in some 8,000. In full, numbers of runs are chosen for that and the number itself must lie
+//! within its tolerance; quick runs are fewer, and there the same standard errors are added to the tolerance.
 
 use super::chance::Sampling;
 use serde::Serialize;
@@ -99,19 +104,23 @@ impl Measured {
     /// Judges the number.
     pub fn row(self, id: &str, said: Said, gate: Gate, sampling: &Sampling) -> Row {
         let band = gate.band(said);
-        let reaches = self.interval.is_some_and(|i| band.is_some_and(|b| b.meets(&i)));
-        let inside = |ours: &f64| band.is_some_and(|b| b.holds(*ours));
-        let met = self.ours.as_ref().is_ok_and(|ours| inside(ours) || sampling.quick && reaches);
-        let widened = if sampling.quick && self.interval.is_some() {
-            ", or the interval reaches there"
-        } else {
-            ""
-        };
+        let ours = self.ours.as_ref().ok().copied();
+        let sure = ours.zip(self.interval).map(|(ours, interval)| surely(ours, interval));
+        let reaches = sure.is_some_and(|s| band.is_some_and(|b| b.meets(&s)));
+        let inside = |ours: f64| band.is_some_and(|b| b.holds(ours));
+        let met = ours.is_some_and(inside) || sampling.quick && reaches;
+        let widened =
+            if sampling.quick && sure.is_some() { ", or five standard errors off" } else { "" };
+        let errors = band.zip(sure).map(|(band, sure)| SURE * width(band) / width(sure));
         let unsaid = [
-            said.paper.is_none().then_some("no figure of the paper at hand"),
-            said.law.is_none().then_some("no law known"),
+            said.paper.is_none().then(|| "no figure of the paper at hand".to_owned()),
+            said.law.is_none().then(|| "no law known".to_owned()),
+            // The spread is an estimate.
+            errors
+                .filter(|errors| !sampling.quick && *errors < 0.9 * SURE)
+                .map(|errors| format!("the tolerance is only {errors:.1} standard errors wide")),
         ];
-        let reasons = unsaid.into_iter().flatten().map(str::to_owned);
+        let reasons = unsaid.into_iter().flatten();
         let why: Vec<String> =
             self.ours.as_ref().err().cloned().into_iter().chain(reasons).collect();
         Row {
@@ -169,8 +178,30 @@ pub fn round(value: f64) -> String {
     if places == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
+/// Where a number surely lies: [`SURE`] standard errors to either side, as its interval has them.
+fn surely(ours: f64, interval: Interval) -> Interval {
+    let stretch = SURE / ERRORS;
+    Interval {
+        low: ours - stretch * (ours - interval.low),
+        high: ours + stretch * (interval.high - ours),
+    }
+}
+
+fn width(interval: Interval) -> f64 {
+    interval.high - interval.low
+}
+
+/// What a share of so many trials may surely be off by chance.
+pub fn slack(share: f64, trials: u64) -> f64 {
+    SURE * (share * (1.0 - share) / trials as f64).sqrt()
+}
+
+/// Standard errors that a tolerance must be wide: two-sided, chance exceeds them once in 1.7 million.
+pub const SURE: f64 = 5.0;
 /// Probability that intervals cover.
 const LEVEL: f64 = 0.95;
+/// Standard errors that such an interval reaches to either side.
+const ERRORS: f64 = 1.96;
 /// Enough that the ends of an interval move by a fiftieth of its width between seeds.
 const RESAMPLES: u32 = 1_000;
 
@@ -192,10 +223,21 @@ mod tests {
             let measured = Measured::of(&few, Statistic::Mean, 7);
             measured.row("x", said(law), Gate::Law(0.03), sampling).met
         };
-        // The mean is 114.5, its interval about 110 to 119.
+        // The mean is 114.5, its standard error 2.06.
         assert!(judge(112.0, &FULL) && judge(112.0, &QUICK));
-        assert!(!judge(108.0, &FULL) && judge(108.0, &QUICK));
+        assert!(!judge(104.0, &FULL) && judge(104.0, &QUICK));
         assert!(!judge(90.0, &FULL) && !judge(90.0, &QUICK));
+    }
+
+    #[test]
+    fn a_tolerance_too_narrow_for_its_runs_is_named() {
+        let few: Vec<_> = (0..50).map(|i| Some(90.0 + f64::from(i))).collect();
+        let why = |share| {
+            let measured = Measured::of(&few, Statistic::Mean, 7);
+            measured.row("x", said(114.5), Gate::Law(share), &FULL).why.unwrap()
+        };
+        assert!(why(0.03).contains("1.7 standard errors wide"), "{}", why(0.03));
+        assert!(!why(0.12).contains("standard errors"), "{}", why(0.12));
     }
 
     #[test]

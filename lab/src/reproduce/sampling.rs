@@ -35,12 +35,13 @@ fn farthest(id: &str, sampling: &Sampling) -> Row {
     let (d, p, paper) = FARTHEST;
     let params = node::Params { p, ..node::Params::default() };
     let node = Node::new(&params).expect("invariant: 0.51 is a probability");
-    let samples = sampling.sample(id, sampling.runs(10_000, 300), |chance: &mut Chance| {
-        let line = Line::new(&node, d, chance);
-        let far = line.ids()[0].0;
-        let packets = (1..2_000_000_u32).find(|_| line.send(&node, chance).0 == far)?;
-        Some(f64::from(packets))
-    });
+    let samples =
+        sampling.sample_mean(id, sampling.runs(10_000, 300), 0.03, |chance: &mut Chance| {
+            let line = Line::new(&node, d, chance);
+            let far = line.ids()[0].0;
+            let packets = (1..2_000_000_u32).find(|_| line.send(&node, chance).0 == far)?;
+            Some(f64::from(packets))
+        });
     let said = Said { paper: Some(paper), law: Some(survives(p, d.into()).recip()) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.03), sampling)
@@ -57,7 +58,7 @@ fn links(id: &str, d: u8, p: f64, paper: Option<f64>, sampling: &Sampling) -> Ro
         hops: Hops::Overwriting(p),
         rebuild: true,
     };
-    let samples = convergence.samples(id, d, sampling.runs(10_000, 2_000), sampling);
+    let samples = convergence.samples(id, d, sampling.runs(10_000, 2_000), 0.03, sampling);
     let said = Said { paper, law: Some(convergence.law(d).mean()) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));
     measured.row(id, said, Gate::Law(0.03), sampling)

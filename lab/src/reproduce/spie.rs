@@ -12,7 +12,7 @@ use ashiato_collector::trace::{Question, trace};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use traceback::case::{Answer, Query};
+use traceback::case::Answer;
 use traceback::graph::Finding;
 use traceback::invariant::{Invariant, Key};
 use traceback::law::filter;
@@ -48,7 +48,6 @@ pub fn jobs() -> Vec<Job> {
     let rest = [
         Job::new(vec!["spie-extra-nodes".into()], |s| vec![extra_nodes(s)]),
         Job::new(ids, digests),
-        Job::new(vec!["spie-false-negatives".into()], |s| vec![false_negatives(s)]),
     ];
     pages.chain(rest).collect()
 }
@@ -224,27 +223,4 @@ fn with_option(bytes: &[u8]) -> Vec<u8> {
     longer[3] += 4;
     repair(&mut longer);
     longer
-}
-
-/// Packets that a router forwarded, over several pages, and denies.
-fn false_negatives(sampling: &Sampling) -> Row {
-    let name = "spie-false-negatives";
-    let (routers, pages, each) = (sampling.runs(64, 16), 4, 4_096_u32);
-    let denied = sampling.sample(name, routers, |chance| {
-        let me = id(0);
-        let place = Place { id: me, index: 0, degree: 2, asn: 0 };
-        let key = Key(chance.word(), chance.word());
-        let setting = Setting { place, key, draws: Draws::Keyed, filter: None };
-        let mut vantage = scheme(u64::from(each) * 12, 8, each).vantage(setting);
-        let digests = (0..pages * each).map(|_| {
-            let mut bytes = udp4(chance);
-            pass(&mut *vantage, me, &mut bytes);
-            Packet::parse(&bytes[..]).map_or(0, |p| Invariant::of(&p, key).digest)
-        });
-        let query = Query { keys: digests.collect(), from: Nanos(0), to: Nanos(u64::MAX) };
-        vantage.answer(&query).values.iter().filter(|v| v.is_none()).count() as u64
-    });
-    let said = Said { paper: None, law: Some(0.0) };
-    let cases = routers * u64::from(pages * each);
-    Measured::count(denied.iter().sum(), cases).row(name, said, Gate::Exact, sampling)
 }

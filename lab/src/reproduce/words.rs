@@ -48,8 +48,8 @@ pub fn rnl_jobs(lengths: &[u8]) -> impl Iterator<Item = Job> {
 fn polynomial(id: &str, d: u8, restart: f64, sampling: &Sampling) -> Row {
     let scheme = Algebraic::new(&algebraic::Params { restart, ..algebraic::Params::default() })
         .expect("invariant: restarts are probabilities");
-    let samples =
-        sampling.sample(id, sampling.runs(2_000, 300), |c| packets_to_path(&scheme, d, c));
+    let samples = sampling
+        .sample_mean(id, sampling.runs(2_000, 300), 0.03, |c| packets_to_path(&scheme, d, c));
     let points = distinct_values(257, u32::from(d) * u32::from(CHUNKS));
     let whole = if restart > 0.0 { survives(restart, d.into()) } else { 1.0 };
     let said = Said { paper: None, law: Some(points / whole) };

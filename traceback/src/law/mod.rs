@@ -12,11 +12,13 @@
 mod contour;
 mod coupon;
 pub mod filter;
+mod loops;
 mod messages;
 mod quadrature;
 pub mod segments;
 
 pub use coupon::{BadLaw, Coupon, Hops};
+pub use loops::{false_loop, loop_found};
 pub use messages::{independent_messages, linked_messages};
 
 /// The harmonic number `1 + 1/2 + ... + 1/n`.

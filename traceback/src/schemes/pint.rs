@@ -20,9 +20,11 @@
 //! and XORs raw names; ours allows every router of the map and hashes in both layers (schemes.md,
 //! trap 6). Hop numbers come from the TTL, which a sender can forge.
 //!
-//! Cost: two or three hashes of two words for each packet. The decoder is in `pint/decode.rs`.
+//! Cost: two or three hashes of two words for each packet. The decoder is in `pint/decode.rs`; `pint/loops.rs` has what
+//! the paper's appendix does with such bits against loops.
 
 mod decode;
+pub mod loops;
 
 pub use decode::Decoder;
 
