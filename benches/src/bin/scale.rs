@@ -7,7 +7,7 @@ use ashiato::reproduce::chance::Chance;
 use ashiato::reproduce::layers::{Layers, complete};
 use ashiato::reproduce::packets::{case, udp4};
 use ashiato::reproduce::pint;
-use ashiato_benches::report::{keep, median, rounded, slope};
+use ashiato_benches::report::{keep, median, most_held_mib, rounded, slope};
 use ashiato_collector::trace::{Question, trace};
 use serde_json::{Map as Json, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +51,7 @@ fn main() -> anyhow::Result<()> {
     bench.pint(chance)?;
     bench.sources(chance)?;
     bench.growth(chance)?;
-    let memory = memory_mib()?;
+    let memory = most_held_mib()?;
     bench.add("memory", memory, "MiB, the most that all of this took", "<= 2048", memory <= 2048.0);
     let summary = Value::from(bench.summary);
     if let Some(out) = out {
@@ -328,12 +328,4 @@ fn pass(vantage: &mut dyn Vantage, me: RouterId, bytes: &mut [u8]) -> anyhow::Re
     let ttl = packet.ttl();
     vantage.forward(Hop { me, ttl, ..Hop::default() }, &mut packet);
     Ok(())
-}
-
-/// The most memory that this process has had.
-fn memory_mib() -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
 }

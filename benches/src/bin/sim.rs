@@ -6,7 +6,7 @@ use ashiato::scenario::{self, Overrides};
 use ashiato::sim::Sim;
 use ashiato::world::World;
 use ashiato::{plan::Plan, resolve};
-use ashiato_benches::report::{keep, median, rounded, slope};
+use ashiato_benches::report::{keep, median, most_held_mib, rounded, slope};
 use serde_json::{Map as Json, Value, json};
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -38,6 +38,8 @@ fn main() -> anyhow::Result<()> {
     let out = std::env::args().nth(1).map(PathBuf::from);
     let mut raw = String::from("what,round,value\n");
     let mut summary = Json::new();
+    // First, since the most that was ever held never falls.
+    memory(&mut summary, &mut raw)?;
     frames(&mut summary, &mut raw)?;
     turns(&mut summary, &mut raw)?;
     drawn(&mut summary, &mut raw)?;
@@ -99,7 +101,7 @@ fn walk(scheme: &dyn AnyScheme, hops: u16, packets: u32) -> anyhow::Result<f64> 
 /// the victim. The peer is the way past routers alone.
 fn turns(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
     for id in ["none", "fms"] {
-        let plan = Arc::new(line(id)?);
+        let plan = Arc::new(line(id, PACKETS)?);
         let scheme = entry(id)?.build(&json!({}))?;
         let (mut ours, mut peer) = (vec![], vec![]);
         for round in 0..ROUNDS {
@@ -122,8 +124,27 @@ fn turns(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<
     Ok(())
 }
 
+/// The most memory that this program held after a turn of so many packets, and after one of four times as many.
+fn memory(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
+    let mut held = vec![];
+    for packets in [10 * PACKETS, 40 * PACKETS] {
+        let traffic = Sim::new(Arc::new(line("fms", packets)?)).traffic(0)?;
+        ensure!(traffic.tape.len() == u64::from(packets), "packets were lost");
+        held.push(most_held_mib()?);
+        writeln!(raw, "turn.memory.{packets},0,{:.1}", held[held.len() - 1])?;
+    }
+    let ratio = held[1] / held[0];
+    let value = json!({
+        "median": rounded(held[1], 1), "unit": format!("MiB, the most, {} packets", 40 * PACKETS),
+        "peer": "a quarter of the packets", "ratio": rounded(ratio, 3),
+        "goal": "no more than 1.05 of the peer", "met": ratio <= 1.05,
+    });
+    summary.insert("turn.memory".into(), value);
+    Ok(())
+}
+
 /// A line of routers between an attacker and a victim.
-fn line(scheme: &str) -> anyhow::Result<Plan> {
+fn line(scheme: &str, packets: u32) -> anyhow::Result<Plan> {
     let routers: Vec<String> = (0..HOPS).map(|i| format!(r#"{{ id = "r{i}" }}"#)).collect();
     let link = |i: u16| format!(r#"{{ a = "r{}", b = "r{i}" }}"#, i - 1);
     let links: Vec<String> = (1..HOPS).map(link).collect();
@@ -151,7 +172,7 @@ class = "attack"
 from = "attacker"
 to = "victim"
 rate = "50 kpkt/s"
-packets = {PACKETS}
+packets = {packets}
 spoof = {{ per = "packet" }}
 "#,
         routers.join(", "),
