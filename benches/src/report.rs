@@ -35,7 +35,7 @@ pub fn slope(points: &[(f64, f64)]) -> f64 {
 /// # Errors
 /// Where the kernel does not say.
 pub fn most_held_mib() -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
