@@ -56,7 +56,9 @@ doc: tools
 	@echo $(TARGET_DIR)/doc/traceback/index.html
 
 static: tools
+	@.ci/need strip:binutils
 	@RUSTFLAGS=-Ctarget-feature=+crt-static $(CARGO) build --release --quiet --target $(HOST)
+	@strip $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector}
 	@ls $(TARGET_DIR)/$(HOST)/release/ashiato{,-agent,-collector}
 
 deb: static

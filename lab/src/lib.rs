@@ -10,6 +10,7 @@ pub(crate) mod conduct;
 pub mod csv;
 pub mod effects;
 pub mod exit;
+mod firewall;
 pub mod harms;
 pub mod hosts;
 pub mod imitate;

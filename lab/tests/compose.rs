@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::{over, root, run_id, simulate, snapshot, state, unchanged, whole_folder};
 
+const BORDERS: &str = include_str!("../../scenarios/borders.toml");
 const NATIONS: &str = include_str!("../../scenarios/three-nations.toml");
 const PROGRAMS: [&str; 3] = ["ashiato", "ashiato-agent", "ashiato-collector"];
 
@@ -146,9 +147,26 @@ fn containers_score_like_the_simulator_and_leave_nothing() {
         }
         assert_eq!(engine.held(), "");
     }
+    nations_ask_each_other(&engine);
     killed_runs_are_swept(&engine);
     drop(engine);
     unchanged(&before);
+}
+
+/// Where domains have collectors of their own, all of them run beside the director, in its container.
+fn nations_ask_each_other(engine: &Engine) {
+    let (out, schemes) = (engine.dir.join("asked"), ["none", "spie"]);
+    let mut run = engine.call(env!("CARGO_BIN_EXE_ashiato"));
+    run.args(["run", "--world", "compose", "--scheme", &schemes.join(","), "--out"]).arg(&out);
+    done(run.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/borders.toml")));
+    let summary = whole_folder(&out);
+    let simulated = simulate(BORDERS, &over(&[], &schemes, 20095), &out.with_extension("sim"));
+    for (real, simulated) in summary.schemes.iter().zip(&simulated.schemes) {
+        assert_eq!((real.levels, real.paths), (simulated.levels, simulated.paths));
+        assert_eq!(real.stages, simulated.stages, "{}", real.scheme);
+    }
+    assert!(summary.domains.iter().filter(|domain| domain.answered > 0).count() > 1);
+    assert_eq!(engine.held(), "");
 }
 
 /// What a killed run left in the engine goes by `ashiato gc`.

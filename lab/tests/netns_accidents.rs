@@ -4,13 +4,17 @@
 mod support;
 
 use ashiato::journal::{self, Record};
+use ashiato::netns::names::{owns, path_of};
+use ashiato::netns::within;
 use ashiato::process::Process;
 use ashiato::summary::{Ending, Summary};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::{root, run_id, snapshot, state, unchanged, whole_folder};
 
@@ -105,7 +109,7 @@ fn nothing_is_left_whatever_happens() {
     }
     let before = snapshot();
     for accident in
-        [interrupted, killed, a_part_fails, stopped, starved, brought_down, beside_others]
+        [interrupted, killed, outlived, a_part_fails, stopped, starved, brought_down, beside_others]
     {
         accident();
         unchanged(&before);
@@ -140,6 +144,60 @@ fn killed() {
     let text = String::from_utf8_lossy(&swept.stdout).into_owned();
     assert!(text.contains("of 1 runs; left 0"), "{text}");
     assert_eq!(swept.status.code(), Some(0));
+}
+
+/// Everything of a run is killed but somebody who sends from an attacker's namespace, and does not ask: the gate, which
+/// no process owns, closes before three seconds have passed.
+fn outlived() {
+    let mut run = Run::start();
+    let id = run.record().unwrap().run;
+    let space = |end: &str| {
+        let all = fs::read_dir("/run/netns").unwrap().map(|e| e.unwrap().file_name());
+        let mut all = all.map(|n| n.into_string().unwrap());
+        all.find(|n| owns(&id, n) && n.ends_with(end)).unwrap()
+    };
+    let (from, to) = (space("-attacker"), space("-victim"));
+    let asked = |args: &[&str]| -> serde_json::Value {
+        let out = Command::new("ip").args(["-j", "-s"]).args(args).output().unwrap();
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    // So large that what the kernel asks of its neighbours, which the gate lets out, is no packet of this size.
+    let datagram = [0; 1000];
+    let sent = || {
+        let shown = asked(&["-n", &from, "link", "show", "dev", "p0"]);
+        shown[0]["stats64"]["tx"]["bytes"].as_u64().unwrap()
+    };
+    let victim = asked(&["-n", &to, "-4", "addr", "show", "dev", "p0"]);
+    let victim = victim[0]["addr_info"][0]["local"].as_str().unwrap().to_owned();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = within(&path_of(&from), || Ok(UdpSocket::bind("0.0.0.0:0")?)).unwrap();
+            while !over.load(Ordering::Relaxed) {
+                // What the gate holds back may be an error.
+                let _ = socket.send_to(&datagram, (victim.as_str(), 9));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let parts = run.roles("");
+        run.signal(Signal::SIGKILL);
+        parts.iter().for_each(|part| part.signal(Signal::SIGKILL));
+        let (start, mut last, mut count) = (Instant::now(), Duration::ZERO, sent());
+        let first = count;
+        while start.elapsed() < Duration::from_secs(6) {
+            let now = sent();
+            if now >= count + datagram.len() as u64 {
+                (last, count) = (start.elapsed(), now);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        over.store(true, Ordering::Relaxed);
+        println!("{} bytes after the kill, the last of them {last:?} after it", count - first);
+        assert!(count > first, "nothing left even while the lease held");
+        assert!(last < Duration::from_secs(3), "packets left for {last:?}");
+    });
+    run.child.wait().unwrap();
+    assert_eq!(ashiato(&run.state, &["gc"]).status.code(), Some(0));
 }
 
 fn a_part_fails() {

@@ -1,5 +1,5 @@
 //! The three programs as they are packaged: a manual page and completions for every verb, and a size that a small
-//! router can hold.
+//! router can hold; and what the doctor says of a firewall with two back ends.
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod support;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{run_id, state};
+use support::{root, run_id, state};
 
 const PROGRAMS: [&str; 3] = ["ashiato", "ashiato-agent", "ashiato-collector"];
 /// What the agent's file may take without symbols, in bytes. Source: the project's aim, 20 MiB.
@@ -73,4 +73,34 @@ fn the_agent_is_small() {
     let size = fs::metadata(&bare).unwrap().len();
     fs::remove_dir_all(dir).unwrap();
     assert!(size < LARGEST_AGENT, "{size} bytes");
+}
+
+/// In a namespace where both back ends of the firewall hold rules, the doctor names both and their tables.
+#[test]
+fn the_doctor_names_two_firewalls() {
+    if !root() {
+        return;
+    }
+    let id = run_id();
+    let space = format!("t{}-walls", id[id.len() - 6..].to_lowercase());
+    let ip = |words: &[&str]| Command::new("ip").args(words).output().unwrap();
+    assert!(ip(&["netns", "add", &space]).status.success());
+    let said = || {
+        let doctor = [env!("CARGO_BIN_EXE_ashiato"), "doctor", "--world", "hosts"];
+        let out = ip(&[&["netns", "exec", &space], &doctor[..]].concat());
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let rule = |tool: &str| {
+        let words = ["netns", "exec", &space, tool, "-A", "INPUT", "-j", "ACCEPT"];
+        ip(&words).status.success()
+    };
+    let (one, tried) = (rule("iptables-nft"), said());
+    let (both, mixed) = (one && rule("iptables-legacy"), said());
+    assert!(ip(&["netns", "del", &space]).status.success());
+    if !both {
+        println!("skipped: needs both back ends of iptables");
+        return;
+    }
+    assert!(!tried.contains("two firewalls"), "{tried}");
+    assert!(mixed.contains("iptables-legacy has filter; nftables has ip filter"), "{mixed}");
 }

@@ -6,6 +6,7 @@ use super::form::Form;
 use super::print;
 use crate::compose::engine;
 use crate::exit::Exit;
+use crate::firewall;
 use crate::netns::guard::{Guard, Limits};
 use crate::netns::layout::Layout;
 use crate::netns::{Stage, within};
@@ -70,6 +71,10 @@ pub fn run(args: &Args) -> Result<Exit> {
         checks.extend(netns());
         checks.extend(hosts());
         checks.push(compose());
+        checks.extend([
+            one_firewall(World::Hosts, "one firewall where tunnels between hosts pass"),
+            one_firewall(World::Compose, "one firewall where the engine's bridges are"),
+        ]);
     }
     if args.world == Some(World::Hosts) {
         checks.retain(|c| c.what != COLLECTOR && c.world != World::Compose);
@@ -185,6 +190,13 @@ fn compose() -> Check {
     let fix = "apt-get install docker.io docker-compose, and start the engine";
     let fault = engine::compose().err().map(|e| format!("{e:#}"));
     Check { world: World::Compose, what: "a container engine, and compose", fault, fix }
+}
+
+/// What goes between hosts and containers meets the rules of this host's own namespace.
+fn one_firewall(world: World, what: &'static str) -> Check {
+    let fix = "keep one: move the old rules over (iptables-legacy-save, iptables-nft-restore), then empty and unload \
+               the old tables; both tools' rules act on every packet until then";
+    Check { world, what, fault: firewall::mixed(), fix }
 }
 
 fn listens(stage: &Stage) -> Result<()> {

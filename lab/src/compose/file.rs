@@ -90,7 +90,7 @@ impl Compose {
     }
 
     /// The least that the datapath needs.
-    fn capabilities(&self, options: &Options) -> Vec<&'static str> {
+    pub(super) fn capabilities(&self, options: &Options) -> Vec<&'static str> {
         let mut all = vec!["NET_ADMIN", "NET_RAW"];
         if self.datapath.kernel_forwards() {
             let more: &[_] = if options.sys_admin { &["SYS_ADMIN"] } else { &["BPF", "PERFMON"] };

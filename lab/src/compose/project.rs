@@ -56,7 +56,9 @@ pub fn run(asked: &Asked<'_>) -> Result<u8> {
 fn up(mut compose: Command, journal: &Journal, asked: &Asked<'_>) -> Result<u8> {
     let file = journal.dir().join("docker-compose.yml");
     fs::write(&file, asked.compose.to_yaml(&asked.options)).context("cannot write a file")?;
-    (asked.progress)(&format!("starting {} containers", asked.compose.containers.len() + 2));
+    let capabilities = asked.compose.capabilities(&asked.options).join(", ");
+    let count = asked.compose.containers.len() + 2;
+    (asked.progress)(&format!("starting {count} containers; nodes may use {capabilities}"));
     let said = journal.dir().join("compose.log");
     let log = fs::File::create(&said).context("cannot write compose's log")?;
     compose

@@ -239,11 +239,13 @@ async fn hear(mut inbound: Streaming<wire::ToHost>, pass: Sender<to_host::Kind>,
         match inbound.message().await {
             Ok(Some(wire::ToHost { kind: Some(to_host::Kind::Beat(_)) })) => heart.beat(),
             Ok(Some(wire::ToHost { kind: Some(order) })) => {
-                if matches!(order, to_host::Kind::Strike(_)) {
-                    heart.end(Exit::Stopped, "the director ends the run");
-                }
+                let ends = matches!(order, to_host::Kind::Strike(_));
                 if pass.send(order).is_err() {
                     return;
+                }
+                // After the order is there to be read: whoever finds the heart still knows that it was told to end.
+                if ends {
+                    heart.end(Exit::Stopped, "the director ends the run");
                 }
             }
             Ok(Some(wire::ToHost { kind: None })) => {}
@@ -257,9 +259,9 @@ async fn hear(mut inbound: Streaming<wire::ToHost>, pass: Sender<to_host::Kind>,
 /// Obeys until the run is over or the line is dead; whether there was a run.
 fn attend(own: (&Config, &Policy, &Own), line: &Line, say: Say) -> bool {
     let mut part = Part::new(own, line.heart.clone(), say);
-    let mut took_part = false;
+    let (mut took_part, mut next) = (false, None);
     loop {
-        match line.orders.recv_timeout(LOOK) {
+        match next.take().map_or_else(|| line.orders.recv_timeout(LOOK), Ok) {
             Ok(order) => {
                 took_part = true;
                 if !part.obey(order) {
@@ -269,11 +271,16 @@ fn attend(own: (&Config, &Policy, &Own), line: &Line, say: Say) -> bool {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if let Err(error) = interrupt::check().and_then(|()| part.tend()) {
-            part.fail(&error);
-            if interrupt::check().is_err() {
-                break;
-            }
+        let Err(error) = interrupt::check().and_then(|()| part.tend()) else { continue };
+        next = line.orders.try_recv().ok();
+        // A run that its director ends has not failed here, unless something worse was seen meanwhile.
+        let ends = matches!(next, Some(to_host::Kind::Strike(_))) && interrupt::check().is_ok();
+        if ends && Exit::of(&error) == Exit::Stopped {
+            continue;
+        }
+        part.fail(&error);
+        if interrupt::check().is_err() {
+            break;
         }
     }
     let left = part.strike();
