@@ -56,12 +56,12 @@ static __always_inline __u64 digest_of(const struct view *v, struct packet *p)
 		copy(words, ip + 8, 32);
 		words[4] = what;
 		payload_words(v, p, words + 5);
-		return hash_words(setting.keys, words, 8);
+		return hash_words(known()->keys, words, 8);
 	}
 	if ((const void *)(ip + 20) > v->end)
 		return 0;
 	copy(words, ip + 12, 8);
 	words[1] = what;
 	payload_words(v, p, words + 2);
-	return hash_words(setting.keys, words, 5);
+	return hash_words(known()->keys, words, 5);
 }

@@ -12,15 +12,18 @@
 #include "way.h"
 
 #ifdef USES_NEXT
-#define NEEDS_ROUTE setting.ahead
+#define NEEDS_ROUTE known()->ahead
 #else
 #define NEEDS_ROUTE 0
 #endif
 
-// Whether routers pass packets with this address on: router.rs, routable().
+// Whether routers pass packets with this address on: router.rs, routable(). Most addresses need but a look at
+// their first byte.
 static __always_inline int routable4(const __u8 *a)
 {
-	return (a[0] & 0xf0) != 224 && a[0] != 127 && !(a[0] == 169 && a[1] == 254) &&
+	if (a[0] < 169)
+		return a[0] != 127;
+	return (a[0] & 0xf0) != 224 && !(a[0] == 169 && a[1] == 254) &&
 	       *(const __u32 *)a != 0xffffffff;
 }
 
@@ -33,8 +36,12 @@ static __always_inline int routable6(const __u8 *a)
 	return half[0] || bpf_be64_to_cpu(half[1]) > 1;
 }
 
-static __always_inline int is_routable(const __u8 *ip, int v6)
+static __always_inline int is_routable(const struct view *v, int v6)
 {
+	const __u8 *ip = v->data + ETH_HLEN;
+
+	if ((const void *)(ip + (v6 ? 40 : 20)) > v->end)
+		return 0;
 	return v6 ? routable6(ip + 8) && routable6(ip + 24)
 		  : routable4(ip + 12) && routable4(ip + 16);
 }
@@ -63,17 +70,17 @@ static __always_inline int send(struct view *v, const struct packet *p, const st
 }
 
 // What to do with a packet that the router would forward.
-static __always_inline int forward(struct view *v, struct packet *p, struct hop *hop,
-				   const struct port *port, struct counters *count)
+static __always_inline int forward(struct view *v, struct packet *p, const struct port *port,
+				   struct counters *count)
 {
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH; // the kernel decides
+	struct hop hop = {};
 	struct way *way = 0;
 
-	if (setting.forwards)
+	if (known()->forwards || NEEDS_ROUTE)
 		answer = find_way(v, p, port, &way, count);
-	else if (NEEDS_ROUTE)
-		find_way(v, p, port, &way, count);
-	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
+	if (known()->forwards && answer != BPF_FIB_LKUP_RET_SUCCESS &&
+	    answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
 		if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_PROHIBIT ||
 		    answer == BPF_FIB_LKUP_RET_UNREACHABLE)
 			count->unroutable++;
@@ -82,14 +89,35 @@ static __always_inline int forward(struct view *v, struct packet *p, struct hop 
 		return XDP_PASS;
 	}
 	if (!port->silent) {
-		fill_hop(hop, p, p->ttl, v->ctx->ingress_ifindex, way ? way->out : 0);
-		timed_step(v, p, hop, count);
+		fill_hop(&hop, p, p->ttl, port, v->ctx->ingress_ifindex, way ? way->out : 0);
+		timed_step(v, p, &hop, count);
 	}
 	count->forwarded++;
-	if (!way || !setting.forwards || answer == BPF_FIB_LKUP_RET_NO_NEIGH || p->options)
+	if (!known()->forwards || answer != BPF_FIB_LKUP_RET_SUCCESS || p->options)
 		return XDP_PASS;
-	look(v, v->ctx);
 	return send(v, p, way);
+}
+
+// An IP packet that came to this router's address on the link.
+static __always_inline int take_packet(struct view *v, const struct port *port,
+				       struct counters *count, int v6)
+{
+	struct packet p = {};
+
+	if (!parse(v, &p, v6)) {
+		count->malformed++;
+		return XDP_DROP;
+	}
+	if (!is_routable(v, v6)) {
+		count->local++;
+		return XDP_PASS;
+	}
+	if (p.ttl <= 1) {
+		// The kernel drops it and tells the sender.
+		count->expired++;
+		return XDP_PASS;
+	}
+	return forward(v, &p, port, count);
 }
 
 // The port at which the frame came in, if it is for that: in promiscuous mode others come by, too.
@@ -108,11 +136,8 @@ int mark_and_forward(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
 	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
-	struct packet p = {};
-	struct hop hop = {};
 	const struct port *port;
 	struct view v;
-	__u16 ethertype;
 
 	look(&v, ctx);
 	if (!count)
@@ -122,26 +147,14 @@ int mark_and_forward(struct xdp_md *ctx)
 		count->malformed++;
 		return XDP_DROP;
 	}
-	ethertype = be16(v.data + 12);
 	port = port_of(&v, ctx->ingress_ifindex);
-	if (!port || (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6)) {
-		count->local++;
-		return XDP_PASS;
-	}
-	if (!parse(&v, ethertype, &p)) {
-		count->malformed++;
-		return XDP_DROP;
-	}
-	if (v.data + ETH_HLEN + (p.v6 ? 40 : 20) > v.end || !is_routable(v.data + ETH_HLEN, p.v6)) {
-		count->local++;
-		return XDP_PASS;
-	}
-	if (p.ttl <= 1) {
-		// The kernel drops it and tells the sender.
-		count->expired++;
-		return XDP_PASS;
-	}
-	return forward(&v, &p, &hop, port, count);
+	// Each version by itself: what is known about one is not asked again at every turn.
+	if (port && *(__be16 *)(v.data + 12) == bpf_htons(ETH_P_IP))
+		return take_packet(&v, port, count, 0);
+	if (port && *(__be16 *)(v.data + 12) == bpf_htons(ETH_P_IPV6))
+		return take_packet(&v, port, count, 1);
+	count->local++;
+	return XDP_PASS;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

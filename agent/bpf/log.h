@@ -70,7 +70,7 @@ static __always_inline void set_cell(__u32 at, __u64 bit)
 
 	if (!word)
 		return;
-	if (setting.own_cells)
+	if (known()->own_cells)
 		*word |= bit;
 	else if (!(*word & bit))
 		__sync_fetch_and_or(word, bit);
@@ -84,7 +84,7 @@ static __always_inline __u64 count_one(struct page *page, __u32 at)
 
 	if (!packets)
 		return 0;
-	if (!setting.own_cells)
+	if (!known()->own_cells)
 		return __sync_fetch_and_add(packets, 1) + 1;
 	if (++*packets % BATCH)
 		return 0;
@@ -107,7 +107,7 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 		return;
 	walk = start(page->salt, digest);
 	base = number;
-	if (setting.own_cells)
+	if (known()->own_cells)
 		base += bpf_get_smp_processor_id() * PAGES;
 	base *= words + 1;
 	/* The verifier knows the setting, so it counts to no more than MAX_CELLS. */
@@ -118,7 +118,7 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 	}
 	packets = count_one(page, base + words);
 	if (packets > page->limit)
-		count->overfull += setting.own_cells ? BATCH : 1;
+		count->overfull += known()->own_cells ? BATCH : 1;
 	if (packets >= page->limit)
 		open_next(open, number);
 }

@@ -12,9 +12,17 @@
 
 // Headers that are looked at in place; what else there is, is loaded.
 #define LINEAR (ETH_HLEN + 128)
-// TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
-#define NEXT -1
 #define DROP 2 /* TC_ACT_SHOT */
+
+// Not zero while nothing is attached behind the program at any port: behind.rs. To have the kernel look for what
+// comes next costs as much as the step.
+volatile __u32 is_last = 0;
+
+// TCX_PASS; or TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
+static __always_inline int go_on(void)
+{
+	return is_last ? 0 : -1;
+}
 
 // Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, redirect, time
 // exceeded and parameter problem, and ICMPv6's errors.
@@ -34,46 +42,64 @@ static __always_inline int is_error(struct __sk_buff *skb)
 	return head[6] == ICMP6 && head[40] < 128;
 }
 
-SEC("classifier")
-int mark_forwarded(struct __sk_buff *skb)
+// The port by which a packet came in, where anybody asks.
+static __always_inline const struct port *port_of(__u32 in)
 {
-	__u32 zero = 0, len = skb->len;
-	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+#ifndef USES_PORT
+	if (!(known()->quiet & QUIET_PORTS))
+		return 0;
+#endif
+	return bpf_map_lookup_elem(&ports, &in);
+}
+
+// A packet that the kernel forwards.
+static __always_inline int take_packet(struct __sk_buff *skb, struct counters *count, int v6)
+{
+	const struct port *port = port_of(skb->ingress_ifindex);
+	__u32 len = skb->len;
 	struct packet p = {};
 	struct hop hop = {};
 	struct view v;
-	__u16 ethertype;
 
-	// What came in by no interface is the host's own.
-	if (!count || !skb->ingress_ifindex)
-		return setting.quiet & QUIET_ERRORS && is_error(skb) ? DROP : NEXT;
-	count->received++;
-	ethertype = bpf_ntohs(skb->protocol);
-	if (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) {
-		count->local++;
-		return NEXT;
-	}
 	look(&v, skb);
 	if (v.data + LINEAR > v.end && v.data + len > v.end) {
 		bpf_skb_pull_data(skb, len < LINEAR ? len : LINEAR);
 		look(&v, skb);
 	}
-	if (!parse(&v, ethertype, &p)) {
+	if (!parse(&v, &p, v6)) {
 		count->malformed++;
-		return NEXT;
+		return go_on();
 	}
 	if (skb->gso_segs > 1) {
 		// One mark would stand for several packets, and the kernel would number them from it.
 		count->merged++;
 		count->forwarded++;
-		return NEXT;
+		return go_on();
 	}
-	if (!is_silent(skb->ingress_ifindex)) {
-		fill_hop(&hop, &p, p.ttl + 1, skb->ingress_ifindex, skb->ifindex);
+	if (!(known()->quiet & QUIET_PORTS) || !port || !port->silent) {
+		fill_hop(&hop, &p, p.ttl + 1, port, skb->ingress_ifindex, skb->ifindex);
 		timed_step(&v, &p, &hop, count);
 	}
 	count->forwarded++;
-	return NEXT;
+	return go_on();
+}
+
+SEC("classifier")
+int mark_forwarded(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+
+	// What came in by no interface is the host's own.
+	if (!count || !skb->ingress_ifindex)
+		return known()->quiet & QUIET_ERRORS && is_error(skb) ? DROP : go_on();
+	count->received++;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return take_packet(skb, count, 0);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return take_packet(skb, count, 1);
+	count->local++;
+	return go_on();
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

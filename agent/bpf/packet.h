@@ -165,6 +165,8 @@ static __always_inline int parse_v4(const struct view *v, struct packet *p)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
 
+	if ((const void *)(ip + 20) > v->end || ip[0] >> 4 != 4)
+		return 0;
 	p->l4 = (ip[0] & 15) * 4;
 	p->total = be16(ip + 2);
 	if (p->l4 < 20 || p->l4 > p->total || !holds(v, p->total))
@@ -224,13 +226,25 @@ __noinline int walk_extensions(CTX *ctx, struct packet *p)
 	return 0;
 }
 
-static __always_inline int parse_v6(const struct view *v, struct packet *p)
+/* Walks them in a copy: what the function is given lies in memory, and for the sake of few packets all
+ * that is known of any would. */
+static __always_inline int walk_copy(struct view *v, struct packet *p)
+{
+	struct packet walked = *p;
+	int sense = walk_extensions(v->ctx, &walked);
+
+	*p = walked;
+	/* The verifier forgets what was checked, and after some functions where the packet lies. */
+	look(v, v->ctx);
+	return sense && p->l4 < 2 * FARTHEST && p->l4 <= p->total && p->total <= 40 + 0xffff;
+}
+
+static __always_inline int parse_v6(struct view *v, struct packet *p)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
 
-	if ((const void *)(ip + 40) > v->end)
+	if ((const void *)(ip + 40) > v->end || ip[0] >> 4 != 6)
 		return 0;
-	p->v6 = 1;
 	p->df = 1; /* nobody fragments it on the way */
 	p->l4 = 40;
 	p->total = 40 + be16(ip + 4);
@@ -239,11 +253,7 @@ static __always_inline int parse_v6(const struct view *v, struct packet *p)
 	p->proto = ip[6];
 	p->ttl = ip[7];
 	p->options = p->proto == HOP_BY_HOP;
-	if (!is_extension(p->proto))
-		return 1;
-	/* The verifier forgets what the function has checked. */
-	return walk_extensions(v->ctx, p) && p->l4 < 2 * FARTHEST && p->l4 <= p->total &&
-	       p->total <= 40 + 0xffff;
+	return !is_extension(p->proto) || walk_copy(v, p);
 }
 
 /* Finds ports and payload. A transport header that is cut short has what there is of it. */
@@ -279,15 +289,9 @@ static __always_inline void parse_transport(const struct view *v, struct packet 
 	p->payload = at + (header < p->total - at ? header : p->total - at);
 }
 
-/* Everything; 0 where a router would not forward it. `proto` is the EtherType. */
-static __always_inline int parse(const struct view *v, __u16 ethertype, struct packet *p)
+/* Everything; 0 where a router would not forward it. `v6` is what the frame says. */
+static __always_inline int parse(struct view *v, struct packet *p, int v6)
 {
-	const __u8 *ip = v->data + ETH_HLEN;
-
-	if ((const void *)(ip + 20) > v->end)
-		return 0;
-	if (ethertype == ETH_P_IP ? ip[0] >> 4 != 4 || !parse_v4(v, p)
-				  : ip[0] >> 4 != 6 || !parse_v6(v, p))
-		return 0;
-	return 1;
+	p->v6 = v6;
+	return v6 ? parse_v6(v, p) : parse_v4(v, p);
 }

@@ -74,7 +74,7 @@ static __always_inline __u32 write_room(struct view *v, struct packet *p, struct
 	if (!p->df && v->data + ETH_HLEN + 20 <= v->end) {
 		__u64 *head = v->data + ETH_HLEN;
 
-		set_head((void *)head, 0, *head, *head | DF);
+		set_head((void *)head, 0, SLOT_ID, *head, *head | DF);
 		count->df_set++;
 	}
 	set_room(v, &room, old, bpf_htonl((bits & ~mask) | after));
@@ -146,7 +146,7 @@ static __always_inline __u32 write_mark(struct view *v, struct packet *p,
 		next |= DF;
 		count->df_set++;
 	}
-	set_head(ip, p->v6, head, next);
+	set_head(ip, p->v6, slot, head, next);
 	return after;
 }
 #endif
@@ -167,14 +167,19 @@ static __always_inline void export_packet(struct view *v, struct packet *p, cons
 #endif
 
 #ifdef DRAWS
-/* SplitMix64, seeded by the kernel: a call of its generator for each packet would cost more than
- * the rest of the step. */
+/* Multiplication with carry (MWC64X by Thomas), seeded by the kernel: a call of its generator for each
+ * packet would cost more than the rest of the step. */
 static __always_inline __u32 draw(struct counters *count)
 {
-	if (!count->chance)
-		count->chance = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32() | 1;
-	count->chance += 0x9e3779b97f4a7c15ULL;
-	return mix(count->chance) >> 32;
+	__u64 state = count->chance;
+	__u32 value, carry;
+
+	if (!state)
+		state = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32() | 1;
+	value = state;
+	carry = state >> 32;
+	count->chance = value * 4294883355ULL + carry;
+	return value ^ carry;
 }
 #endif
 
@@ -187,17 +192,17 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 #if defined(HASHES)
 	__u64 digest = digest_of(v, p);
 #elif defined(DRAWS)
-	__u64 digest = setting.keyed ? digest_of(v, p) : 0;
+	__u64 digest = known()->keyed ? digest_of(v, p) : 0;
 #elif MARK_BITS > 0
 	__u64 digest = 0;
 #endif
 #ifdef USES_TIME
-	__s64 since = bpf_ktime_get_coarse_ns() - setting.zero;
+	__s64 since = bpf_ktime_get_coarse_ns() - known()->zero;
 
 	hop->at = since < 0 ? 0 : since;
 #endif
 #ifdef DRAWS
-	hop->draw = setting.keyed ? mix2(digest ^ setting.draws, hop->me) >> 32
+	hop->draw = known()->keyed ? mix2(digest ^ known()->draws, hop->me) >> 32
 				  : draw(count);
 #endif
 #if MARK_BITS > 0
@@ -228,8 +233,8 @@ static __always_inline void timed_step(struct view *v, struct packet *p, struct 
 {
 	__u64 before = 0;
 
-	if (setting.every && !count->timer--) {
-		count->timer = setting.every - 1;
+	if (known()->every && !count->timer--) {
+		count->timer = known()->every - 1;
 		before = bpf_ktime_get_ns();
 	}
 	step(v, p, hop, count);
@@ -237,30 +242,18 @@ static __always_inline void timed_step(struct view *v, struct packet *p, struct 
 		record_time(bpf_ktime_get_ns() - before);
 }
 
-/* Whether a packet that came in here is forwarded and nothing else. */
-static __always_inline int is_silent(__u32 in)
-{
-	struct port *port;
-
-	if (!(setting.quiet & QUIET_PORTS))
-		return 0;
-	port = bpf_map_lookup_elem(&ports, &in);
-	return port && port->silent;
-}
-
-/* `in` and `out` are interfaces; `out` is 0 where it is not known. */
-static __always_inline void fill_hop(struct hop *hop, struct packet *p, __u8 ttl, __u32 in, __u32 out)
+/* `in` and `out` are interfaces, `port` is what is known of the former; `out` is 0 where it is not known. */
+static __always_inline void fill_hop(struct hop *hop, struct packet *p, __u8 ttl,
+				     const struct port *port, __u32 in, __u32 out)
 {
 #ifdef SPEAKS
 	p->in = in;
 	p->out = out;
 #endif
-	hop->me = setting.me;
-	hop->degree = setting.degree;
+	hop->me = known()->me;
+	hop->degree = known()->degree;
 	hop->ttl = ttl;
 #ifdef USES_PORT
-	struct port *port = bpf_map_lookup_elem(&ports, &in);
-
 	if (port && port->known) {
 		hop->from = port->from;
 		hop->port = port->index;
@@ -270,7 +263,7 @@ static __always_inline void fill_hop(struct hop *hop, struct packet *p, __u8 ttl
 	}
 #endif
 #ifdef USES_NEXT
-	struct port *next = setting.ahead ? bpf_map_lookup_elem(&ports, &out) : 0;
+	struct port *next = known()->ahead ? bpf_map_lookup_elem(&ports, &out) : 0;
 
 	if (next && next->known) {
 		hop->to = next->from;

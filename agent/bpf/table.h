@@ -34,7 +34,7 @@ __noinline int keep_first(__u64 key, __u32 value, struct counters *count)
 
 	if (!count || !last || bpf_map_lookup_elem(&table, &key))
 		return 0;
-	if (*last >= setting.entries)
+	if (*last >= known()->entries)
 		count->overfull++;
 	else if (!bpf_map_update_elem(&table, &key, &value, BPF_NOEXIST))
 		__sync_fetch_and_add(last, 1);
@@ -54,7 +54,7 @@ __noinline __u32 find_cell(__u64 key, struct counters *count)
 		return *found;
 	if (!count)
 		return 0;
-	if (!last || *last >= setting.entries) {
+	if (!last || *last >= known()->entries) {
 		count->overfull++;
 		return 0;
 	}

@@ -56,7 +56,7 @@ static __always_inline void hand_over(struct view *v, const struct packet *p, co
 {
 	__u32 len = p->total < HEAD_MOST ? p->total : HEAD_MOST;
 	struct told *told = bpf_ringbuf_reserve(&told_about, sizeof(*told), 0);
-	__s64 since = bpf_ktime_get_ns() - setting.zero;
+	__s64 since = bpf_ktime_get_ns() - known()->zero;
 
 	if (!told) {
 		count->overfull++;

@@ -16,7 +16,7 @@
 
 struct way {
 	__u64 to[2];   /* destination; of IPv4 as it is mapped into IPv6 */
-	__u64 asked;   /* when, in ticks */
+	__u64 until;   /* tick from which on the kernel is asked anew */
 	__u32 in, out; /* interfaces; `out` is 0 where it is not known */
 	__u8 macs[12]; /* as a frame begins: of the next router or host, and of the port */
 	__u32 mtu;     /* on the way; 0: not to be used again */
@@ -39,7 +39,7 @@ static __always_inline int ask(struct view *v, struct packet *p, struct bpf_fib_
 	to->ifindex = v->ctx->ingress_ifindex;
 	to->l4_protocol = p->proto;
 	to->tot_len = p->total;
-	if (setting.by_ports && (p->proto == TCP || p->proto == UDP)) {
+	if (known()->by_ports && (p->proto == TCP || p->proto == UDP)) {
 		parse_transport(v, p);
 		to->sport = p->ports;
 		to->dport = p->ports >> 16;
@@ -75,7 +75,7 @@ static __always_inline void copy_macs(__u8 *to, const struct bpf_fib_lookup *fro
 
 /* Asks, and writes down what the answer is good for. A function of its own, out of the way of packets whose
  * way is known. */
-static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way)
+static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way, __u64 kept)
 {
 	struct bpf_fib_lookup to __attribute__((aligned(8))) = {};
 	struct view v;
@@ -83,8 +83,12 @@ static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way)
 
 	look(&v, ctx);
 	answer = ask(&v, p, &to);
+	way->in = ctx->ingress_ifindex;
+	way->until = bpf_jiffies64() + kept;
 	way->mtu = 0;
 	way->out = 0;
+	if (destination(&v, p, way->to))
+		return BPF_FIB_LKUP_RET_NOT_FWDED;
 	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
 		way->out = to.ifindex;
 	if (answer != BPF_FIB_LKUP_RET_SUCCESS)
@@ -96,12 +100,13 @@ static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way)
 }
 
 /* The kernel's answer, BPF_FIB_LKUP_RET_..., and the way where there is one. */
-static __always_inline int find_way(struct view *v, struct packet *p, const struct port *port,
+static __always_inline int find_way(struct view *v, const struct packet *p, const struct port *port,
 				    struct way **found, struct counters *count)
 {
-	__u64 to[2], now = bpf_jiffies64();
+	__u64 to[2];
 	__u32 zero = 0, in = v->ctx->ingress_ifindex;
 	struct ways *all = bpf_map_lookup_elem(&ways, &zero);
+	struct packet asked;
 	struct way *way;
 
 	if (!all || destination(v, p, to))
@@ -111,12 +116,9 @@ static __always_inline int find_way(struct view *v, struct packet *p, const stru
 	barrier_var(way);
 	*found = way;
 	if (!((way->to[0] ^ to[0]) | (way->to[1] ^ to[1]) | (way->in ^ in)) &&
-	    now - way->asked < setting.kept && p->total <= way->mtu && port->by_destination)
+	    bpf_jiffies64() < way->until && p->total <= way->mtu)
 		return BPF_FIB_LKUP_RET_SUCCESS;
 	count->asked++;
-	way->to[0] = to[0];
-	way->to[1] = to[1];
-	way->in = in;
-	way->asked = now;
-	return ask_anew(v->ctx, p, way);
+	asked = *p;
+	return ask_anew(v->ctx, &asked, way, port->by_destination ? known()->kept : 0);
 }

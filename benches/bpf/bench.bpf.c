@@ -131,6 +131,12 @@ int empty_tc(struct __sk_buff *skb)
 	return -1;
 }
 
+SEC("classifier")
+int last_tc(struct __sk_buff *skb)
+{
+	return 0;
+}
+
 // Counts the flow's packets, and those among them that carry something of a router's.
 SEC("xdp")
 int sink(struct xdp_md *ctx)

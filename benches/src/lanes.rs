@@ -39,8 +39,8 @@ const OTHER: usize = 0;
 pub enum Way {
     /// The kernel, with nothing of ours.
     Kernel,
-    /// The kernel, with an empty program where the agent's would be at tc.
-    Hook,
+    /// The kernel, with an empty program at tc.
+    Hook(Empty),
     /// An XDP program that forwards and does nothing else.
     Plain,
     /// The same, which asks the kernel for the way of every packet.
@@ -49,6 +49,19 @@ pub enum Way {
     Agent(Datapath),
     /// A rule of iptables hands packets to a program, which marks them.
     Queue,
+}
+
+/// Where an empty program sits at tc, and what the kernel does behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// Where the agent's would be: a link where packets leave, which asks what is attached behind it.
+    Next,
+    /// The same, which asks nothing else.
+    Last,
+    /// A link where packets come in.
+    Ingress,
+    /// A filter of clsact where packets leave.
+    Filter,
 }
 
 /// One router to set up.
@@ -178,8 +191,8 @@ impl Yard {
             self.within(&space, || attach("empty_xdp"))?;
             unmerged = Some(self.within(&space, || Unmerged::keep(&["p0"], None, false))?);
         }
-        if spec.way == Way::Hook {
-            self.within(&space, || self.tools[0].borrow_mut().attach_tc("empty_tc", "p1"))?;
+        if let Way::Hook(empty) = spec.way {
+            self.within(&space, || self.tools[0].borrow_mut().attach_tc(empty))?;
         }
         if spec.way == Way::Queue {
             host::run(&format!("ip netns exec {} {}", self.name(&space), Marker::RULE))?;

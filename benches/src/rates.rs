@@ -104,7 +104,7 @@ impl Lane {
     fn turn(&self) -> u32 {
         match self.spec.way {
             Way::Plain | Way::Asking | Way::Agent(Datapath::Xdp) => 200_000,
-            Way::Kernel | Way::Hook => 100_000,
+            Way::Kernel | Way::Hook(_) => 100_000,
             // What a host chooses for itself is tc where it can.
             Way::Agent(Datapath::Auto | Datapath::Tc | Datapath::XdpPass) => 100_000,
             Way::Queue | Way::Agent(Datapath::Afpacket | Datapath::Pnet) => 10_000,

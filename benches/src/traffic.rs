@@ -3,8 +3,10 @@
 //! The source is an XDP program that the kernel runs on frames of its own and that sends them on; the
 //! sink is one that counts and drops. Every packet of the flow has its own Identification and number.
 
+use crate::lanes::Empty;
 use anyhow::Context;
 use aya::maps::{Array, MapData, PerCpuArray, ProgramArray};
+use aya::programs::tc::{self, NlOptions, TcAttachOptions};
 use aya::programs::{ProgramFd, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun, TestRunAttrs, TestRunOptions};
 use traceback::room;
@@ -193,12 +195,23 @@ impl Tools {
         Ok(())
     }
 
-    /// Attaches a tc program to what leaves by an interface, for as long as this lives.
+    /// Attaches an empty tc program to a router's port, for as long as this lives.
     ///
     /// # Errors
     /// When the kernel does not take it.
-    pub fn attach_tc(&mut self, name: &str, interface: &str) -> anyhow::Result<()> {
-        self.tc(name)?.attach(interface, TcAttachType::Egress)?;
+    pub fn attach_tc(&mut self, empty: Empty) -> anyhow::Result<()> {
+        let name = if empty == Empty::Last { "last_tc" } else { "empty_tc" };
+        let (port, side) = match empty {
+            Empty::Ingress => ("p0", TcAttachType::Ingress),
+            _ => ("p1", TcAttachType::Egress),
+        };
+        if empty == Empty::Filter {
+            tc::qdisc_add_clsact(port)?;
+            let filter = TcAttachOptions::Netlink(NlOptions::default());
+            self.tc(name)?.attach_with_options(port, side, filter)?;
+        } else {
+            self.tc(name)?.attach(port, side)?;
+        }
         Ok(())
     }
 

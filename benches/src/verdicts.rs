@@ -1,6 +1,6 @@
 //! What was measured beside what was promised, as JSON.
 
-use crate::lanes::{Spec, Way};
+use crate::lanes::{Empty, Spec, Way};
 use crate::rates::Rates;
 use crate::report::{median, rounded};
 use crate::steps::{Steps, is_measured};
@@ -31,7 +31,14 @@ pub fn specs() -> Vec<Spec> {
         specs.push(spec(&format!("xdp.unmarked{long}"), Way::Plain, "", 0, kind));
     }
     let short = Kind::Short;
-    specs.push(spec("tc.empty", Way::Hook, "", 0, short));
+    for (name, empty) in [
+        ("tc.empty", Empty::Next),
+        ("tc.empty.last", Empty::Last),
+        ("tc.empty.ingress", Empty::Ingress),
+        ("tc.empty.filter", Empty::Filter),
+    ] {
+        specs.push(spec(name, Way::Hook(empty), "", 0, short));
+    }
     specs.push(spec("xdp.unmarked.asking", Way::Asking, "", 0, short));
     specs.push(spec("xdp.fms.asking", xdp, "fms", 0, short));
     // The way through the namespaces is IPv4's.

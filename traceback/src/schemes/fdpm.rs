@@ -233,9 +233,11 @@ impl Scheme for Fdpm {
     }
 
     fn twin(&self, address: &u32) -> Vec<u64> {
-        let Layout { s, d, .. } = self.layout;
-        let digest = self.layout.digest(*address, 0);
-        [*address, SEGMENT, s, d, self.spared(), digest].map(u64::from).to_vec()
+        let kept = ((1 << self.spared()) - 1) << 17;
+        let mut words = vec![u64::from(self.layout.segments() - 1), kept];
+        words.extend(self.layout.all(*address).map(|bits| u64::from(self.place(Mark(0), bits).0)));
+        words.resize(2 + 32, 0);
+        words
     }
 
     /// The load controller tells flows apart.

@@ -14,17 +14,15 @@
 #define DRAWS
 
 struct scheme {
-	__u64 address;    /* this router's */
-	__u64 a, s, d, f; /* bits of segment, index and digest; digest functions */
+	__u64 s, f;	  /* bits of the index; digest functions */
+	__u64 marks[256]; /* all that this router writes: by function, then by index */
 };
 
 static __always_inline __u32 mark(const volatile struct scheme *scheme, const struct hop *hop,
 				  __u64 digest, __u32 before)
 {
-	__u32 a = scheme->a & 31, s = scheme->s & 31, address = scheme->address;
-	__u32 index = hop->draw & ((1U << s) - 1), function = (hop->draw >> 16) * scheme->f >> 16;
-	__u32 segment = address >> (a * index & 31) & ((1U << a) - 1);
-	__u32 own = mix2(address, function) >> ((64 - scheme->d) & 63);
+	__u32 s = scheme->s & 31, index = hop->draw & ((1U << s) - 1);
+	__u32 function = (hop->draw >> 16) * scheme->f >> 16;
 
-	return hop->edge ? (own << s | index) << a | segment : before;
+	return hop->edge ? scheme->marks[(function << s | index) & 255] : before;
 }

@@ -19,7 +19,7 @@
 //! Cost: one comparison on every router; one hash of a word and one write of 17 bits at the ingress.
 
 use super::dpm::{Dpm, want};
-use super::segments::Layout;
+use super::segments::{Layout, MOST_MARKS};
 use crate::case::{Case, Evidence, Gap, Step};
 use crate::graph::Finding;
 use crate::invariant::Invariant;
@@ -89,8 +89,11 @@ impl Scheme for Hdpm {
     }
 
     fn twin(&self, address: &u32) -> Vec<u64> {
-        let Layout { a, s, d, f } = self.layout;
-        [*address, a, s, d, f].map(u64::from).to_vec()
+        let Layout { s, f, .. } = self.layout;
+        let mut words = [s, f].map(u64::from).to_vec();
+        words.extend(self.layout.all(*address).map(u64::from));
+        words.resize(2 + MOST_MARKS, 0);
+        words
     }
 
     fn chance(&self, _: &Hop) -> Option<Chance> {

@@ -21,6 +21,8 @@ use std::collections::BTreeSet;
 
 /// Digest functions at most.
 pub const MOST_FUNCTIONS: u32 = 8;
+/// Different marks of one router at most: as many segments as an address has bits, by each function.
+pub const MOST_MARKS: usize = 32 * MOST_FUNCTIONS as usize;
 /// Bits of an address.
 const ADDRESS: u32 = 32;
 
@@ -75,6 +77,14 @@ impl Layout {
         (self.digest(address, function) << self.s | index) << self.a | segment
     }
 
+    /// All marks of one router, by function and then by index.
+    pub fn all(&self, address: u32) -> impl Iterator<Item = u32> + use<> {
+        let layout = *self;
+        (0..self.f).flat_map(move |function| {
+            (0..layout.segments()).map(move |index| layout.mark(address, function, index))
+        })
+    }
+
     /// The mark that a draw chooses, every mark being equally likely.
     pub fn drawn(&self, address: u32, draw: u32) -> u32 {
         let function = ((draw >> 16) * self.f) >> 16;
@@ -82,7 +92,7 @@ impl Layout {
     }
 
     /// A digest of a whole address.
-    pub(super) fn digest(&self, address: u32, function: u32) -> u32 {
+    fn digest(&self, address: u32, function: u32) -> u32 {
         (mix2(address.into(), function.into()) >> 32) as u32 >> (32 - self.d)
     }
 

@@ -99,6 +99,16 @@ impl Program {
         Ok(())
     }
 
+    /// Where it runs.
+    pub(super) fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    /// Its maps.
+    pub(super) fn maps(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
     /// The tc program.
     ///
     /// # Errors
