@@ -13,7 +13,7 @@ use traceback::packet::{Packet, proto};
 use traceback::room::{HEAD, MAGIC, OPTION4, OPTION6};
 use traceback::{Nanos, checksum, ioam, stats};
 
-/// The Identification of clean runs. Source: schemes.md section 18; distance 31 in FMS's layout.
+/// The Identification of clean runs. Distance 31 in FMS's layout, which nothing uses.
 pub const CLEAN_ID: u16 = 0x1f00;
 
 /// PadN of two bytes.

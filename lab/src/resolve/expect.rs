@@ -1,10 +1,16 @@
 //! What a plan's schemes should need, by their exact laws, before anything is sent.
 
 use crate::plan::{Flow, Plan, SchemePlan};
-use traceback::law::{Coupon, Hops};
+use serde_json::Value;
+use traceback::law::{Coupon, Hops, distinct_values, linked_messages};
 use traceback::schemes;
 use traceback::schemes::fragments::{CELLS, Code};
-use traceback::schemes::{ams2, fms6, rnl};
+use traceback::schemes::{algebraic, ams2, fdpm, fms6, rnl};
+
+/// Values that a packet's point can have in algebraic marking.
+const POINTS: u32 = 257;
+/// Fragments of a router in FIT.
+const FRAGMENTS_OF_FIT: u32 = 4;
 
 /// What one scheme should need on the path of one attack.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,13 +47,37 @@ fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> 
         // One packet that arrives is enough for a whole path.
         "recorder" | "spie" => (1.0, 1.0, 1.0),
         _ => {
-            let law = law(scheme, hops)?;
+            let law = law(&scheme.id, &scheme.params, hops)?;
             let packets = u32::try_from(flow.packets).unwrap_or(u32::MAX);
             (law.mean(), f64::from(law.quantile(0.999)), law.within(packets))
         }
     };
     let (scheme, packets) = (scheme.id.clone(), flow.packets);
     Some(Expectation { scheme, flow: flow.id, hops, packets, mean, p99_9, enough })
+}
+
+/// Packets that a scheme needs on average until it names what it names of one path of so many routers (of systems,
+/// where it names those), by an exact law; `None` where none is known.
+pub fn packets(id: &str, params: &Value, hops: u32) -> Option<f64> {
+    let number = |key: &str| params[key].as_f64();
+    let count = |key: &str| u32::try_from(params[key].as_u64()?).ok();
+    let all = |marks, hops, cells, need| Some(Coupon::new(marks, hops, cells, need).ok()?.mean());
+    // Marks of one ingress router, all equally likely.
+    let ingress = |marks| all(Hops::Uniform, 1, marks, marks);
+    match id {
+        "recorder" | "ioam" | "dex" | "spie" | "hit" | "riht" | "mrt" | "huffman" => Some(1.0),
+        "pi" | "stackpi" => Some(1.0),
+        "dpm" => ingress(2),
+        "hdpm" => ingress(count("f")? * 32 / count("a")?),
+        "fdpm" => ingress(32 / fdpm::SEGMENT),
+        "fit" => all(Hops::Overwriting(number("p")?), hops, FRAGMENTS_OF_FIT, count("need")?),
+        "asem" => all(Hops::Resetting(number("p")?), hops, 1, 1),
+        "itrace" => Some(linked_messages(number("p")? / 2.0, hops)),
+        "algebraic" if number("restart")? <= 0.0 => {
+            Some(distinct_values(POINTS, hops * u32::from(algebraic::CHUNKS)))
+        }
+        _ => Some(law(id, params, hops)?.mean()),
+    }
 }
 
 /// Routers of a path that take part and are shown.
@@ -63,14 +93,13 @@ fn telling(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<usize> {
 }
 
 /// The convergence law of one path, for schemes of which every router's marks are collected.
-fn law(scheme: &SchemePlan, hops: u32) -> Option<Coupon> {
-    let number = |key: &str| scheme.params[key].as_f64();
-    let need = || u32::try_from(scheme.params["threshold"].as_u64()?).ok();
-    let (marks, cells, need) = match scheme.id.as_str() {
+fn law(id: &str, params: &Value, hops: u32) -> Option<Coupon> {
+    let number = |key: &str| params[key].as_f64();
+    let need = || u32::try_from(params["threshold"].as_u64()?).ok();
+    let (marks, cells, need) = match id {
         "fms" | "tabu" => (Hops::Overwriting(number("p")?), CELLS, CELLS),
         "fms6" => {
-            let layout: fms6::Layout =
-                serde_json::from_value(scheme.params["layout"].clone()).ok()?;
+            let layout: fms6::Layout = serde_json::from_value(params["layout"].clone()).ok()?;
             (Hops::Overwriting(number("p")?), layout.fragments(), layout.fragments())
         }
         "ams1" | "amswide" | "edge" => (Hops::Overwriting(number("p")?), 1, 1),
@@ -81,4 +110,34 @@ fn law(scheme: &SchemePlan, hops: u32) -> Option<Coupon> {
         _ => return None,
     };
     Coupon::new(marks, hops, cells, need).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use traceback::schemes::SCHEMES;
+
+    #[test]
+    fn ten_hops_take_what_the_papers_laws_say() {
+        let at = |id: &str| packets(id, &schemes::find(id).unwrap().defaults(), 10);
+        for (id, want) in [
+            ("edge", 89.6),
+            ("fms", 1_228.5),
+            ("ams1", 89.6),
+            ("dppm", 397.2),
+            ("dpm", 3.0),
+            ("hdpm", 21.7),
+            ("fdpm", 21.7),
+            ("fit", 527.0),
+            ("spie", 1.0),
+        ] {
+            let got = at(id).unwrap();
+            assert!((got / want - 1.0).abs() < 0.002, "{id}: {got}");
+        }
+        assert!(at("none").is_none() && at("pint").is_none());
+        // Whoever names something has a number, but for these.
+        let without: Vec<&str> =
+            SCHEMES.iter().map(|s| s.card().id).filter(|id| at(id).is_none()).collect();
+        assert_eq!(without, ["none", "node", "rppm", "pint", "fast"]);
+    }
 }

@@ -40,7 +40,7 @@ pub const WINDOW: Nanos = Nanos(10_000_000);
 /// Flows that it tells apart in one window.
 pub const MOST_FLOWS: usize = 4_096;
 /// Bits of address in a mark.
-const SEGMENT: u32 = 4;
+pub const SEGMENT: u32 = 4;
 
 /// FDPM at work.
 #[derive(Debug, Clone, Copy)]

@@ -17,8 +17,8 @@
 //! ```
 //! Departs: the paper's sender starts the bits at zero; here the first hop does, because an attacker
 //! would not. Hashes are ours. The published decoder allows only routers of the path as candidates
-//! and XORs raw names; ours allows every router of the map and hashes in both layers (schemes.md,
-//! trap 6). Hop numbers come from the TTL, which a sender can forge.
+//! and XORs raw names; ours allows every router of the map and hashes in both layers. Hop numbers come
+//! from the TTL, which a sender can forge.
 //!
 //! Cost: two or three hashes of two words for each packet. The decoder is in `pint/decode.rs`; `pint/loops.rs` has what
 //! the paper's appendix does with such bits against loops.
@@ -65,7 +65,7 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// One half and one tenth. Source: pint2020's experiments (schemes.md 13.7).
+    /// One half and one tenth. Source: the program with which pint2020's experiments were made.
     fn default() -> Self {
         Self { tau: 0.5, p: 0.1, capacity: 65_536 }
     }
