@@ -2,7 +2,7 @@
 
 use super::crooked::{self, Crooked};
 use super::headquarters::{Desk, Seat, Seats};
-use super::layout::{Layout, datapath_at};
+use super::layout::{Layout, Space, datapath_at};
 use super::line::Line;
 use super::solo::{self, Solo};
 use super::stage::Stage;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use traceback::Place;
+use traceback::case::Filter;
 use traceback::disclose::Cut;
 use traceback::report::Role;
 use traceback::router::{Far, Spread};
@@ -244,16 +245,7 @@ fn vantage(
     let (router, chosen) = (&plan.routers[seat.router], &plan.schemes[scheme]);
     let place = place(plan, cut, seat)?;
     let datapath = datapath_at(plan, seat.router, layout.datapath).unwrap_or(layout.datapath);
-    let (space, far, filter) = match seat.role {
-        Role::Router => {
-            let far: Vec<_> = plan.acting_ports(seat.router, cut).iter().map(|p| p.far).collect();
-            (layout.router(seat.router), far, None)
-        }
-        Role::Observer => {
-            let far = Far { neighbour: Some(router.id), ..Far::default() };
-            (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
-        }
-    };
+    let (space, far, filter) = post(plan, cut, layout, seat);
     let ports = space.ports.iter().zip(far);
     Ok(Vantage {
         role: seat.role,
@@ -282,6 +274,26 @@ fn vantage(
         zero_unix_ns,
         answer_after: answer_after(plan, seat),
     })
+}
+
+/// Where a vantage works, who is at the other ends of its ports, and what it counts there.
+fn post<'a>(
+    plan: &Plan,
+    cut: &Cut,
+    layout: &'a Layout,
+    seat: &Seat,
+) -> (&'a Space, Vec<Far>, Option<Filter>) {
+    match seat.role {
+        Role::Router => {
+            let far = plan.acting_ports(seat.router, cut).iter().map(|p| p.far).collect();
+            (layout.router(seat.router), far, None)
+        }
+        Role::Observer => {
+            let router = plan.routers[seat.router].id;
+            let far = Far { neighbour: Some(router), ..Far::default() };
+            (layout.host(plan.case.victim), vec![far], Some(plan.case.filter))
+        }
+    }
 }
 
 /// The place as which a vantage works: routers act as their domain shows them.
