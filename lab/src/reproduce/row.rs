@@ -111,7 +111,9 @@ impl Measured {
         let met = ours.is_some_and(inside) || sampling.quick && reaches;
         let widened =
             if sampling.quick && sure.is_some() { ", or five standard errors off" } else { "" };
-        let errors = band.zip(sure).map(|(band, sure)| SURE * width(band) / width(sure));
+        // Where nothing but the law will do there is no tolerance.
+        let some = band.filter(|band| width(*band) > 0.0);
+        let errors = some.zip(sure).map(|(band, sure)| SURE * width(band) / width(sure));
         let unsaid = [
             said.paper.is_none().then(|| "no figure of the paper at hand".to_owned()),
             said.law.is_none().then(|| "no law known".to_owned()),
