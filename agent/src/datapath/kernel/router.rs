@@ -256,7 +256,7 @@ fn setting(config: &Config) -> Setting {
 }
 
 /// So many milliseconds in ticks of the kernel's clock; one at least, unless there are none.
-fn ticks(ms: u32) -> u64 {
+pub fn ticks(ms: u32) -> u64 {
     let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
     let tick = tick.map(Duration::from).unwrap_or_default().max(Duration::from_micros(1));
     let whole = Duration::from_millis(ms.into()).as_nanos() / tick.as_nanos();
