@@ -73,8 +73,7 @@ impl KernelRouter {
         can_be_mute(config)?;
         let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
         netns::kernel_forwards(names.iter().map(String::as_str))?;
-        let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
-        let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
+        let interfaces = indices(&names)?;
         let scheme = station::scheme(config)?;
         let zero = monotonic().wrapping_sub(clock.now().0).cast_signed();
         let mut program = Program::load(
@@ -180,6 +179,11 @@ impl KernelRouter {
         }
         Ok(grown)
     }
+}
+
+/// Interface indices in the calling thread's namespace.
+fn indices(names: &[String]) -> anyhow::Result<Vec<u32>> {
+    names.iter().map(|name| Ok(interface_index(name)?.cast_unsigned())).collect()
 }
 
 /// Refuses a router that is to keep its errors to itself and cannot: only where they leave can they be told
