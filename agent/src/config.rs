@@ -90,7 +90,8 @@ pub struct Vantage {
     pub datapath: Datapath,
     /// How long the datapath `xdp` goes by the kernel's word about a packet's way before it asks again, in
     /// milliseconds: a route, neighbour or link that changes takes effect so much later at most. It asks for
-    /// every packet where this is 0, or where more than the destination decides.
+    /// every packet where this is 0, or where more than the destination decides. `ashiato-agent selftest` proves
+    /// whether a host's kernel lets it.
     #[serde(default = "keep_routes_ms")]
     pub keep_routes_ms: u32,
     /// Memory of each port's ring for frames that come in, in MiB, at datapath `afpacket`. A MiB holds what

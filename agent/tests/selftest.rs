@@ -46,7 +46,9 @@ fn root_can_run_every_datapath() {
     assert_eq!(datapaths.len(), 7, "{text}");
     for one in datapaths {
         assert!(one["works"].as_bool().unwrap(), "{one}");
-        assert!(one["says"].as_str().unwrap().contains("marked"), "{one}");
+        let says = one["says"].as_str().unwrap();
+        assert!(says.contains("marked"), "{one}");
+        assert_eq!(one["datapath"] == "xdp", says.contains("keep_routes_ms works"), "{one}");
     }
     let after = Command::new("ip").args(["-br", "link"]).output().unwrap().stdout;
     assert_eq!(String::from_utf8_lossy(&before), String::from_utf8_lossy(&after));

@@ -7,8 +7,9 @@ use crate::config::{
     Datapath, DrawKind, Interval, KEEP_ROUTES_MS, Port, RING_MIB, RunKey, Vantage,
 };
 use crate::datapath::desk::{Event, Request};
-use crate::datapath::kernel::layout::{PortEntry, Setting as Fixed};
+use crate::datapath::kernel::layout::{Counts, PortEntry, Setting as Fixed};
 use crate::datapath::kernel::program::{Hook, Program};
+use crate::datapath::kernel::router::ticks;
 use crate::datapath::socket::{Opening, PacketSocket, interface_index};
 use crate::datapath::{ethtool, netns};
 use crate::{latency, station};
@@ -61,32 +62,57 @@ pub fn run(kind: Kind) -> anyhow::Result<String> {
     let Some(Event::Cut { share, .. }) = runtime.block_on(station.events.recv()) else {
         bail!("the datapath ended by itself");
     };
-    proof(share.counters.harms.marked, marked)
+    let proof = proof(share.counters.harms.marked, marked)?;
+    drop(station);
+    Ok(if kind == Kind::Xdp { format!("{proof}\n{}", keeping()?) } else { proof })
 }
 
 /// XDP in the network stack, which drivers without XDP are given; every driver can be asked for it.
 fn generic() -> anyhow::Result<String> {
     let spaces = Spaces::make(true)?;
     let config = config(Datapath::Xdp, &spaces)?;
-    let start = || -> anyhow::Result<Program> {
-        let mut indices = vec![];
-        for port in &config.ports {
-            indices.push(interface_index(&port.ifname)?.cast_unsigned());
-        }
-        let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
-        let fixed = Fixed::new(KEY, config.router.into(), config.degree, true, 0);
-        let fixed = Fixed { forwards: 1, ..fixed };
-        let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &fixed, &indices)?;
-        for (port, index) in config.ports.iter().zip(indices) {
-            let mac = ethtool::address(&port.ifname).context("no Ethernet address")?;
-            program.set_port(index, PortEntry { known: 1, mac, ..PortEntry::default() })?;
-            program.attach_generic(&port.ifname)?;
-        }
-        Ok(program)
-    };
-    let program = inside(&spaces.router, start)??;
+    let program = inside(&spaces.router, || alone(&config, Program::attach_generic))??;
     let marked = spaces.send(&config)?;
     proof(program.counts()?.marked, marked)
+}
+
+/// Whether the program keeps the kernel's word about a destination, as `keep_routes_ms` asks for: then it asks for
+/// far fewer ways than there are packets.
+fn keeping() -> anyhow::Result<String> {
+    let spaces = Spaces::make(true)?;
+    let config = config(Datapath::Xdp, &spaces)?;
+    let program = inside(&spaces.router, || alone(&config, Program::attach))??;
+    spaces.send(&config)?;
+    let Counts { forwarded, asked, .. } = program.counts()?;
+    ensure!(forwarded >= PACKETS.into(), "{forwarded} of {PACKETS} packets were forwarded");
+    let ways = format!("the kernel was asked for {asked} of {forwarded} ways");
+    Ok(if asked < forwarded / 2 {
+        format!("keep_routes_ms works: {ways}")
+    } else {
+        format!("keep_routes_ms saves little: {ways}")
+    })
+}
+
+/// The program without an agent, on the router's ports.
+fn alone(
+    config: &Vantage,
+    attach: fn(&mut Program, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<Program> {
+    let mut indices = vec![];
+    for port in &config.ports {
+        indices.push(interface_index(&port.ifname)?.cast_unsigned());
+    }
+    let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
+    let fixed = Fixed::new(KEY, config.router.into(), config.degree, true, 0);
+    let fixed = Fixed { forwards: 1, kept: ticks(config.keep_routes_ms), ..fixed };
+    let mut program = Program::load(Hook::Xdp, &*scheme, &config.place(), &fixed, &indices)?;
+    for (port, index) in config.ports.iter().zip(indices) {
+        let mac = ethtool::address(&port.ifname).context("no Ethernet address")?;
+        let entry = PortEntry { known: 1, by_destination: 1, mac, ..PortEntry::default() };
+        program.set_port(index, entry)?;
+        attach(&mut program, &port.ifname)?;
+    }
+    Ok(program)
 }
 
 fn proof(counted: u64, marked: u64) -> anyhow::Result<String> {

@@ -10,7 +10,7 @@ use ashiato_agent::datapath::kernel::layout::Setting;
 use ashiato_agent::datapath::kernel::program::{Hook, Program};
 use ashiato_agent::journal::{self, Change, Record};
 use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
-use aya::programs::{SchedClassifier, TcAttachType};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use std::time::Duration;
 use traceback::{RouterId, schemes};
 
@@ -153,6 +153,38 @@ fn an_agent_says_what_its_program_costs() {
 }
 
 /// Kernels before 6.6 have no links for tc: the filter outlives its agent.
+#[test]
+fn what_is_attached_behind_the_tc_program_runs() {
+    if !privileged() {
+        return;
+    }
+    let net = Net::of("behind", Datapath::Tc);
+    let mut router = Running::start(&always(&net, Datapath::Tc)).unwrap();
+    let send = || assert_eq!(datagrams(&net, "198.18.1.2:0", "198.18.2.2:5000", 10), 10);
+    send();
+    let attach = |options| {
+        let mut behind = load(Hook::Tc);
+        let side = TcAttachType::Egress;
+        behind.tc().unwrap().attach_with_options("p1", side, options).unwrap();
+        behind
+    };
+    let link = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let link = net.within("rtr", || attach(link));
+    router.cut();
+    send();
+    assert!(link.counts().unwrap().received >= 10, "a link of tcx");
+    drop(link);
+    router.cut();
+    let filter = net.within("rtr", || {
+        qdisc_add_clsact("p1").unwrap();
+        attach(TcAttachOptions::Netlink(NlOptions::default()))
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    send();
+    assert!(filter.counts().unwrap().received >= 10, "a filter of clsact");
+    assert!(router.cut().counters.harms.marked >= 9, "and the agent's program before them");
+}
+
 #[test]
 fn a_filter_of_clsact_that_a_killed_agent_left_is_removed() {
     if !privileged() {

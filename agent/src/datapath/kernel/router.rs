@@ -73,8 +73,7 @@ impl KernelRouter {
         can_be_mute(config)?;
         let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
         netns::kernel_forwards(names.iter().map(String::as_str))?;
-        let index = |name: &String| anyhow::Ok(interface_index(name)?.cast_unsigned());
-        let interfaces = names.iter().map(index).collect::<anyhow::Result<Vec<u32>>>()?;
+        let interfaces = indices(&names)?;
         let scheme = station::scheme(config)?;
         let zero = monotonic().wrapping_sub(clock.now().0).cast_signed();
         let mut program = Program::load(
@@ -182,6 +181,11 @@ impl KernelRouter {
     }
 }
 
+/// Interface indices in the calling thread's namespace.
+fn indices(names: &[String]) -> anyhow::Result<Vec<u32>> {
+    names.iter().map(|name| Ok(interface_index(name)?.cast_unsigned())).collect()
+}
+
 /// Refuses a router that is to keep its errors to itself and cannot: only where they leave can they be told
 /// from what it forwards.
 fn can_be_mute(config: &Config) -> anyhow::Result<()> {
@@ -256,7 +260,7 @@ fn setting(config: &Config) -> Setting {
 }
 
 /// So many milliseconds in ticks of the kernel's clock; one at least, unless there are none.
-fn ticks(ms: u32) -> u64 {
+pub fn ticks(ms: u32) -> u64 {
     let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
     let tick = tick.map(Duration::from).unwrap_or_default().max(Duration::from_micros(1));
     let whole = Duration::from_millis(ms.into()).as_nanos() / tick.as_nanos();
