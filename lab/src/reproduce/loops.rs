@@ -8,7 +8,6 @@
 use super::Job;
 use super::chance::{Chance, Sampling};
 use super::row::{Gate, Measured, Row, Said};
-use std::ops::ControlFlow::{Break, Continue};
 use traceback::RouterId;
 use traceback::law::{false_loop, loop_found};
 use traceback::schemes::pint::loops::{Loops, Trail};
@@ -43,15 +42,13 @@ fn detector((bits, more): (u32, u8)) -> Loops {
 }
 
 /// Whether some router on the way says that a packet loops.
-fn says(loops: Loops, way: impl Iterator<Item = RouterId>, chance: &mut Chance) -> bool {
-    let (digest, mut trail) =
-        (chance.word(), Trail { hash: chance.draw(), matches: chance.byte() });
-    let step = |number: u8, me| match loops.step(me, number, digest, &mut trail) {
-        true => Break(()),
-        false => Continue(number.saturating_add(1)),
-    };
-    let mut way = way;
-    way.try_fold(1, step).is_break()
+fn says(loops: Loops, mut way: impl Iterator<Item = RouterId>, chance: &mut Chance) -> bool {
+    let (digest, mut number) = (chance.word(), 0_u8);
+    let mut trail = Trail { hash: chance.draw(), matches: chance.byte() };
+    way.any(|me| {
+        number = number.saturating_add(1);
+        loops.step(me, number, digest, &mut trail)
+    })
 }
 
 /// Routers that differ from each other, from a random one on.

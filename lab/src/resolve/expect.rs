@@ -65,8 +65,8 @@ pub fn packets(id: &str, params: &Value, hops: u32) -> Option<f64> {
     // Marks of one ingress router, all equally likely.
     let ingress = |marks| all(Hops::Uniform, 1, marks, marks);
     match id {
-        "recorder" | "ioam" | "dex" | "spie" | "hit" | "riht" | "mrt" | "huffman" => Some(1.0),
-        "pi" | "stackpi" => Some(1.0),
+        "recorder" | "ioam" | "dex" | "spie" | "hit" | "riht" | "mrt" | "huffman" | "pi"
+        | "stackpi" => Some(1.0),
         "dpm" => ingress(2),
         "hdpm" => ingress(count("f")? * 32 / count("a")?),
         "fdpm" => ingress(32 / fdpm::SEGMENT),

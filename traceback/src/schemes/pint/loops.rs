@@ -58,7 +58,7 @@ impl Loops {
     /// A space of numbers apart from those of path tracing.
     fn hash(&self, router: RouterId, digest: u64) -> u32 {
         let word = mix2(digest, 3 << 32 | u64::from(router.0));
-        (word >> (64 - self.bits)) as u32
+        (word >> (64 - self.bits) & 0xffff_ffff) as u32
     }
 }
 
