@@ -146,6 +146,43 @@ fn killed() {
     assert_eq!(swept.status.code(), Some(0));
 }
 
+/// What `ip` shows of a thing in a namespace.
+fn shown(space: &str, words: &[&str]) -> serde_json::Value {
+    let out = Command::new("ip").args(["-j", "-s", "-n", space]).args(words).output().unwrap();
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// Bytes of somebody's datagrams: so many that what a kernel asks of its neighbours, which the gate lets out, is less.
+const DATAGRAM: usize = 1000;
+
+/// Sends from a namespace to an address until it is over, and does not ask.
+fn rogue(from: &str, to: &str, over: &AtomicBool) {
+    let socket = within(&path_of(from), || Ok(UdpSocket::bind("0.0.0.0:0")?)).unwrap();
+    while !over.load(Ordering::Relaxed) {
+        // What the gate holds back may be an error.
+        let _ = socket.send_to(&[0; DATAGRAM], (to, 9));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many bytes leave a namespace from now on, and when the last datagram does.
+fn last_datagram(from: &str) -> (u64, Duration) {
+    let sent = || {
+        let link = shown(from, &["link", "show", "dev", "p0"]);
+        link[0]["stats64"]["tx"]["bytes"].as_u64().unwrap()
+    };
+    let (start, first) = (Instant::now(), sent());
+    let (mut last, mut count) = (Duration::ZERO, first);
+    while start.elapsed() < Duration::from_secs(6) {
+        let now = sent();
+        if now >= count + DATAGRAM as u64 {
+            (last, count) = (start.elapsed(), now);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (count - first, last)
+}
+
 /// Everything of a run is killed but somebody who sends from an attacker's namespace, and does not ask: the gate, which
 /// no process owns, closes before three seconds have passed.
 fn outlived() {
@@ -157,45 +194,21 @@ fn outlived() {
         all.find(|n| owns(&id, n) && n.ends_with(end)).unwrap()
     };
     let (from, to) = (space("-attacker"), space("-victim"));
-    let asked = |args: &[&str]| -> serde_json::Value {
-        let out = Command::new("ip").args(["-j", "-s"]).args(args).output().unwrap();
-        serde_json::from_slice(&out.stdout).unwrap()
-    };
-    // So large that what the kernel asks of its neighbours, which the gate lets out, is no packet of this size.
-    let datagram = [0; 1000];
-    let sent = || {
-        let shown = asked(&["-n", &from, "link", "show", "dev", "p0"]);
-        shown[0]["stats64"]["tx"]["bytes"].as_u64().unwrap()
-    };
-    let victim = asked(&["-n", &to, "-4", "addr", "show", "dev", "p0"]);
+    let victim = shown(&to, &["-4", "addr", "show", "dev", "p0"]);
     let victim = victim[0]["addr_info"][0]["local"].as_str().unwrap().to_owned();
     let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let socket = within(&path_of(&from), || Ok(UdpSocket::bind("0.0.0.0:0")?)).unwrap();
-            while !over.load(Ordering::Relaxed) {
-                // What the gate holds back may be an error.
-                let _ = socket.send_to(&datagram, (victim.as_str(), 9));
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
+    let (bytes, last) = std::thread::scope(|scope| {
+        scope.spawn(|| rogue(&from, &victim, &over));
         let parts = run.roles("");
         run.signal(Signal::SIGKILL);
         parts.iter().for_each(|part| part.signal(Signal::SIGKILL));
-        let (start, mut last, mut count) = (Instant::now(), Duration::ZERO, sent());
-        let first = count;
-        while start.elapsed() < Duration::from_secs(6) {
-            let now = sent();
-            if now >= count + datagram.len() as u64 {
-                (last, count) = (start.elapsed(), now);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let seen = last_datagram(&from);
         over.store(true, Ordering::Relaxed);
-        println!("{} bytes after the kill, the last of them {last:?} after it", count - first);
-        assert!(count > first, "nothing left even while the lease held");
-        assert!(last < Duration::from_secs(3), "packets left for {last:?}");
+        seen
     });
+    println!("{bytes} bytes after the kill, the last of them {last:?} after it");
+    assert!(bytes > 0, "nothing left even while the lease held");
+    assert!(last < Duration::from_secs(3), "packets left for {last:?}");
     run.child.wait().unwrap();
     assert_eq!(ashiato(&run.state, &["gc"]).status.code(), Some(0));
 }
