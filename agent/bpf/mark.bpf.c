@@ -12,17 +12,9 @@
 
 // Headers that are looked at in place; what else there is, is loaded.
 #define LINEAR (ETH_HLEN + 128)
+// TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
+#define NEXT -1
 #define DROP 2 /* TC_ACT_SHOT */
-
-// Not zero while nothing is attached behind the program at any port: behind.rs. To have the kernel look for what
-// comes next costs as much as the step.
-volatile __u32 is_last = 0;
-
-// TCX_PASS; or TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
-static __always_inline int go_on(void)
-{
-	return is_last ? 0 : -1;
-}
 
 // Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, redirect, time
 // exceeded and parameter problem, and ICMPv6's errors.
@@ -68,20 +60,20 @@ static __always_inline int take_packet(struct __sk_buff *skb, struct counters *c
 	}
 	if (!parse(&v, &p, v6)) {
 		count->malformed++;
-		return go_on();
+		return NEXT;
 	}
 	if (skb->gso_segs > 1) {
 		// One mark would stand for several packets, and the kernel would number them from it.
 		count->merged++;
 		count->forwarded++;
-		return go_on();
+		return NEXT;
 	}
 	if (!(known()->quiet & QUIET_PORTS) || !port || !port->silent) {
 		fill_hop(&hop, &p, p.ttl + 1, port, skb->ingress_ifindex, skb->ifindex);
 		timed_step(&v, &p, &hop, count);
 	}
 	count->forwarded++;
-	return go_on();
+	return NEXT;
 }
 
 SEC("classifier")
@@ -92,14 +84,14 @@ int mark_forwarded(struct __sk_buff *skb)
 
 	// What came in by no interface is the host's own.
 	if (!count || !skb->ingress_ifindex)
-		return known()->quiet & QUIET_ERRORS && is_error(skb) ? DROP : go_on();
+		return known()->quiet & QUIET_ERRORS && is_error(skb) ? DROP : NEXT;
 	count->received++;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return take_packet(skb, count, 0);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		return take_packet(skb, count, 1);
 	count->local++;
-	return go_on();
+	return NEXT;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

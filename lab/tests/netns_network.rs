@@ -111,7 +111,7 @@ fn userspace_routers_spread_packets_as_the_plan_says() {
         return;
     }
     for spread in ["routing.multipath=packet", "routing.multipath=flow"] {
-        let plan = shipped("x-multipath", &over(&[FEW, spread], &["fms", "spie"], 5));
+        let plan = shipped("x-multipath", &over(&[FEW, spread], &["fms", "spie", "mrt"], 5));
         both(
             &plan,
             Datapath::Afpacket,

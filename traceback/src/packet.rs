@@ -245,6 +245,11 @@ impl<T: AsRef<[u8]>> Packet<T> {
 }
 
 impl<T: AsRef<[u8]>> Packet<T> {
+    /// The same packet for one who reads it.
+    pub fn view(&self) -> Packet<&[u8]> {
+        Packet { bytes: self.as_bytes(), head: self.head }
+    }
+
     /// Takes flags and fragment offset of IPv4 for a mark ([`crate::slot::Slot::IdFlagsOffset`]) and
     /// the packet for whole, so that its transport header is found whatever they hold.
     #[inline]

@@ -323,7 +323,7 @@ impl Router {
         }
         let next = match self.spread {
             None => self.fib.lookup(to),
-            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, packet)),
+            Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, &self.read(packet))),
         };
         let Some(&NextHop { port: out, via }) = next else {
             self.counters.unroutable += 1;
@@ -341,6 +341,15 @@ impl Router {
             return Err(Refused::For(Problem::TooBig(mtu)));
         }
         Ok(())
+    }
+
+    /// A packet as it was sent: bits that a mark took from it choose no way.
+    fn read<'p, T: AsRef<[u8]>>(&self, packet: &'p Packet<T>) -> Packet<&'p [u8]> {
+        let mut packet = packet.view();
+        if self.vantage.as_ref().is_some_and(|vantage| vantage.owns_fragment_bits()) {
+            packet.own_fragment_bits();
+        }
+        packet
     }
 
     /// What it tells its scheme about a packet that comes by `port` and leaves by `out`.

@@ -88,6 +88,10 @@ pub trait Vantage: Send {
     ) -> bool {
         false
     }
+    /// Whether its marks stand in IPv4's flags and fragment offset, which then say nothing of fragments.
+    fn owns_fragment_bits(&self) -> bool {
+        false
+    }
     /// The victim's step on a packet that arrived; packets that the filter leaves out do not count.
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>);
     /// Takes the ledger's encoding and starts an empty one. `None` where the ledger stays at home.
@@ -235,6 +239,10 @@ pub(crate) fn field_mask<M: Field>() -> u32 {
 }
 
 impl<S: Scheme> Vantage for At<S> {
+    fn owns_fragment_bits(&self) -> bool {
+        S::CARD.v4 == Slot::IdFlagsOffset
+    }
+
     fn forward_known(
         &mut self,
         mut hop: Hop,

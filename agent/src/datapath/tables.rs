@@ -15,7 +15,6 @@ use rtnetlink::packet_route::route::{
     RouteNextHopFlags, RouteType, RouteVia,
 };
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
-use rtnetlink::packet_route::tc::{TcAttribute, TcMessage};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use traceback::Place;
@@ -38,8 +37,6 @@ pub struct Dump {
     pub neighbours: Vec<NeighbourMessage>,
     /// Rules of both versions; `None` where the kernel did not tell them.
     pub rules: Option<Vec<RuleMessage>>,
-    /// Queueing disciplines of all links; `None` where the kernel did not tell them.
-    pub disciplines: Option<Vec<TcMessage>>,
 }
 
 /// A port as the kernel describes its interface.
@@ -71,8 +68,6 @@ pub struct Tables {
     /// Whether a packet's destination and the port by which it came in decide where the kernel sends it, and
     /// nothing else does: no several next hops, no types of service, no sources.
     pub by_destination: bool,
-    /// Whether what leaves by some port may meet filters of a clsact.
-    pub filters: bool,
 }
 
 impl Tables {
@@ -95,11 +90,6 @@ impl Tables {
         tables.fib = routes(&dump.routes, ports);
         tables.by_destination = dump.routes.iter().all(is_by_destination)
             && dump.rules.as_ref().is_some_and(|rules| rules.iter().all(chooses_by_destination));
-        let filters = |q: &TcMessage| {
-            ports.iter().any(|port| i32::try_from(*port) == Ok(q.header.index))
-                && q.attributes.contains(&TcAttribute::Kind("clsact".into()))
-        };
-        tables.filters = dump.disciplines.as_ref().is_none_or(|all| all.iter().any(filters));
         for message in &dump.neighbours {
             let Some(at) = port(message.header.ifindex).and_then(|p| u16::try_from(p).ok()) else {
                 continue;

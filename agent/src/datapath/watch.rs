@@ -1,6 +1,6 @@
 //! Follows the kernel's tables by netlink, and asks the kernel to look for neighbours.
 //!
-//! Any change in links, addresses, routes, rules, neighbours or queueing disciplines leads to a fresh dump of all: tables of a
+//! Any change in links, addresses, routes, rules or neighbours leads to a fresh dump of all: tables of a
 //! testbed's router are small, and state that is read anew cannot drift. Changes that come together
 //! are read together. The sockets are made in the router's namespace; the tasks run anywhere.
 
@@ -50,7 +50,6 @@ impl Watcher {
             MulticastGroup::Ipv6Route,
             MulticastGroup::Ipv4Rule,
             MulticastGroup::Ipv6Rule,
-            MulticastGroup::Tc,
         ];
         let (connection, handle, mut messages) =
             new_multicast_connection(&groups).context("listen to the kernel's tables")?;
@@ -94,9 +93,7 @@ impl Watcher {
         let neighbours = self.handle.neighbours().get().execute();
         let neighbours = neighbours.try_collect().await.context("dump neighbours")?;
         let rules = self.rules().await;
-        let disciplines = self.handle.qdisc().get().execute().try_collect().await.ok();
-        let dump = Dump { links, addresses, routes, neighbours, rules, disciplines };
-        Ok(Tables::of(&dump, &self.ports))
+        Ok(Tables::of(&Dump { links, addresses, routes, neighbours, rules }, &self.ports))
     }
 
     /// The rules by which the kernel chooses tables; `None` where it does not say.

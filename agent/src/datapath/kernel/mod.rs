@@ -6,12 +6,10 @@
 //!   takes the pages of hash logs away, [`times`] the histograms of the marking step.
 //! - [`teller`] writes the messages that a program has chosen packets for.
 //! - [`meter`] has the kernel time whole runs, now and then.
-//! - `behind` looks for what others attach behind the tc program.
 //! - [`router`] is all of it as a vantage's datapath.
 //!
 //! Programs and maps are owned by file descriptors: they go when the agent ends, however it ends.
 
-mod behind;
 pub mod layout;
 pub mod log;
 pub mod meter;

@@ -99,16 +99,6 @@ impl Program {
         Ok(())
     }
 
-    /// Where it runs.
-    pub(super) fn hook(&self) -> Hook {
-        self.hook
-    }
-
-    /// Its maps.
-    pub(super) fn maps(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
-    }
-
     /// The tc program.
     ///
     /// # Errors

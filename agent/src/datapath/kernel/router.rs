@@ -51,8 +51,6 @@ pub struct KernelRouter {
     /// Whether ways of packets are kept for a moment; `None` where the program looks for none.
     keeps: Option<bool>,
     keep_ms: u32,
-    /// Whether what leaves may meet filters of a clsact.
-    filters: bool,
     counts: Counts,
     times: Vec<u64>,
 }
@@ -105,7 +103,6 @@ impl KernelRouter {
             gone: BTreeSet::new(),
             keeps: None,
             keep_ms: if config.datapath == Datapath::Xdp { config.keep_routes_ms } else { 0 },
-            filters: true,
             counts: Counts::default(),
             times,
         })
@@ -146,16 +143,6 @@ impl KernelRouter {
             tracing::info!(
                 "{who}: asks the kernel about every packet, since more than its destination decides: \
                  several next hops, types of service, or rules"
-            );
-        }
-    }
-
-    /// Tells the program whether anything is attached behind it.
-    fn look_behind(&mut self) {
-        if let Err(e) = self.program.look_behind(&self.names, self.filters) {
-            tracing::error!(
-                "{}: cannot tell the kernel program what is behind it: {e:#}",
-                self.name
             );
         }
     }
@@ -280,8 +267,6 @@ impl Work for KernelRouter {
 
     fn tables(&mut self, tables: Tables) {
         self.say_keeping(tables.by_destination);
-        self.filters = tables.filters;
-        self.look_behind();
         if let Err(e) = self.set_ports(&tables) {
             tracing::error!("cannot tell the kernel program about a port: {e:#}");
         }
@@ -298,7 +283,6 @@ impl Work for KernelRouter {
 
     fn cut(&mut self, mut fresh: Nanoseconds) -> Share {
         self.harvest();
-        self.look_behind();
         let grown = self.read(&mut fresh).unwrap_or_else(|e| {
             tracing::error!("cannot read the kernel program's counters: {e:#}");
             Counts::default()
