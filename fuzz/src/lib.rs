@@ -18,6 +18,7 @@ use traceback::map::Map;
 use traceback::packet::Packet;
 use traceback::report::Report;
 use traceback::router::{ETHERNET, Far, Port, Router};
+use traceback::scheme::Keeper;
 use traceback::schemes::{Answers, AnyScheme, SCHEMES};
 use traceback::slot::Slot;
 use traceback::vantage::{Draws, Setting};
@@ -109,13 +110,18 @@ pub fn ledger(bytes: &[u8]) {
 /// Input: scheme, then one byte for each question: refused, wrong length, or seen and not seen.
 pub fn answer(bytes: &[u8]) {
     let [choice, replies @ ..] = bytes else { return };
-    let scheme = scheme(*choice);
-    let case = case();
+    pursue(&*scheme(*choice), &case(), &[], replies);
+}
+
+/// Reconstructs to the end; routers that no reply is left for refuse.
+fn pursue(scheme: &dyn AnyScheme, case: &Case, evidence: &[(RouterId, &[u8])], replies: &[u8]) {
     let mut answers = Answers::new();
     let mut replies = replies.iter().copied();
     // More rounds than the map has routers make no sense: the scheme must have ended by then.
     for _ in 0..=case.map.routers().len() {
-        let Ok(Step::Ask(questions)) = scheme.reconstruct(&case, &[], &answers) else { return };
+        let Ok(Step::Ask(questions)) = scheme.reconstruct(case, evidence, &answers) else {
+            return;
+        };
         for (router, query) in questions {
             let reply = reply(replies.next().unwrap_or(0), &query);
             answers.insert((router, query), reply);
@@ -238,9 +244,13 @@ pub fn manifest(bytes: &[u8]) {
     assert_eq!(Manifest::parse(&text).expect("a manifest reads back"), manifest);
 }
 
-/// Maps and cases as JSON.
+/// Maps and cases as JSON, and every scheme's reconstruction over such a map.
+///
+/// Input: JSON; where more is wanted, a zero, the scheme, then its ledger, whose bytes are the routers' replies as well.
 pub fn map(bytes: &[u8]) {
-    if let Ok(map) = serde_json::from_slice::<Map>(bytes) {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (json, rest) = bytes.split_at(end);
+    if let Ok(map) = serde_json::from_slice::<Map>(json) {
         for router in map.routers() {
             assert_eq!(map.place(router.id).map(|p| p.id), Some(router.id));
             black_box(map.neighbours(router.id).count());
@@ -248,8 +258,15 @@ pub fn map(bytes: &[u8]) {
         let text = serde_json::to_vec(&map).expect("a map is plain data");
         assert_eq!(serde_json::from_slice::<Map>(&text).expect("a map reads back"), map);
     }
-    if let Ok(case) = serde_json::from_slice::<Case>(bytes) {
-        black_box(case.digests());
-        black_box(case.map.neighbours(RouterId(0)).count());
+    if let Ok(found) = serde_json::from_slice::<Case>(json) {
+        black_box(found.digests());
+        black_box(found.map.neighbours(RouterId(0)).count());
+        let [_, choice, ledger @ ..] = rest else { return };
+        // How long it may take is the operator's word, not that of a map.
+        let case = Case { budget: case().budget, ..found };
+        let scheme = scheme(*choice);
+        let told = scheme.card().keeper == Keeper::Victim;
+        let evidence = [(case.gateway, ledger)];
+        pursue(&*scheme, &case, if told { &evidence } else { &[] }, ledger);
     }
 }

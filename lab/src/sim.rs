@@ -8,7 +8,7 @@
 mod deaths;
 mod flight;
 mod inquiry;
-mod law;
+pub mod law;
 mod nat;
 mod straits;
 mod tally;

@@ -1,6 +1,8 @@
 //! Packets drawn from the law of a path are distributed as packets that walk it.
 #![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
+mod chi_square;
+
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use traceback::arrivals::{Arrivals, Arrived};
@@ -52,32 +54,6 @@ fn lawful(hops: u16) -> Vec<(std::sync::Arc<dyn AnyScheme>, Arrivals)> {
     built.filter_map(|s| Some((s.clone(), s.arrivals(&route(hops), SENT)?))).collect()
 }
 
-/// Pearson's statistic over cells that are expected five times or more, and its degrees of freedom.
-fn chi_square(law: &Arrivals, seen: &BTreeMap<Arrived, u64>, packets: u64) -> (f64, usize) {
-    assert!(seen.keys().all(|a| law.chances().iter().any(|(b, _)| a == b)), "an impossible mark");
-    let (mut chi2, mut cells, mut rest) = (0.0, 0, (0.0, 0.0));
-    for (arrived, p) in law.chances() {
-        let (want, have) = (p * packets as f64, *seen.get(arrived).unwrap_or(&0) as f64);
-        if want < 5.0 {
-            rest = (rest.0 + want, rest.1 + have);
-        } else {
-            chi2 += (have - want).powi(2) / want;
-            cells += 1;
-        }
-    }
-    if rest.0 >= 5.0 {
-        chi2 += (rest.1 - rest.0).powi(2) / rest.0;
-        cells += 1;
-    }
-    (chi2, cells.max(1) - 1)
-}
-
-/// Exceeded with a chance of about 1e-5: Wilson and Hilferty's cube root.
-fn limit(freedom: usize) -> f64 {
-    let n = freedom as f64;
-    n * (1.0 - 2.0 / (9.0 * n) + 4.265 * (2.0 / (9.0 * n)).sqrt()).powi(3)
-}
-
 #[test]
 fn the_law_is_that_of_packets_that_walk() {
     let mut with_law = BTreeSet::new();
@@ -96,9 +72,8 @@ fn the_law_is_that_of_packets_that_walk() {
                 *drawn.entry(law.pick(random.next())).or_default() += 1;
             }
             for (how, seen) in [("walked", walked), ("drawn", drawn)] {
-                let (chi2, freedom) = chi_square(&law, &seen, packets);
-                let most = if freedom == 0 { 1e-9 } else { limit(freedom) };
-                assert!(chi2 <= most, "{id} {how} over {hops} hops: {chi2} of {freedom}");
+                let far = chi_square::too_far(&law, &seen);
+                assert_eq!(far, None, "{id} {how} over {hops} hops");
             }
             with_law.insert(id);
         }

@@ -169,7 +169,10 @@ fn ledgers(dir: &Path) -> Outcome {
             observer.see(Nanos(seq), &Packet::parse(&bytes[..])?);
         }
         let ledger = observer.cut();
-        put(dir, "ledger", id, [&[i], &ledger.clone().unwrap_or_default()[..]].concat())?;
+        let marks = [&[i], &ledger.clone().unwrap_or_default()[..]].concat();
+        let over = [&serde_json::to_vec(&case())?[..], &[0], &marks].concat();
+        put(dir, "map", id, over)?;
+        put(dir, "ledger", id, marks)?;
         let report = Report {
             scheme: id.into(),
             router: ids()[0],

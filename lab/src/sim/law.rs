@@ -64,8 +64,7 @@ pub(super) fn traffic(
     scheme: &dyn AnyScheme,
     network: &mut Network,
 ) -> Result<Traffic> {
-    let laws: Vec<Arrivals> =
-        plan.flows.iter().map(|f| law(plan, f, scheme, network)).collect::<Result<_>>()?;
+    let laws = of_flows(plan, scheme, network)?.context("a law that was checked")?;
     let mut traffic = Traffic::default();
     let mut ip = vec![];
     for (at, tag) in schedule(plan) {
@@ -95,17 +94,32 @@ pub(super) fn traffic(
     Ok(traffic)
 }
 
-/// What arrives of a flow, all of whose packets start alike.
-fn law(plan: &Plan, flow: &Flow, scheme: &dyn AnyScheme, network: &Network) -> Result<Arrivals> {
-    let mut ip = vec![];
-    traffic::build(&mut ip, plan, flow, 0);
-    let packet = Packet::parse(&ip[..]).ok().context("our own packet parses")?;
-    let (_, sent) = sent(&packet, scheme);
-    scheme.arrivals(&network.route(plan, flow)?, sent).context("a law that was checked")
+/// What arrives of each flow of a plan, all of whose packets start alike, past routers that draw for themselves;
+/// `None` where the scheme has no law.
+///
+/// # Errors
+/// Where the plan's paths do not follow its links.
+pub fn laws(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Option<Vec<Arrivals>>> {
+    of_flows(plan, scheme, &Network::new(plan, scheme)?)
 }
 
-/// With what a packet leaves, and where its mark lies.
-fn sent<T: AsRef<[u8]>>(packet: &Packet<T>, scheme: &dyn AnyScheme) -> (Slot, Arrived) {
+fn of_flows(
+    plan: &Plan,
+    scheme: &dyn AnyScheme,
+    network: &Network,
+) -> Result<Option<Vec<Arrivals>>> {
+    let law = |flow: &Flow| {
+        let mut ip = vec![];
+        traffic::build(&mut ip, plan, flow, 0);
+        let packet = Packet::parse(&ip[..]).ok().context("our own packet parses")?;
+        let (_, sent) = sent(&packet, scheme);
+        Ok(scheme.arrivals(&network.route(plan, flow)?, sent))
+    };
+    plan.flows.iter().map(law).collect()
+}
+
+/// A packet's mark and TTL, and where its mark lies.
+pub fn sent<T: AsRef<[u8]>>(packet: &Packet<T>, scheme: &dyn AnyScheme) -> (Slot, Arrived) {
     let slot = if packet.is_v6() { scheme.card().v6 } else { scheme.card().v4 };
     (slot, Arrived { mark: slot.read(packet).unwrap_or(0), ttl: packet.ttl() })
 }
