@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use traceback::arrivals::{Arrivals, Arrived};
 
 /// What is wrong with packets that should follow a law; a right one is blamed once in 100,000 times.
-pub fn too_far(law: &Arrivals, seen: &BTreeMap<Arrived, u64>) -> Option<String> {
+pub(crate) fn too_far(law: &Arrivals, seen: &BTreeMap<Arrived, u64>) -> Option<String> {
     let lawful = |arrived: &Arrived| law.chances().iter().any(|(other, _)| arrived == other);
     if let Some(stranger) = seen.keys().find(|arrived| !lawful(arrived)) {
         return Some(format!("{stranger:?} cannot be"));
