@@ -145,7 +145,8 @@ fn a_burst_larger_than_the_ring_is_counted_to_the_last_frame() {
         let sent = (0..2000).map(|_| out.send_batch(&burst).unwrap()).sum::<usize>() as u64;
         let came = receive_all(&mut port);
         assert!(came.iter().all(|f| *f == bytes), "whole in round {round}");
-        assert!(came.len() >= 10_000, "the ring holds {} small frames", came.len());
+        // Blocks that the kernel's timer closes, since the sender was slow, are not full.
+        assert!(came.len() >= 5_000, "the ring holds {} small frames", came.len());
         let drops = port.drops();
         assert!(drops > 0, "no ring holds a burst of {sent}");
         // Neighbours' own frames may be dropped too, if the kernel sends any meanwhile.
