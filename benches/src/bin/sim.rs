@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
 fn frames(summary: &mut Json<String, Value>, raw: &mut String) -> anyhow::Result<()> {
     let wanted = SCHEMES.iter().filter(|e| {
         let card = e.card();
-        card.v4.bits() == BITS && card.keeper == Keeper::Victim || card.id == "none"
+        card.v4.bits() == BITS && card.keeper != Keeper::None || card.id == "none"
     });
     let schemes: Vec<_> = wanted.map(|e| e.build(&json!({}))).collect::<Result<_, _>>()?;
     let mut times = vec![vec![]; schemes.len()];
