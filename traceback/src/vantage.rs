@@ -250,7 +250,7 @@ impl<S: Scheme> Vantage for At<S> {
         known: &mut Option<Invariant>,
     ) -> bool {
         let slot = S::CARD.slot(packet.is_v6());
-        if slot == Slot::IdFlagsOffset {
+        if self.owns_fragment_bits() {
             packet.own_fragment_bits();
         }
         hop.fragment = packet.is_fragment().into();
@@ -311,7 +311,7 @@ impl<S: Scheme> Vantage for At<S> {
     fn see(&mut self, at: Nanos, packet: &Packet<&[u8]>) {
         let slot = S::CARD.slot(packet.is_v6());
         let mut packet = *packet;
-        if slot == Slot::IdFlagsOffset {
+        if self.owns_fragment_bits() {
             packet.own_fragment_bits();
         }
         if S::SPEAKS && self.hear(at, &packet) {

@@ -9,7 +9,7 @@ use crate::config::{
 use crate::datapath::desk::{Event, Request};
 use crate::datapath::kernel::layout::{Counts, PortEntry, Setting as Fixed};
 use crate::datapath::kernel::program::{Hook, Program};
-use crate::datapath::kernel::router::ticks;
+use crate::datapath::kernel::router::{indices, ticks};
 use crate::datapath::socket::{Opening, PacketSocket, interface_index};
 use crate::datapath::{ethtool, netns};
 use crate::{latency, station};
@@ -98,10 +98,8 @@ fn alone(
     config: &Vantage,
     attach: fn(&mut Program, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Program> {
-    let mut indices = vec![];
-    for port in &config.ports {
-        indices.push(interface_index(&port.ifname)?.cast_unsigned());
-    }
+    let names: Vec<String> = config.ports.iter().map(|p| p.ifname.clone()).collect();
+    let indices = indices(&names)?;
     let scheme = schemes::entry(&config.scheme)?.build(&config.params)?;
     let fixed = Fixed::new(KEY, config.router.into(), config.degree, true, 0);
     let fixed = Fixed { forwards: 1, kept: ticks(config.keep_routes_ms), ..fixed };

@@ -10,7 +10,7 @@ use super::line::{Convergence, Line};
 use super::row::{Gate, Measured, Row, Said};
 use std::collections::BTreeSet;
 use traceback::law::{Hops, distinct_values, filter, survives};
-use traceback::schemes::algebraic::{self, Algebraic, CHUNKS, Points};
+use traceback::schemes::algebraic::{self, Algebraic, CHUNKS, POINTS, Points};
 use traceback::schemes::rnl::{self, CORD, Mark, Rnl, WORDS};
 use traceback::stats::Statistic;
 use traceback::{RouterId, Scheme};
@@ -50,7 +50,7 @@ fn polynomial(id: &str, d: u8, restart: f64, sampling: &Sampling) -> Row {
         .expect("invariant: restarts are probabilities");
     let samples = sampling
         .sample_mean(id, sampling.runs(2_000, 300), 0.03, |c| packets_to_path(&scheme, d, c));
-    let points = distinct_values(257, u32::from(d) * u32::from(CHUNKS));
+    let points = distinct_values(POINTS, u32::from(d) * u32::from(CHUNKS));
     let whole = if restart > 0.0 { survives(restart, d.into()) } else { 1.0 };
     let said = Said { paper: None, law: Some(points / whole) };
     let measured = Measured::of(&samples, Statistic::Mean, sampling.stream(id));

@@ -5,12 +5,7 @@ use serde_json::Value;
 use traceback::law::{Coupon, Hops, distinct_values, linked_messages};
 use traceback::schemes;
 use traceback::schemes::fragments::{CELLS, Code};
-use traceback::schemes::{algebraic, ams2, fdpm, fms6, rnl};
-
-/// Values that a packet's point can have in algebraic marking.
-const POINTS: u32 = 257;
-/// Fragments of a router in FIT.
-const FRAGMENTS_OF_FIT: u32 = 4;
+use traceback::schemes::{algebraic, ams2, fdpm, fit, fms6, rnl};
 
 /// What one scheme should need on the path of one attack.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,11 +65,14 @@ pub fn packets(id: &str, params: &Value, hops: u32) -> Option<f64> {
         "dpm" => ingress(2),
         "hdpm" => ingress(count("f")? * 32 / count("a")?),
         "fdpm" => ingress(32 / fdpm::SEGMENT),
-        "fit" => all(Hops::Overwriting(number("p")?), hops, FRAGMENTS_OF_FIT, count("need")?),
+        "fit" => {
+            let fragments = u32::try_from(fit::FRAGMENTS).ok()?;
+            all(Hops::Overwriting(number("p")?), hops, fragments, count("need")?)
+        }
         "asem" => all(Hops::Resetting(number("p")?), hops, 1, 1),
         "itrace" => Some(linked_messages(number("p")? / 2.0, hops)),
         "algebraic" if number("restart")? <= 0.0 => {
-            Some(distinct_values(POINTS, hops * u32::from(algebraic::CHUNKS)))
+            Some(distinct_values(algebraic::POINTS, hops * u32::from(algebraic::CHUNKS)))
         }
         _ => Some(law(id, params, hops)?.mean()),
     }

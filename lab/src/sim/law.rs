@@ -120,7 +120,7 @@ fn of_flows(
 
 /// A packet's mark and TTL, and where its mark lies.
 pub fn sent<T: AsRef<[u8]>>(packet: &Packet<T>, scheme: &dyn AnyScheme) -> (Slot, Arrived) {
-    let slot = if packet.is_v6() { scheme.card().v6 } else { scheme.card().v4 };
+    let slot = scheme.card().slot(packet.is_v6());
     (slot, Arrived { mark: slot.read(packet).unwrap_or(0), ttl: packet.ttl() })
 }
 

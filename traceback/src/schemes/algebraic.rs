@@ -43,6 +43,8 @@ use std::collections::BTreeMap;
 
 /// Coefficients of one router.
 pub const CHUNKS: u8 = 4;
+/// Points at which a packet may ask for a path's value.
+pub const POINTS: u32 = P as u32;
 /// Longest path: there must be as many points as coefficients.
 pub const MOST_HOPS: u8 = 64;
 

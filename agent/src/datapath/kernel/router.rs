@@ -169,7 +169,10 @@ impl KernelRouter {
 }
 
 /// Interface indices in the calling thread's namespace.
-fn indices(names: &[String]) -> anyhow::Result<Vec<u32>> {
+///
+/// # Errors
+/// When there is no such interface.
+pub fn indices(names: &[String]) -> anyhow::Result<Vec<u32>> {
     names.iter().map(|name| Ok(interface_index(name)?.cast_unsigned())).collect()
 }
 
