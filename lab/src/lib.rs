@@ -23,6 +23,7 @@ pub mod policy;
 pub mod process;
 pub mod programs;
 pub mod reap;
+pub mod reflect;
 pub mod report;
 pub mod reproduce;
 pub mod resolve;

@@ -19,7 +19,7 @@ pub use caution::{Caution, Measure, RAMP, StopIf, slow_departure};
 pub use disclosure::{Contact, Decision};
 pub use exchange::{Asking, Exchange};
 pub use fault::{Failure, Fault};
-pub use flow::{Class, Flow, Forged, Room, RoomKind, Source, StartMark, Way};
+pub use flow::{Class, Flow, Forged, Reflects, Room, RoomKind, Source, StartMark, Way};
 pub use place::{Conduct, Domain, End, HostKind, HostPlan, LinkPlan, Node, RoutePlan, RouterPlan};
 pub use purpose::{Purpose, Role};
 pub use turn::{CasePlan, Ceiling, Effect, SchemePlan};
@@ -236,9 +236,15 @@ impl Plan {
         }
     }
 
-    /// Flows that the case's filter matches and that are attacks: what the truth is about.
+    /// Flows that the case's filter matches and that are attacks: what the truth is about. What sets reflectors
+    /// off never comes to the victim.
     pub fn attacks(&self) -> impl Iterator<Item = &Flow> {
-        self.flows.iter().filter(|f| f.class == Class::Attack)
+        self.flows.iter().filter(|f| self.is_traced(f))
+    }
+
+    /// Whether the truth is about a flow: an attack on the victim.
+    pub fn is_traced(&self, flow: &Flow) -> bool {
+        flow.class == Class::Attack && flow.to == self.case.victim
     }
 }
 

@@ -3,6 +3,7 @@
 //! These bounds are compiled in. No scenario, flag or environment variable widens them.
 
 use crate::plan::{Flow, Plan, Source};
+use crate::reflect::MOST_TIMES;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -85,6 +86,11 @@ impl Gate {
             }
             let (Source::Fixed(source) | Source::PerPacket { net: source, .. }) = flow.source;
             inside(&format!("the source of flow {}", flow.id), source)?;
+            let times = flow.reflects.map_or(1, |answers| answers.times);
+            if times > MOST_TIMES {
+                let why = format!("flow {} answers each packet {times} times", flow.id);
+                return Err(OutOfScope::Broken { why });
+            }
         }
         Ok(Self { hosts: plan.hosts.iter().map(|h| h.address).collect() })
     }
@@ -125,10 +131,9 @@ pub fn peak_bits(plan: &Plan) -> u64 {
 fn most_at_once<'a>(flows: impl Iterator<Item = &'a Flow>, worth: impl Fn(&Flow) -> i128) -> u64 {
     let mut turns: Vec<(u64, i128)> = vec![];
     for flow in flows.filter(|f| f.packets > 1) {
-        // In packets per 1000 s, so that slow flows count too.
-        let rate = worth(flow) * 1_000_000_000_000 / i128::from(flow.gap.0.max(1));
+        let rate = worth(flow) * i128::from(flow.per_1000_seconds());
         turns.push((flow.start.0, rate));
-        turns.push((flow.start.0.saturating_add(flow.gap.0.saturating_mul(flow.packets)), -rate));
+        turns.push((flow.end().0, -rate));
     }
     turns.sort_unstable();
     let (mut now, mut most) = (0i128, 0i128);

@@ -5,6 +5,7 @@
 //! Links take [`HOP`] and what the plan says, and routers change their routes between two packets. Where a plan asks for it, packets are drawn from the law of
 //! their path instead ([`law`]).
 
+mod answers;
 mod deaths;
 mod flight;
 mod inquiry;
@@ -17,6 +18,7 @@ use crate::conduct;
 use crate::imitate::Imitator;
 use crate::interrupt;
 use crate::plan::{DrawKind, Node, Plan};
+use crate::reflect::Reflector;
 use crate::resolve::ways;
 use crate::run;
 use crate::traffic::{self, Tag};
@@ -112,11 +114,11 @@ impl World for Sim {
     }
 }
 
-/// Every packet of the plan in order of departure; ties by flow.
+/// Every packet of the plan that leaves of itself in order of departure; ties by flow.
 pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
     use std::cmp::Reverse;
     let first = |f: &crate::plan::Flow| {
-        (f.packets > 0).then(|| Reverse((traffic::departure(f, 0), Tag { flow: f.id, seq: 0 })))
+        (f.packets > 0 && f.reflects.is_none()).then(|| Reverse((traffic::departure(f, 0), Tag { flow: f.id, seq: 0 })))
     };
     let mut heap: BinaryHeap<_> = plan.flows.iter().filter_map(first).collect();
     std::iter::from_fn(move || {
@@ -171,6 +173,8 @@ struct Network {
     ports: Vec<Vec<usize>>,
     observer: Box<dyn Vantage>,
     victim: usize,
+    /// By host.
+    reflectors: Vec<Option<Reflector>>,
     scheme: String,
     /// Of the plan's epochs, how many have begun.
     epoch: usize,
@@ -207,10 +211,22 @@ impl Network {
         let setting = Setting { place, key, draws, filter: Some(plan.case.filter) };
         let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
         let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
+        let reflectors = (0..plan.hosts.len()).map(|host| Reflector::of(plan, host)).collect();
         let (chosen, scheme) = (scheme, scheme.card().id.into());
         let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &cut, chosen)?);
         let (epoch, tally) = (0, Tally::of(plan));
-        Ok(Self { routers, ports, observer, victim, scheme, epoch, straits, deaths, tally })
+        Ok(Self {
+            routers,
+            ports,
+            observer,
+            victim,
+            reflectors,
+            scheme,
+            epoch,
+            straits,
+            deaths,
+            tally,
+        })
     }
 
     /// Gives routers the routes of the epoch in which a packet leaves.
@@ -301,6 +317,7 @@ impl Network {
         let to = match to {
             Node::Host(to) => {
                 self.arrive(at, to, moving, log);
+                self.reflect(plan, Leg::of_host(plan, to, at), to, moving, said);
                 return None;
             }
             Node::Router(to) => to,

@@ -111,6 +111,9 @@ impl Ending {
 pub struct Packets {
     /// Attack packets sent.
     pub attack: u64,
+    /// Of these, what reflectors sent.
+    #[serde(default)]
+    pub reflected: u64,
     /// Honest packets sent.
     pub legit: u64,
     /// Packets that routers sent on, one count for each router.
@@ -125,6 +128,7 @@ impl Packets {
     /// Adds another turn's.
     pub fn add(&mut self, other: &Self) {
         self.attack += other.attack;
+        self.reflected += other.reflected;
         self.legit += other.legit;
         self.forwarded += other.forwarded;
         self.dropped += other.dropped;
@@ -241,6 +245,9 @@ pub struct Reached {
     pub ingress: Option<f64>,
     /// Partial path: at least one router of the path is found.
     pub partial: Option<f64>,
+    /// Share of hosts that set the attack going, behind reflectors too, whose router is named as a source.
+    #[serde(default)]
+    pub origin: Option<f64>,
 }
 
 /// A nation among the sources of attack packets.

@@ -31,9 +31,9 @@ pub struct Tag {
     pub seq: u64,
 }
 
-/// When packet `seq` of a flow leaves.
+/// When packet `seq` of a flow leaves, or the one that it answers.
 pub fn departure(flow: &Flow, seq: u64) -> Nanos {
-    Nanos(flow.start.0 + flow.gap.0 * seq)
+    Nanos(flow.start.0 + flow.gap.0 * (seq / flow.at_once()))
 }
 
 /// Builds the IP packet `seq` of a flow into `out`, with every checksum in place.

@@ -46,8 +46,12 @@ pub struct ExpectedFlow {
     pub from: String,
     /// The receiving host.
     pub to: String,
-    /// Whether it is an attack.
+    /// Whether it is an attack on the victim.
     pub attack: bool,
+    /// The flow whose packets set off the reflector that sends this one: behind the path that the victim can see is
+    /// that flow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reflects: Option<u32>,
     /// Packets planned.
     pub packets: u64,
     /// The routers.
@@ -102,7 +106,8 @@ impl Keeper {
         let flow = |f: &crate::plan::Flow| ExpectedFlow {
             from: plan.hosts[f.from].name.clone(),
             to: plan.hosts[f.to].name.clone(),
-            attack: f.class == crate::plan::Class::Attack,
+            attack: plan.is_traced(f),
+            reflects: f.reflects.map(|answers| answers.flow),
             packets: f.packets,
             path: named(&f.path),
             ways: f.ways.iter().map(|w| (named(&w.path), w.packets)).collect(),

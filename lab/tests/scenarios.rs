@@ -59,7 +59,7 @@ fn plans_say_what_worlds_rely_on() {
             let packet = Packet::parse(bytes.as_slice()).unwrap();
             let matches = plan.case.filter.matches(&packet);
             // Shipped honest traffic is no noise; every attack is one that the case is about.
-            assert_eq!(matches, flow.class == Class::Attack, "{name} flow {i}");
+            assert_eq!(matches, plan.is_traced(flow), "{name} flow {i}");
         }
         let wrong: f64 = plan.schemes.iter().filter_map(|s| s.expected_false_routers).sum();
         assert!(wrong < pages::WANTED_FALSE_ROUTERS, "{name}: {wrong}");

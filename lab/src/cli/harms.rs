@@ -76,12 +76,13 @@ pub fn run(args: &Args) -> Result<Exit> {
 pub const HOSTILE: &str = "x-";
 
 /// Columns that compare a calm side with a hostile one.
-const SIDES: [(&str, &str); 7] = [
+const SIDES: [(&str, &str); 8] = [
     ("complete", "complete"),
     ("routers found", "router.recall"),
     ("false routers", "router.wrong"),
     ("sources found", "source.recall"),
     ("false sources", "source.wrong"),
+    ("origins found", "reached.origin"),
     ("packets to complete", "packets_to_complete"),
     ("filter's gap", "acceptance.gap"),
 ];

@@ -36,6 +36,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("x-fragments", include_str!("../../../scenarios/x-fragments.toml")),
     ("x-link-conditions", include_str!("../../../scenarios/x-link-conditions.toml")),
     ("x-faults", include_str!("../../../scenarios/x-faults.toml")),
+    ("x-reflected", include_str!("../../../scenarios/x-reflected.toml")),
     ("x-deployment", include_str!("../../../scenarios/x-deployment.toml")),
 ];
 

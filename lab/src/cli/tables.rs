@@ -7,6 +7,7 @@ use crate::plan::{Flow, LinkPlan, Plan, Source};
 use crate::resolve::expect::expectations;
 use crate::resolve::pages::WANTED_FALSE_ROUTERS;
 use crate::scenario::streams::{LONGEST_STREAM, MOST_PACKETS, MOST_PER_SECOND};
+use crate::traffic;
 use comfy_table::{Table, presets};
 
 /// All of a plan.
@@ -206,10 +207,10 @@ fn safety(plan: &Plan) -> Option<String> {
 }
 
 fn per_second(flow: &Flow) -> f64 {
-    1e9 / flow.gap.0.max(1) as f64
+    flow.per_1000_seconds() as f64 / 1e3
 }
 
 /// When the last packet leaves, in seconds.
 fn end(flow: &Flow) -> f64 {
-    (flow.start.0 + flow.gap.0 * flow.packets.saturating_sub(1)) as f64 / 1e9
+    traffic::departure(flow, flow.packets.saturating_sub(1)).0 as f64 / 1e9
 }

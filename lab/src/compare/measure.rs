@@ -100,6 +100,11 @@ pub const MEASURES: &[Measure] = &[
     ),
     measure("reached.partial", Better::More, "share of true paths of which any router is found"),
     measure(
+        "reached.origin",
+        Better::More,
+        "share of those who set the attack going, behind reflectors too, who are named",
+    ),
+    measure(
         "acceptance.gap",
         Better::More,
         "honest less attack packets that a filter by marks lets in",
@@ -148,6 +153,7 @@ pub(super) fn of_row(row: &SchemeRow, card: &Card) -> BTreeMap<&'static str, Rea
         readings.insert("source.wrong", wrong(&levels.source));
         readings.insert("reached.ingress", Reading::some(row.reached.ingress));
         readings.insert("reached.partial", Reading::some(row.reached.partial));
+        readings.insert("reached.origin", Reading::some(row.reached.origin));
     }
     if matches!(card.names, Names::Paths | Names::AsPaths) {
         let share = row.paths.exact as f64 / row.paths.truth.max(1) as f64;

@@ -9,12 +9,13 @@
 //! ```
 //! It answers on standard output with one JSON object a line: `ready`, `ramped` where it began slowly, then `ledger`.
 
+use super::answers::Ear;
 use super::delays::Departures;
 use super::lease::{End, Lease};
 use super::{neighbour, place};
 use crate::exit::Exit;
 use crate::imitate::Imitator;
-use crate::plan::{Plan, slow_departure};
+use crate::plan::{Flow, Plan, slow_departure};
 use crate::process::Process;
 use crate::scope::{Gate, MAX_PACKETS_PER_SECOND, peak_of};
 use crate::traffic::Tag;
@@ -88,6 +89,9 @@ pub enum Said {
         end: End,
         /// How late a packet left at worst, in nanoseconds.
         latest_ns: u64,
+        /// Packets that came and were not answered, at a reflector.
+        #[serde(default)]
+        refused: u64,
     },
 }
 
@@ -118,27 +122,31 @@ pub fn run(config: &Config) -> Result<Exit> {
     let imitator = Imitator::new(&plan, run::scheme(&plan, config.scheme)?.as_ref())?;
     let macs = [gateway, config.mac];
     let gap = shortest_gap(&plan, config.host, config.pace.min(MAX_PACKETS_PER_SECOND));
-    let mut actor = Actor::new((&plan, config.host), gate, socket, macs, gap, imitator);
+    let ear = Ear::open(&plan, config.host, &config.interface)?;
+    let mut actor = Actor::new((&plan, config.host), gate, (socket, ear), macs, gap, imitator);
     let lease = Lease::start()?;
     say(&Said::Ready)?;
     let end = actor.perform(&lease, config.ramps);
     let ended = end.as_ref().map_or(End::Refused, |e| *e);
     actor.left.keep(&config.departures)?;
+    let refused = actor.ear.as_ref().map_or(0, Ear::refused);
     let sent = actor.sent.into_iter().collect();
-    say(&Said::Ledger { sent, end: ended, latest_ns: actor.latest_ns })?;
+    say(&Said::Ledger { sent, end: ended, latest_ns: actor.latest_ns, refused })?;
     Ok(if end? == End::Done { Exit::Met } else { Exit::Stopped })
 }
 
-struct Actor<'a> {
-    plan: &'a Plan,
-    host: usize,
+pub(super) struct Actor<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) host: usize,
     gate: Gate,
     socket: PacketSocket,
+    /// What it hears, where it stands for a reflector.
+    pub(super) ear: Option<Ear>,
     frame: Vec<u8>,
     ip: Vec<u8>,
     /// Shortest time between two packets, so that lateness is never made up for by a burst.
     gap: Duration,
-    sent: BTreeMap<u32, u64>,
+    pub(super) sent: BTreeMap<u32, u64>,
     left: Departures,
     latest_ns: u64,
     imitator: Imitator,
@@ -152,7 +160,7 @@ impl<'a> Actor<'a> {
     fn new(
         (plan, host): (&'a Plan, usize),
         gate: Gate,
-        socket: PacketSocket,
+        (socket, ear): (PacketSocket, Option<Ear>),
         [to, from]: [[u8; 6]; 2],
         gap: Duration,
         imitator: Imitator,
@@ -164,6 +172,7 @@ impl<'a> Actor<'a> {
             host,
             gate,
             socket,
+            ear,
             frame,
             ip: vec![],
             gap,
@@ -191,7 +200,8 @@ impl<'a> Actor<'a> {
             Err(end) => return Ok(Err(end)),
         };
         let plan = self.plan;
-        let mine = plan.flows.iter().filter(|f| f.from == self.host);
+        let own = |f: &&Flow| f.from == self.host && f.reflects.is_none();
+        let mine = plan.flows.iter().filter(own);
         let slow =
             |flow| (0..plan.caution.slow(flow)).map(move |seq| (slow_departure(flow, seq), seq));
         let mut all: Vec<(Nanos, Tag)> =
@@ -201,6 +211,11 @@ impl<'a> Actor<'a> {
             if let Err(end) = self.send_one(lease, zero, at, tag)? {
                 return Ok(Err(end));
             }
+        }
+        if self.ear.is_some()
+            && let Err(end) = self.answer(lease, zero, true)?
+        {
+            return Ok(Err(end));
         }
         self.ramped = true;
         say(&Said::Ramped { sent: self.sent.clone().into_iter().collect() })?;
@@ -224,11 +239,12 @@ impl<'a> Actor<'a> {
                 return Ok(end);
             }
         }
-        Ok(End::Done)
+        let answered = if self.ear.is_some() { self.answer(lease, zero, false)? } else { Ok(()) };
+        Ok(answered.err().unwrap_or(End::Done))
     }
 
     /// Sends one packet when it is due, `at` after `zero`.
-    fn send_one(
+    pub(super) fn send_one(
         &mut self,
         lease: &Lease,
         zero: Instant,

@@ -184,9 +184,12 @@ impl Crew {
                 match said {
                     Said::Ready => actor.ready = true,
                     Said::Ramped { sent } => actor.ramped = Some(sent),
-                    Said::Ledger { sent, end: End::Done, latest_ns } => {
-                        let ms = latest_ns / 1_000_000;
-                        tracing::info!("{} was {ms} ms late at worst", actor.worker.role);
+                    Said::Ledger { sent, end: End::Done, latest_ns, refused } => {
+                        let (ms, role) = (latest_ns / 1_000_000, &actor.worker.role);
+                        tracing::info!("{role} was {ms} ms late at worst");
+                        if refused > 0 {
+                            tracing::info!("{role} answered {refused} packets not at all");
+                        }
                         actor.ledger = Some(sent);
                         break;
                     }

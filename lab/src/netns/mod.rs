@@ -9,6 +9,7 @@ pub mod actor;
 pub(crate) mod agents;
 mod build;
 mod changes;
+mod answers;
 mod crew;
 pub mod crooked;
 mod delays;

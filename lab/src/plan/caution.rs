@@ -59,7 +59,7 @@ impl Measure {
 
 /// When a packet that goes slowly leaves, after the slow beginning's own start.
 pub fn slow_departure(flow: &Flow, seq: u64) -> Nanos {
-    Nanos(flow.gap.0.saturating_mul(SLOWER).saturating_mul(seq))
+    Nanos(flow.gap.0.saturating_mul(SLOWER).saturating_mul(seq / flow.at_once()))
 }
 
 /// How long a run between hosts goes at a hundredth where its scenario does not say.
@@ -72,7 +72,7 @@ impl Caution {
     pub fn slow(&self, flow: &Flow) -> u64 {
         let ramp = self.ramp.unwrap_or(RAMP).0;
         let gap = flow.gap.0.saturating_mul(SLOWER).max(1);
-        if ramp == 0 { 0 } else { (ramp / gap).max(1).min(flow.packets) }
+        if ramp == 0 { 0 } else { (ramp / gap).max(1).min(flow.departures()) * flow.at_once() }
     }
 
     /// Why a run ends where something measures this much, if it does.

@@ -64,6 +64,16 @@ pub struct Way {
     pub packets: u64,
 }
 
+/// What a reflector's packets answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reflects {
+    /// The flow whose packets set the reflector off, by number.
+    pub flow: u32,
+    /// Answers to each of them.
+    pub times: u32,
+}
+
 /// For fields that stay out of files while they hold what is usual.
 pub(crate) fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -94,7 +104,7 @@ pub struct Flow {
     /// When the first packet leaves.
     #[schemars(with = "u64")]
     pub start: Nanos,
-    /// Time between packets.
+    /// Time between packets, or between those that leave at once.
     #[schemars(with = "u64")]
     pub gap: Nanos,
     /// Whole IP packet in bytes, reserved room included.
@@ -112,6 +122,9 @@ pub struct Flow {
     /// Whether every packet is the first fragment of one whose rest never comes.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub fragment: bool,
+    /// What its packets answer, where a reflector sends them: they leave when packets of that flow arrive.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub reflects: Option<Reflects>,
     /// Routers on the way by position, the sender's own first: the truth. The first packet's way, where
     /// there are several.
     pub path: Vec<usize>,
@@ -121,6 +134,26 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Packets that leave at one time: several where they answer one.
+    pub fn at_once(&self) -> u64 {
+        self.reflects.map_or(1, |answers| u64::from(answers.times.max(1)))
+    }
+
+    /// Times at which packets leave.
+    pub fn departures(&self) -> u64 {
+        self.packets.div_ceil(self.at_once())
+    }
+
+    /// The time after which nothing of it is due, on the plan's clock.
+    pub fn end(&self) -> Nanos {
+        Nanos(self.start.0.saturating_add(self.gap.0.saturating_mul(self.departures())))
+    }
+
+    /// Packets in 1000 seconds while it lasts, so that slow ones count, too.
+    pub fn per_1000_seconds(&self) -> u64 {
+        self.at_once().saturating_mul(1_000_000_000_000) / self.gap.0.max(1)
+    }
+
     /// Every way with its packets.
     pub fn all_ways(&self) -> Vec<(&[usize], u64)> {
         if self.ways.is_empty() {

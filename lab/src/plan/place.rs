@@ -122,6 +122,8 @@ pub enum HostKind {
     Attacker,
     /// Sends or receives honest traffic.
     Client,
+    /// Answers what attackers send it in the victim's name.
+    Reflector,
 }
 
 /// A host, linked to one router.

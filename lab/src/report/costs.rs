@@ -22,12 +22,13 @@ pub(super) fn reached(summary: &Summary) -> Markup {
     html! {
         div class="wide" {
             table {
-                thead { tr { th { "scheme" } th { "source" } th { "ingress point" } th { "partial path" } } }
+                thead { tr { th { "scheme" } th { "source" } th { "ingress point" } th { "partial path" } th { "origin" } } }
                 tbody {
                     @for row in summary.schemes.iter().filter(tells) {
                         tr {
                             td { (row.scheme) } td { (share(row.reached.source)) }
                             td { (share(row.reached.ingress)) } td { (share(row.reached.partial)) }
+                            td { (share(row.reached.origin)) }
                         }
                     }
                 }
@@ -35,7 +36,8 @@ pub(super) fn reached(summary: &Summary) -> Markup {
         }
         p class="note" {
             "Shares of true paths of which the finding names the router where packets entered the network, the one where "
-            "they entered the victim's domain, and any router (the capabilities of ITU-T X.1205, supplement 10)."
+            "they entered the victim's domain, and any router (the capabilities of ITU-T X.1205, supplement 10); share of "
+            "the hosts that set the attack going, behind reflectors too, whose router it names."
         }
     }
 }

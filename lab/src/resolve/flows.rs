@@ -3,7 +3,7 @@
 use super::Nodes;
 use super::addresses::Addresses;
 use super::routes::Routes;
-use crate::plan::{Flow, Forged, Node, Room, Source};
+use crate::plan::{Flow, Forged, Node, Reflects, Room, Source, StartMark};
 use crate::scenario::spec::{Ip, Per, Spec, Traffic};
 use crate::scenario::{Problems, Ranges};
 use crate::traffic::smallest;
@@ -22,8 +22,22 @@ pub(super) struct Path {
     traffic: usize,
     from: usize,
     to: usize,
+    leg: Leg,
+    /// The host that the stream is meant for.
+    target: usize,
     /// By position, the sender's own router first.
     pub(super) routers: Vec<usize>,
+}
+
+/// What a way is to a packet that is meant for the victim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leg {
+    /// All of its way.
+    Whole,
+    /// To a reflector.
+    Trigger,
+    /// From there: the leg before leads there.
+    Answer,
 }
 
 /// The ways of all flows; `None` where a receiver cannot be reached.
@@ -40,23 +54,38 @@ pub(super) fn paths(
     let mut paths = vec![];
     let mut sound = true;
     for (i, traffic) in spec.traffic.iter().enumerate() {
-        let to = host(&traffic.to);
-        for (step, name) in traffic.senders() {
-            let from = host(name);
+        for (step, leg, [name, receiver]) in legs(traffic) {
+            let (from, to, target) = (host(name), host(receiver), host(&traffic.to));
             let (near, far) = (nodes.host_routers[from], nodes.host_routers[to]);
             if let Some(routers) = routes.path(near, far) {
-                paths.push(Path { traffic: i, from, to, routers });
+                paths.push(Path { traffic: i, from, to, leg, target, routers });
                 continue;
             }
             sound = false;
             let names = &spec.topology.routers;
-            let what = format!("\"{}\" cannot be reached from \"{name}\"", traffic.to);
+            let what = format!("\"{receiver}\" cannot be reached from \"{name}\"");
             let mend =
                 format!("no links lead from \"{}\" to \"{}\"", names[near].id, names[far].id);
-            problems.add(format!("traffic.{i}.from{step}"), what, mend);
+            problems.add(format!("traffic.{i}.{step}"), what, mend);
         }
     }
     sound.then_some(paths)
+}
+
+/// The legs of a stream with the key that names their sender, and both of their hosts.
+fn legs(traffic: &Traffic) -> Vec<(String, Leg, [&str; 2])> {
+    let (to, reflectors) = (traffic.to.as_str(), traffic.reflectors());
+    let mut legs = vec![];
+    for (step, from) in traffic.senders() {
+        if reflectors.is_empty() {
+            legs.push((format!("from{step}"), Leg::Whole, [from, to]));
+        }
+        for (other, reflector) in &reflectors {
+            legs.push((format!("from{step}"), Leg::Trigger, [from, reflector]));
+            legs.push((format!("through{other}"), Leg::Answer, [reflector, to]));
+        }
+    }
+    legs
 }
 
 /// What flows are made of.
@@ -79,7 +108,7 @@ impl Flows<'_> {
             let size = self.size(traffic, &path, &at, problems);
             let source = self.source(id, traffic, &path, &mut forged, &at, problems);
             let draw = mix2(self.spec.seed, 0x706f_7274 + u64::from(id));
-            flows.push(Flow {
+            let flow = Flow {
                 id,
                 traffic: traffic.id.clone(),
                 class: traffic.class,
@@ -97,9 +126,11 @@ impl Flows<'_> {
                 forged: self.forged(traffic),
                 ttl_spread: traffic.ttl_spread,
                 fragment: traffic.fragment,
+                reflects: None,
                 path: path.routers,
                 ways: vec![],
-            });
+            };
+            flows.push(if path.leg == Leg::Answer { answer(flow, traffic) } else { flow });
         }
         flows
     }
@@ -167,7 +198,11 @@ impl Flows<'_> {
         at: &str,
         problems: &mut Problems<'_>,
     ) -> Source {
-        let own = Source::Fixed(self.addresses.hosts[path.from].address);
+        let of = |host: usize| Source::Fixed(self.addresses.hosts[host].address);
+        let own = of(path.from);
+        if path.leg == Leg::Trigger {
+            return of(path.target);
+        }
         let Some(spoof) = &traffic.spoof else { return own };
         let pool = spoof.pool.as_ref().and_then(|p| p.parse().ok()).unwrap_or(self.ranges.spoofed);
         match spoof.per {
@@ -184,6 +219,14 @@ impl Flows<'_> {
             }
         }
     }
+}
+
+/// A flow from a reflector, made from what the attacker has for it: of what attackers forge, nothing gets past.
+fn answer(flow: Flow, traffic: &Traffic) -> Flow {
+    let mark = if flow.mark == StartMark::Stock { StartMark::Stock } else { StartMark::Clean };
+    let reflects = Some(Reflects { flow: flow.id - 1, times: traffic.amplify });
+    let packets = flow.packets.saturating_mul(traffic.amplify.into());
+    Flow { packets, mark, forged: None, ttl_spread: 0, fragment: false, reflects, ..flow }
 }
 
 /// An address of the pool that no other flow forges: the drawn one, or the next free one.

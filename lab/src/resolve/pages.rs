@@ -1,6 +1,7 @@
 //! Sizes of log pages: large enough that hardly a router is named by mistake in a whole run.
 
-use crate::plan::{Class, Flow, Node, Plan};
+use crate::plan::{Flow, Node, Plan};
+use crate::traffic;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use traceback::law::filter;
@@ -34,9 +35,8 @@ impl Load {
             }
         }
         let busiest = load.into_iter().max().unwrap_or(0);
-        let last = |f: &Flow| f.start.0 + f.gap.0 * f.packets.saturating_sub(1);
-        let attacks = plan.flows.iter().filter(|f| f.class == Class::Attack);
-        let beside = attacks.map(|f| beside(plan, f)).max().unwrap_or(0);
+        let last = |f: &Flow| traffic::departure(f, f.packets.saturating_sub(1)).0;
+        let beside = plan.attacks().map(|f| beside(plan, f)).max().unwrap_or(0);
         Self {
             packets: busiest + busiest / 8 + UNFORESEEN,
             ms: plan.flows.iter().map(last).max().unwrap_or(0).div_ceil(1_000_000),

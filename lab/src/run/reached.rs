@@ -2,7 +2,7 @@
 //! that packets came from beside those that they claim.
 
 use super::turn::Turn;
-use crate::plan::{Class, Plan};
+use crate::plan::{Class, Flow, Plan};
 use crate::summary::{Reached, SourceNation};
 use crate::traffic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +15,15 @@ use traceback::score::Levels;
 /// What addresses that are no host's of the plan claim.
 const NOBODY: &str = "-";
 
-/// Shares of true paths of which a finding tells source, ingress and anything at all.
+/// Shares of true paths of which a turn's finding tells source, ingress and anything at all; and of who set the
+/// attack going.
 pub(super) fn capabilities(
     plan: &Plan,
-    cut: &Cut,
+    (cut, turn): (&Cut, &Turn),
     truth: &BTreeSet<Vec<RouterId>>,
-    finding: Option<&Finding>,
     levels: &Levels,
 ) -> Reached {
+    let finding = turn.outcome.finding.as_ref().ok();
     let named = named(finding);
     // A name that stands for several routers is none of theirs.
     let knows = |router: &RouterId| named.contains(router) && cut.shown().index(*router).is_some();
@@ -37,7 +38,23 @@ pub(super) fn capabilities(
         source: levels.source.recall,
         ingress: share(&|path| path.iter().find(|router| own.contains(router)).is_some_and(knows)),
         partial: share(&|path| path.iter().any(knows)),
+        origin: levels.source.recall.and_then(|_| origin(plan, cut, turn)),
     }
+}
+
+/// Share of the hosts whose own packets began the attack whose router the finding names as a source. Reflectors only
+/// answer: behind them there is somebody else.
+fn origin(plan: &Plan, cut: &Cut, turn: &Turn) -> Option<f64> {
+    let sent = |flow: &&Flow| turn.traffic.sent.get(&flow.id).is_some_and(|n| *n > 0);
+    let attacks = plan.flows.iter().filter(|f| f.class == Class::Attack && f.reflects.is_none());
+    let hosts: BTreeSet<usize> = attacks.filter(sent).map(|flow| flow.from).collect();
+    let named = sources(turn.outcome.finding.as_ref().ok());
+    let knows = |host: &&usize| {
+        let router = plan.routers[plan.hosts[**host].router].id;
+        named.contains(&router) && cut.shown().index(router).is_some()
+    };
+    let found = hosts.iter().filter(knows).count();
+    (!hosts.is_empty()).then(|| found as f64 / hosts.len() as f64)
 }
 
 /// Routers that a finding names.

@@ -2,7 +2,7 @@
 
 use super::turn::Turn;
 use super::{acceptance, convergence, inquiries, latency, reached, scheme};
-use crate::plan::{Ceiling, Class, Plan, SchemePlan};
+use crate::plan::{Ceiling, Class, Flow, Plan, SchemePlan};
 use crate::resolve::ways::Walker;
 use crate::summary::{
     DomainRow, Gap, Honest, Latency, MARKS_ONLY, Packets, SchemeRow, Stage, WITH_ANSWERS, Ways,
@@ -56,7 +56,7 @@ pub(super) fn row(plan: &Plan, truth: &Opened, turn: &Turn, datapath: &str) -> R
         harms: harms(outcome),
         expected_false_routers: chosen.expected_false_routers,
         stages: stages(chosen, scheme.card().keeper, [nothing, told.levels, answered.levels]),
-        reached: reached::capabilities(plan, &cut, &paths, said, &answered.levels),
+        reached: reached::capabilities(plan, (&cut, turn), &paths, &answered.levels),
         nations: reached::nations(plan, &cut, &paths, turn),
         borders: inquiries::borders(plan, &cut, outcome),
         inquiry,
@@ -86,15 +86,15 @@ fn gap(gap: &traceback::case::Gap) -> Gap {
 }
 
 fn packets(plan: &Plan, turn: &Turn) -> Packets {
-    let sent = |class| {
-        let of = |f: &&crate::plan::Flow| f.class == class;
-        let count = |f: &crate::plan::Flow| turn.traffic.sent.get(&f.id).copied().unwrap_or(0);
-        plan.flows.iter().filter(of).map(count).sum()
+    let sent = |of: fn(&Flow) -> bool| {
+        let count = |f: &Flow| turn.traffic.sent.get(&f.id).copied().unwrap_or(0);
+        plan.flows.iter().filter(|f| of(f)).map(count).sum()
     };
     let counters = turn.outcome.counters.values();
     Packets {
-        attack: sent(Class::Attack),
-        legit: sent(Class::Legit),
+        attack: sent(|f| f.class == Class::Attack),
+        reflected: sent(|f| f.reflects.is_some()),
+        legit: sent(|f| f.class == Class::Legit),
         forwarded: counters.clone().map(|c| c.forwarded).sum(),
         dropped: counters.map(Counters::dropped).sum(),
         leaked: turn.traffic.leaked,

@@ -71,9 +71,8 @@ impl Caps {
     pub fn needed_by(plan: &Plan) -> Self {
         let turns = plan.schemes.len() as u64;
         let packets: u64 = plan.flows.iter().map(|f| f.packets).sum();
-        let last =
-            |f: &crate::plan::Flow| f.start.0.saturating_add(f.gap.0.saturating_mul(f.packets));
-        let nanoseconds = plan.flows.iter().map(last).max().unwrap_or(0).saturating_mul(turns);
+        let last = plan.flows.iter().map(|f| f.end().0).max();
+        let nanoseconds = last.unwrap_or(0).saturating_mul(turns);
         Self {
             packets_per_second: scope::peak(plan),
             bits_per_second: scope::peak_bits(plan),

@@ -251,6 +251,12 @@ pub struct Traffic {
     pub senders: Option<u32>,
     /// The receiving host.
     pub to: String,
+    /// Reflectors, one or a list: senders send to each of them in the receiver's name, and they answer the receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Names>,
+    /// Packets with which a reflector answers each, 8 at most.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub amplify: u32,
     /// Packets per second from each sender.
     pub rate: Rate,
     /// Packets in all from each sender.
@@ -432,6 +438,12 @@ fn at_once() -> Span {
 }
 fn usual_ttl() -> u8 {
     64
+}
+fn once() -> u32 {
+    1
+}
+fn is_once(times: &u32) -> bool {
+    *times == 1
 }
 fn clean() -> StartMark {
     StartMark::Clean

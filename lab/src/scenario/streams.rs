@@ -4,6 +4,7 @@ use super::check::known;
 use super::problems::Problems;
 use super::spec::{CaseSpec, Host, Spec, Traffic};
 use crate::plan::{Class, HostKind};
+use crate::reflect::MOST_TIMES;
 use crate::units::Quantity;
 
 /// Packets per second of all traffic together, at most.
@@ -20,6 +21,7 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
     for (i, traffic) in spec.traffic.iter().enumerate() {
         let path = format!("traffic.{i}");
         let senders = traffic.from.each();
+        reflectors(spec, traffic, &path, problems);
         if senders.is_empty() {
             problems.add(format!("{path}.from"), "nobody sends this", "name a host");
         }
@@ -33,8 +35,9 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
             problems.add(format!("{path}.spoof"), "honest traffic forges no address", mend);
         }
         volume(traffic, &path, problems);
-        let count = u64::try_from(senders.len()).unwrap_or(u64::MAX);
-        per_second += traffic.rate.per_second() * senders.len() as f64;
+        let (flows, each) = traffic.share();
+        let count = each.saturating_mul(u64::try_from(flows).unwrap_or(u64::MAX));
+        per_second += traffic.rate.per_second() * count as f64;
         packets = packets.saturating_add(traffic.packets.saturating_mul(count));
         if per_second > MOST_PER_SECOND {
             let what = format!("with this, all traffic makes {per_second} pkt/s");
@@ -60,9 +63,51 @@ fn sender(spec: &Spec, traffic: &Traffic, name: &str, path: &str, problems: &mut
         let mend = format!("give \"{name}\" kind = \"attacker\", or choose another host");
         problems.add(path, format!("\"{name}\" is no attacker"), mend);
     }
+    if host.is_some_and(|h| h.kind == HostKind::Reflector) {
+        let mend = "name it in through: reflectors send nothing that nobody set off";
+        problems.add(path, format!("\"{name}\" is a reflector"), mend);
+    }
     let twice = traffic.from.each().iter().filter(|(_, n)| *n == name).count() > 1;
     if twice {
         problems.add(path, format!("\"{name}\" is named twice"), "name each host once");
+    }
+}
+
+/// Who answers, how much, and in whose name it is asked to.
+fn reflectors(spec: &Spec, traffic: &Traffic, path: &str, problems: &mut Problems<'_>) {
+    let hosts: Vec<_> = spec.topology.hosts.iter().map(|h| h.id.as_str()).collect();
+    let all = traffic.reflectors();
+    for (n, (step, name)) in all.iter().enumerate() {
+        let at = format!("{path}.through{step}");
+        known(name, &hosts, at.clone(), "host", problems);
+        let host = spec.topology.hosts.iter().find(|h| h.id == *name);
+        if host.is_some_and(|h| h.kind != HostKind::Reflector) {
+            let mend = format!("give \"{name}\" kind = \"reflector\", or choose another host");
+            problems.add(&at, format!("\"{name}\" is no reflector"), mend);
+        }
+        if all[..n].iter().any(|(_, other)| other == name) {
+            problems.add(&at, format!("\"{name}\" is named twice"), "name each host once");
+        }
+    }
+    let times = traffic.amplify;
+    if !(1..=MOST_TIMES).contains(&times) {
+        let what = format!("{times} answers to a packet");
+        problems.add(format!("{path}.amplify"), what, format!("use 1 to {MOST_TIMES}"));
+    }
+    if all.is_empty() {
+        if times != 1 {
+            let mend = "name a reflector in through, or leave out amplify";
+            problems.add(format!("{path}.amplify"), "nobody answers this", mend);
+        }
+        return;
+    }
+    if traffic.class == Class::Legit {
+        let mend = "leave out through, or set class = \"attack\"";
+        problems.add(format!("{path}.through"), "honest traffic is not reflected", mend);
+    }
+    if traffic.spoof.is_some() {
+        let what = "what a reflector is to answer comes in the name of the host that it is to hit";
+        problems.add(format!("{path}.spoof"), what, "leave out spoof");
     }
 }
 

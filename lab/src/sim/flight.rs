@@ -73,7 +73,7 @@ impl Network {
         let mut said = vec![];
         let next = self.land(plan, landing, &mut moving, log, &mut said);
         let next = next.map(|leg| (leg, moving));
-        for (leg, moving) in next.into_iter().chain(said) {
+        for (leg, moving) in next.into_iter().chain(said.into_iter().rev()) {
             if let Some(landing) = self.depart(plan, leg, &moving, log) {
                 sky.add(landing, left, moving);
             }

@@ -1,6 +1,6 @@
 //! Conditions of an experiment: who takes part, how packets find their way, what changes meanwhile.
 
-use super::{Link, Spec, Traffic, clean};
+use super::{Link, Names, Spec, Traffic, clean};
 use crate::plan::{Class, Conduct, StopIf};
 use crate::units::{Quantity, Share, Span};
 use schemars::JsonSchema;
@@ -104,6 +104,9 @@ impl Spec {
         calm.topology.hosts.iter_mut().for_each(|h| h.link = None);
         for traffic in &mut calm.traffic {
             (traffic.ttl_spread, traffic.fragment) = (0, false);
+            let times = u64::from(std::mem::replace(&mut traffic.amplify, 1));
+            traffic.packets = traffic.packets.saturating_mul(times);
+            traffic.through = None;
             if traffic.class == Class::Attack {
                 (traffic.mark, traffic.mark_value) = (clean(), None);
                 traffic.imitates.clear();
@@ -121,6 +124,20 @@ impl Traffic {
             self.senders.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
         );
         senders
+    }
+
+    /// Reflectors, each with the step that leads to it from the key's path.
+    pub fn reflectors(&self) -> Vec<(String, &str)> {
+        self.through.as_ref().map_or(vec![], Names::each)
+    }
+
+    /// Flows that senders make, and packets that these and reflectors send for each that one of them sends.
+    pub fn share(&self) -> (usize, u64) {
+        let (senders, reflectors) = (self.senders().len(), self.reflectors().len());
+        match reflectors {
+            0 => (senders, 1),
+            _ => (senders * reflectors, 1 + u64::from(self.amplify)),
+        }
     }
 }
 
