@@ -1,6 +1,6 @@
 //! Scenario files: the shipped ones plan, always to the same bytes; bad ones say where and what.
 
-use ashiato::plan::{Class, Plan};
+use ashiato::plan::Plan;
 use ashiato::resolve::{self, expect, pages};
 use ashiato::scenario::{self, Overrides, Report, Scenario};
 use ashiato::{cli, traffic};

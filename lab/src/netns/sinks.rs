@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use traceback::packet::Packet;
 use traceback::router::ETHERNET;
 
@@ -25,6 +25,9 @@ const BUFFER: usize = 64 << 20;
 const FRAME: usize = (64 << 10) + 64;
 /// How long a sink sleeps at most before it looks whether it is to end.
 const NAP: Duration = Duration::from_millis(20);
+
+/// How long it reads on at most once it is to end: what came before that is read by then.
+const REST: Duration = Duration::from_secs(1);
 
 /// Sinks of all hosts, each on a thread of its own.
 #[derive(Debug)]
@@ -146,12 +149,19 @@ impl Sink {
         let mut drained = Drained::default();
         let mut frame = vec![0; FRAME];
         // A plan's packets, and as many strangers again, bound what is kept.
+        let mut ends = None;
         let most = 2 * self.plan.flows.iter().map(|f| f.packets).sum::<u64>() + 10_000;
         loop {
             match socket.recv(&mut frame, NAP).context("cannot receive")? {
                 Some(len) => self.take(&frame[..len.min(FRAME)], &mut drained),
                 None if self.end.load(Ordering::Relaxed) => break,
                 None => {}
+            }
+            // Who goes on sending does not keep it from ending.
+            if self.end.load(Ordering::Relaxed)
+                && ends.get_or_insert_with(Instant::now).elapsed() > REST
+            {
+                break;
             }
             if drained.tape.len() > most {
                 bail!(

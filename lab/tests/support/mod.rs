@@ -180,6 +180,7 @@ fn flow(routers: usize, v6: bool) -> Flow {
         forged: None,
         ttl_spread: 0,
         fragment: false,
+        reflects: None,
         path: (0..routers).collect(),
         ways: vec![],
     }
