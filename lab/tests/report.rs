@@ -39,7 +39,7 @@ fn a_page_can_be_made_again_from_its_folder() {
     }
     // Two sides for each of five schemes, each named for readers who cannot see it.
     assert_eq!(page.matches(r#"role="img" aria-label=""#).count(), 10);
-    assert_eq!(page.matches("Found: 13 edges correct, 0 missing, 0 wrong").count(), 2 * 4);
+    assert_eq!(page.matches("Found: 15 edges correct, 0 missing, 0 wrong").count(), 2 * 4);
     assert!(page.contains("No finding: no usable evidence"), "the control says why");
     assert!(page.contains("Nothing to draw: this world does not time the marking step"));
     std::fs::remove_dir_all(dir).unwrap();
@@ -63,7 +63,7 @@ fn a_drawing_shows_what_is_missing_and_what_is_wrong() {
         report::html(&summary, &plan, &[drawing])
     };
     let drawn = page(Ok(Finding::Paths(graph)));
-    assert!(drawn.contains("Found: 12 edges correct, 1 missing, 1 wrong"), "{drawn}");
+    assert!(drawn.contains("Found: 14 edges correct, 1 missing, 1 wrong"), "{drawn}");
     let name = plan.node_name(ashiato::plan::Node::Router(
         plan.routers.iter().position(|r| r.id == last.from).unwrap(),
     ));

@@ -8,6 +8,16 @@ use traceback::router::Spread;
 impl Plan {
     /// All of them, in words; none in a calm plan.
     pub fn troubles(&self) -> Vec<String> {
+        let behind = self.flows.iter().filter(|f| f.reflects.is_some());
+        let mut all: Vec<_> =
+            behind.map(|f| format!("{}: sent by reflectors", f.traffic)).collect();
+        all.extend(self.unlawful());
+        all.dedup();
+        all
+    }
+
+    /// Of these, all that laws of marks do not cover: a reflector's answers are packets like others.
+    pub fn unlawful(&self) -> Vec<String> {
         let senders = self.flows.iter().flat_map(|f| self.forged(f));
         let routers = self.routers.iter().flat_map(|r| self.crooked(r));
         let mut troubles: Vec<_> = senders.chain(routers).chain(self.faults()).collect();

@@ -34,7 +34,7 @@ pub fn expectations(plan: &Plan) -> Vec<Expectation> {
 
 fn expect(plan: &Plan, scheme: &SchemePlan, flow: &Flow) -> Option<Expectation> {
     // Laws are about one way and honest marks.
-    if !plan.troubles().is_empty() {
+    if !plan.unlawful().is_empty() {
         return None;
     }
     let hops = u32::try_from(telling(plan, scheme, flow)?).ok()?;
