@@ -5,6 +5,7 @@
 mod support;
 
 use ashiato::process::Process;
+use ashiato::summary::Ending;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -147,10 +148,37 @@ fn containers_score_like_the_simulator_and_leave_nothing() {
         }
         assert_eq!(engine.held(), "");
     }
+    the_shipped_file_runs_by_itself(&engine);
     nations_ask_each_other(&engine);
     killed_runs_are_swept(&engine);
     drop(engine);
     unchanged(&before);
+}
+
+/// What a newcomer does: the file at the top of the repository, and nothing but the engine's own tool.
+fn the_shipped_file_runs_by_itself(engine: &Engine) {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let here = engine.dir.join("ashiato-top");
+    fs::create_dir_all(here.join("scenarios")).unwrap();
+    for file in ["docker-compose.yml", "scenarios/three-nations.toml"] {
+        fs::copy(top.join(file), here.join(file)).unwrap();
+    }
+    let start = Instant::now();
+    done(engine.call("docker-compose").arg("up").current_dir(&here));
+    let took = start.elapsed();
+    println!("docker-compose up: a scored report after {took:?}");
+    assert!(took < Duration::from_secs(180), "{took:?}");
+    let mut runs = fs::read_dir(here.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let summary = whole_folder(&runs.next().unwrap());
+    assert!(runs.next().is_none());
+    assert_eq!(summary.outcome, Ending::Met, "{:?}", summary.reasons);
+    let simulated = simulate(NATIONS, &over(&[], &[], 20081), &here.join("sim"));
+    for (real, simulated) in summary.schemes.iter().zip(&simulated.schemes) {
+        assert_eq!((real.levels, real.paths), (simulated.levels, simulated.paths));
+        assert_eq!(real.packets.reflected, 5000, "{}", real.scheme);
+    }
+    done(engine.call("docker-compose").args(["down", "--volumes"]).current_dir(&here));
+    assert_eq!(engine.held(), "");
 }
 
 /// Where domains have collectors of their own, all of them run beside the director, in its container.

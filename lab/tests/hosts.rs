@@ -27,7 +27,7 @@ const NATIONS: &str = include_str!("../../scenarios/three-nations.toml");
 const THREE: [(&str, &str); 3] = [
     ("lab-xa", "xa-gw xa-core1 xa-core2 xa-br1 xa-br2 victim server"),
     ("lab-xb", "xb-br xb-tr1 xb-tr2 xb-acc1 xb-acc2 xb-acc3 bot-b1 bot-b2 client-b"),
-    ("lab-xc", "xc-br xc-tr1 xc-tr2 xc-acc1 xc-acc2 bot-c client-c"),
+    ("lab-xc", "xc-br xc-tr1 xc-tr2 xc-acc1 xc-acc2 bot-c client-c echo-c"),
 ];
 
 /// Levels, paths and packets of each scheme: what may not depend on the world. (Packets to a path do, since
