@@ -128,6 +128,15 @@ const LONG: [&str; 2] = ["--set", "traffic.flood.packets=60000"];
 const SLOW: [&str; 4] =
     ["--set", "traffic.flood.rate=\"30 pkt/s\"", "--set", "traffic.flood.packets=60"];
 const SHORT: [&str; 2] = ["--set", "traffic.flood.packets=400"];
+/// The attacker's packets come from a reflector beside it.
+const REFLECTED: [&str; 4] = [
+    "--set",
+    "topology.hosts=[{ id = \"victim\", router = \"a\", kind = \"victim\" }, { id = \"attacker\", router = \
+     \"d\", kind = \"attacker\" }, { id = \"echo\", router = \"e\", kind = \"reflector\" }]",
+    "--set",
+    "traffic=[{ id = \"flood\", class = \"attack\", from = \"attacker\", through = \"echo\", to = \"victim\", \
+     rate = \"500 pkt/s\", packets = 100, amplify = 4 }]",
+];
 /// The link from host to host loses packets.
 const LOSSY: [&str; 4] =
     ["--set", "traffic.flood.packets=400", "--set", "topology.links.1.loss=20 %"];
@@ -144,6 +153,7 @@ fn every_guard_between_hosts_holds() {
     the_first_run_is_slow(&mut trial);
     a_nonce_is_used_once(&mut trial);
     a_run_begins_slowly(&mut trial);
+    reflectors_begin_slowly_too(&mut trial);
     a_site_narrows(&mut trial);
     a_scenario_may_stop_itself(&mut trial);
     anybody_may_stop(&mut trial);
@@ -238,6 +248,24 @@ fn a_run_begins_slowly(trial: &mut Trial) {
     trial.lab.until("an actor starts", 60, |l| !l.roles("lab-b", "actor").is_empty());
     trial.inside("lab-b", "d", "ip link set p0 down");
     trial.ends(&mut run, 4, "packets that were sent slowly");
+}
+
+/// What sets a reflector off and what it answers are one slow beginning.
+fn reflectors_begin_slowly_too(trial: &mut Trial) {
+    let placement = trial.lab.dir.join("placement.toml");
+    let usual = fs::read_to_string(&placement).unwrap();
+    assert!(usual.contains("\"attacker\""), "{usual}");
+    fs::write(&placement, usual.replace("\"attacker\"", "\"attacker\", \"echo\"")).unwrap();
+    let manifest = trial.manifest(&REFLECTED);
+    let mut run = trial.start(Some(&manifest), &REFLECTED);
+    trial.ends(&mut run, 7, "");
+    fs::write(&placement, usual).unwrap();
+    let log = fs::read_to_string(trial.lab.out().join("evidence.ndjson")).unwrap();
+    // Two seconds at a hundredth of 500 packets/s, and four answers to each.
+    assert!(log.contains("\"fields\":{\"arrived\":50,\"lost\":0,\"sent\":50}"), "{log}");
+    let summary = fs::read_to_string(trial.lab.out().join("summary.json")).unwrap();
+    let summary: Summary = serde_json::from_str(&summary).unwrap();
+    assert_eq!((summary.packets.attack, summary.packets.reflected), (500, 400));
 }
 
 fn a_scenario_may_stop_itself(trial: &mut Trial) {
