@@ -118,7 +118,8 @@ impl World for Sim {
 pub fn schedule(plan: &Plan) -> impl Iterator<Item = (Nanos, Tag)> + '_ {
     use std::cmp::Reverse;
     let first = |f: &crate::plan::Flow| {
-        (f.packets > 0 && f.reflects.is_none()).then(|| Reverse((traffic::departure(f, 0), Tag { flow: f.id, seq: 0 })))
+        (f.packets > 0 && f.reflects.is_none())
+            .then(|| Reverse((traffic::departure(f, 0), Tag { flow: f.id, seq: 0 })))
     };
     let mut heap: BinaryHeap<_> = plan.flows.iter().filter_map(first).collect();
     std::iter::from_fn(move || {

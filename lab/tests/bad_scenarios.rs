@@ -176,6 +176,50 @@ x.toml:9:10: "Japan" is no nation
 
 const TRAFFIC_AND_CASE: &[Row] = &[
     (
+        "to = \"victim\"\nrate = \"2 kpkt/s\"\npackets = 4000\nspoof = { per = \"flow\" }",
+        "to = \"victim\"\nthrough = \"attacker\"\nrate = \"2 kpkt/s\"\npackets = 4000",
+        r#"
+x.toml:31:11: "attacker" is no reflector
+   |
+31 | through = "attacker"
+   |           ^^^^^^^^^^
+   = give "attacker" kind = "reflector", or choose another host
+"#,
+    ),
+    (
+        "kind = \"attacker\" }",
+        "kind = \"reflector\" }",
+        r#"
+x.toml:29:8: "attacker" is a reflector
+   |
+29 | from = "attacker"
+   |        ^^^^^^^^^^
+   = name it in through: reflectors send nothing that nobody set off
+"#,
+    ),
+    (
+        "packets = 4000",
+        "packets = 4000\namplify = 4",
+        r#"
+x.toml:33:11: nobody answers this
+   |
+33 | amplify = 4
+   |           ^
+   = name a reflector in through, or leave out amplify
+"#,
+    ),
+    (
+        "packets = 4000",
+        "packets = 4000\namplify = 9",
+        r#"
+x.toml:33:11: 9 answers to a packet
+   |
+33 | amplify = 9
+   |           ^
+   = use 1 to 8
+"#,
+    ),
+    (
         "{ a = \"c\", b = \"d\" }, ",
         "",
         r#"

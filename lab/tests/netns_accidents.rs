@@ -33,6 +33,11 @@ fn ashiato(state: &Path, args: &[&str]) -> Output {
 impl Run {
     /// Starts it and returns when packets flow.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With other values for some keys.
+    fn start_with(set: &[String]) -> Self {
         let dir = state(&run_id());
         let file = dir.join("slow.toml");
         let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/first.toml");
@@ -42,6 +47,7 @@ impl Run {
             .args(["run", "--world", "netns", "--out"])
             .arg(dir.join("out"))
             .arg(&file)
+            .args(set.iter().flat_map(|set| ["--set", set]))
             .env("ASHIATO_STATE", dir.join("state"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -108,9 +114,17 @@ fn nothing_is_left_whatever_happens() {
         return;
     }
     let before = snapshot();
-    for accident in
-        [interrupted, killed, outlived, a_part_fails, stopped, starved, brought_down, beside_others]
-    {
+    for accident in [
+        interrupted,
+        killed,
+        outlived,
+        a_part_fails,
+        conditions_end_a_run,
+        stopped,
+        starved,
+        brought_down,
+        beside_others,
+    ] {
         accident();
         unchanged(&before);
     }
@@ -215,12 +229,36 @@ fn outlived() {
 
 fn a_part_fails() {
     let mut run = Run::start();
+    let started = Instant::now();
     run.roles("agent")[0].signal(Signal::SIGKILL);
     let (code, said) = run.end();
+    // Not only once all packets have been sent in vain.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!(code, Some(9), "{said}");
     let summary = run.summary();
     assert_eq!(summary.outcome, Ending::Partial);
     assert!(summary.reasons[0].contains("agent-fms-0 ended"), "{:?}", summary.reasons);
+}
+
+/// Its authors want it to end when a second agent is lost, or when processors are busy (here: at all).
+fn conditions_end_a_run() {
+    let kill = |router: &str, at: &str| {
+        format!("{{ id = \"{router}-dies\", at = \"{at}\", kill = \"{router}\" }}")
+    };
+    let faults = format!("fault=[{}, {}]", kill("b", "500 ms"), kill("c", "1 s"));
+    for (stop, fault, why) in [
+        ("{ measure = \"agents.lost\", above = 1 }", Some(faults), "agents.lost is 2, above 1"),
+        ("{ measure = \"cpu.idle\", below = 2 }", None, "cpu.idle is 0."),
+    ] {
+        let mut set = vec![format!("safety.stop_if=[{stop}]")];
+        set.extend(fault);
+        let mut run = Run::start_with(&set);
+        let (code, said) = run.end();
+        assert_eq!(code, Some(6), "{said}");
+        let summary = run.summary();
+        assert_eq!(summary.outcome, Ending::Stopped);
+        assert!(summary.reasons[0].contains(why), "{:?}", summary.reasons);
+    }
 }
 
 fn stopped() {

@@ -123,14 +123,16 @@ impl Agents {
         Ok(())
     }
 
-    /// Fails when an agent has ended or reports an error.
+    /// Fails when an agent has ended that no fault was to kill, or reports an error.
     ///
     /// # Errors
     /// With what it said, and the end of its log.
     pub(crate) fn check(&mut self) -> Result<()> {
-        let dead = self.all_dead();
-        let living = self.workers.iter_mut().enumerate().filter(|(at, _)| !dead.contains(at));
-        for (_, worker) in living {
+        self.listen()?;
+        let heard = |s: &&Solo| s.dead || s.is_awaited();
+        let heard: Vec<usize> = self.solos.values().filter(heard).map(|s| s.worker).collect();
+        let others = self.workers.iter_mut().enumerate().filter(|(at, _)| !heard.contains(at));
+        for (_, worker) in others {
             while let Some(line) = worker.line(Duration::ZERO)? {
                 if line.contains("\"error\"") {
                     bail!("{} says {}{}", worker.role, line.trim(), worker.quote());

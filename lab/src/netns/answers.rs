@@ -43,8 +43,9 @@ impl Ear {
     pub(super) fn open(plan: &Plan, host: usize, interface: &str) -> Result<Option<Self>> {
         let Some(reflector) = Reflector::of(plan, host) else { return Ok(None) };
         let (interface, receive_buffer) = (Some(interface), Some(BUFFER));
-        let socket = PacketSocket::open(&Opening { interface, receive_buffer, ..Opening::default() })
-            .context("a reflector cannot listen")?;
+        let socket =
+            PacketSocket::open(&Opening { interface, receive_buffer, ..Opening::default() })
+                .context("a reflector cannot listen")?;
         Ok(Some(Self { reflector, socket, frame: vec![0; FRAME], refused: 0 }))
     }
 

@@ -82,9 +82,6 @@ impl Faults {
         let Some(zero) = self.zero.filter(|_| self.states.iter().any(|s| s.here)) else {
             return Ok(());
         };
-        if let Some(agents) = &mut scene.agents {
-            agents.listen()?;
-        }
         let now = unix_ns().checked_sub(zero).map(Nanos);
         let plan = self.plan.clone();
         let ours = plan.faults.iter().zip(&mut self.states).filter(|(_, state)| state.here);

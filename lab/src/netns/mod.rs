@@ -7,9 +7,9 @@
 
 pub mod actor;
 pub(crate) mod agents;
+mod answers;
 mod build;
 mod changes;
-mod answers;
 mod crew;
 pub mod crooked;
 mod delays;
@@ -37,6 +37,7 @@ pub(crate) mod site;
 mod solo;
 pub(crate) mod space;
 mod stage;
+mod stops;
 pub(crate) mod straits;
 mod taps;
 mod wires;

@@ -17,6 +17,7 @@ use super::layout::Layout;
 use super::neighbour;
 use super::sinks::{Drained, Sinks};
 use super::stage::{Removed, Stage};
+use super::stops::Stops;
 use super::straits::longest_wait;
 use super::taps::{Counted, Taps};
 use super::wires::Wires;
@@ -57,6 +58,7 @@ pub(crate) struct Site {
     holder: Option<Holder>,
     wires: Option<Arc<Wires>>,
     faults: Faults,
+    stops: Stops,
     changes: Option<Changes>,
     limits: Limits,
     /// Stands from the first turn on.
@@ -145,6 +147,7 @@ impl Site {
             holder,
             wires,
             faults,
+            stops: Stops::default(),
             changes,
             limits,
             guard,
@@ -233,9 +236,11 @@ impl Site {
     /// Begins and ends faults, and fails when the run is to end.
     ///
     /// # Errors
-    /// When something does not fail as it should, or with the reason why all is to end.
+    /// When an agent has ended or something does not fail as it should, or with the reason why all is to end.
     pub(crate) fn pulse(&mut self, headquarters: Option<&Headquarters>) -> Result<()> {
         self.stage.pulse()?;
+        self.agents.as_mut().map_or(Ok(()), Agents::check)?;
+        self.stops.look(&self.plan.caution, self.dead())?;
         let Self { agents, wires, stage, nursery, folder, faults, .. } = self;
         let (agents, wires) = (agents.as_mut(), wires.as_deref());
         faults.tend(&mut Scene { agents, wires, headquarters, stage, nursery, folder })

@@ -30,6 +30,11 @@ impl Solo {
     pub(super) fn new(worker: usize, config: PathBuf, line: Option<Line>) -> Self {
         Self { worker, config, line, dead: false, ready: None }
     }
+
+    /// Whether [`Agents::listen`] hears it: one that was never started again, or is not ready yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.dead && self.ready.is_none()
+    }
 }
 
 /// Routers of a plan whose agents need a process of their own.
@@ -84,8 +89,8 @@ impl Agents {
     ///
     /// # Errors
     /// When one of them has ended.
-    pub(crate) fn listen(&mut self) -> Result<()> {
-        for solo in self.solos.values_mut().filter(|s| !s.dead && s.ready.is_none()) {
+    pub(super) fn listen(&mut self) -> Result<()> {
+        for solo in self.solos.values_mut().filter(|s| s.is_awaited()) {
             let worker = &mut self.workers[solo.worker];
             while let Some(line) = worker.line(Duration::ZERO)? {
                 let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();

@@ -44,6 +44,12 @@ pub enum Measure {
     /// Bytes that are free where a host keeps its logs.
     #[serde(rename = "disk.free")]
     DiskFree,
+    /// Agents on one host that faults have killed and that are not back.
+    #[serde(rename = "agents.lost")]
+    AgentsLost,
+    /// Share of time in which a host's processors had nothing to do, over each second.
+    #[serde(rename = "cpu.idle")]
+    CpuIdle,
 }
 
 impl Measure {
@@ -53,6 +59,8 @@ impl Measure {
             Self::Goodput => "goodput",
             Self::ClockOffset => "clock.offset",
             Self::DiskFree => "disk.free",
+            Self::AgentsLost => "agents.lost",
+            Self::CpuIdle => "cpu.idle",
         }
     }
 }

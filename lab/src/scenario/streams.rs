@@ -59,13 +59,12 @@ fn sender(spec: &Spec, traffic: &Traffic, name: &str, path: &str, problems: &mut
         problems.add(path, format!("\"{name}\" would send to itself"), "name two hosts");
     }
     let host = spec.topology.hosts.iter().find(|h| h.id == name);
-    if traffic.class == Class::Attack && host.is_some_and(|h| h.kind != HostKind::Attacker) {
-        let mend = format!("give \"{name}\" kind = \"attacker\", or choose another host");
-        problems.add(path, format!("\"{name}\" is no attacker"), mend);
-    }
     if host.is_some_and(|h| h.kind == HostKind::Reflector) {
         let mend = "name it in through: reflectors send nothing that nobody set off";
         problems.add(path, format!("\"{name}\" is a reflector"), mend);
+    } else if traffic.class == Class::Attack && host.is_some_and(|h| h.kind != HostKind::Attacker) {
+        let mend = format!("give \"{name}\" kind = \"attacker\", or choose another host");
+        problems.add(path, format!("\"{name}\" is no attacker"), mend);
     }
     let twice = traffic.from.each().iter().filter(|(_, n)| *n == name).count() > 1;
     if twice {
@@ -93,12 +92,11 @@ fn reflectors(spec: &Spec, traffic: &Traffic, path: &str, problems: &mut Problem
     if !(1..=MOST_TIMES).contains(&times) {
         let what = format!("{times} answers to a packet");
         problems.add(format!("{path}.amplify"), what, format!("use 1 to {MOST_TIMES}"));
+    } else if all.is_empty() && times != 1 {
+        let mend = "name a reflector in through, or leave out amplify";
+        problems.add(format!("{path}.amplify"), "nobody answers this", mend);
     }
     if all.is_empty() {
-        if times != 1 {
-            let mend = "name a reflector in through, or leave out amplify";
-            problems.add(format!("{path}.amplify"), "nobody answers this", mend);
-        }
         return;
     }
     if traffic.class == Class::Legit {
