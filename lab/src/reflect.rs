@@ -6,6 +6,7 @@
 //! they are or what they hold.
 
 use crate::plan::{Flow, Plan};
+use crate::scenario::streams::MOST_PACKETS;
 use crate::traffic::{self, Tag};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -50,7 +51,9 @@ impl Reflector {
             let reflects = flow.reflects.filter(|_| flow.from == host)?;
             let trigger = plan.flows.get(reflects.flow as usize)?;
             let times = reflects.times.min(MOST_TIMES).into();
-            let seen = vec![false; usize::try_from(trigger.packets).ok()?];
+            // Whatever a plan says, as above.
+            let packets = trigger.packets.min(MOST_PACKETS);
+            let seen = vec![false; usize::try_from(packets).ok()?];
             Some((reflects.flow, Answered { with: flow.id, times, seen }))
         };
         let flows: BTreeMap<_, _> = plan.flows.iter().filter_map(answers).collect();
