@@ -248,7 +248,7 @@ fn conditions_end_a_run() {
     let faults = format!("fault=[{}, {}]", kill("b", "500 ms"), kill("c", "1 s"));
     for (stop, fault, why) in [
         ("{ measure = \"agents.lost\", above = 1 }", Some(faults), "agents.lost is 2, above 1"),
-        ("{ measure = \"cpu.idle\", below = 2 }", None, "cpu.idle is 0."),
+        ("{ measure = \"cpu.idle\", below = 2 }", None, "cpu.idle is "),
     ] {
         let mut set = vec![format!("safety.stop_if=[{stop}]")];
         set.extend(fault);
