@@ -17,8 +17,9 @@
 //! ```
 //! Departs: the paper's sender starts the bits at zero; here the first hop does, because an attacker
 //! would not. Hashes are ours. The published decoder allows only routers of the path as candidates
-//! and XORs raw names; ours allows every router of the map and hashes in both layers. Hop numbers come
-//! from the TTL, which a sender can forge.
+//! and XORs raw names; ours allows every router of the map, hashes in both layers, and takes a path that the map
+//! does not have, or that ends elsewhere than at the gateway, for a mixture. Hop numbers come from the TTL, which a
+//! sender can forge.
 //!
 //! Cost: two or three hashes of two words for each packet. The decoder is in `pint/decode.rs`; `pint/loops.rs` has what
 //! the paper's appendix does with such bits against loops.
@@ -293,12 +294,11 @@ impl Scheme for Pint {
     }
 
     fn reconstruct(&self, case: &Case, evidence: &Evidence<Packets>) -> Result<Step, Gap> {
-        let ids: Vec<RouterId> = case.map.routers().iter().map(|r| r.id).collect();
         let seen: Vec<Seen> = evidence.ledgers.values().flat_map(|l| l.seen.clone()).collect();
-        if seen.is_empty() || ids.is_empty() {
+        if seen.is_empty() || case.map.routers().is_empty() {
             return Err(Gap::Nothing { what: "marked packets and a map".into() });
         }
-        decode::paths(self, &ids, seen)
+        decode::paths(self, case, seen)
     }
 }
 

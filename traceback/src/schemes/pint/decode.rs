@@ -1,7 +1,7 @@
 //! PINT's decoder: packets are grouped by path, and each group strikes out candidates for its hops.
 
 use super::{Act, Base, Mark, Pint, Seen};
-use crate::case::{Gap, Step};
+use crate::case::{Case, Gap, Step};
 use crate::graph::{AttackGraph, Finding};
 use crate::scheme::{Field, RouterId};
 use crate::stats::whole;
@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 /// Longest path that is decoded.
 const MAX_HOPS: u8 = 64;
 
-/// The paths that packets took, out of routers `ids`: grouped by flow and length, or by length alone
-/// where no flow is long enough.
-pub(super) fn paths(pint: &Pint, ids: &[RouterId], seen: Vec<Seen>) -> Result<Step, Gap> {
+/// The paths that packets took over a map: grouped by flow and length, or by length alone where no flow is
+/// long enough.
+pub(super) fn paths(pint: &Pint, case: &Case, seen: Vec<Seen>) -> Result<Step, Gap> {
+    let ids: Vec<RouterId> = case.map.routers().iter().map(|r| r.id).collect();
+    let about = (case, &ids[..]);
     let mut groups: BTreeMap<(u64, u8), Vec<Seen>> = BTreeMap::new();
     let mut lengths: BTreeMap<u8, Vec<Seen>> = BTreeMap::new();
     for packet in seen {
@@ -20,10 +22,10 @@ pub(super) fn paths(pint: &Pint, ids: &[RouterId], seen: Vec<Seen>) -> Result<St
         lengths.entry(packet.hops).or_default().push(packet);
     }
     let mut tally = Tally::default();
-    groups.iter().for_each(|((_, hops), g)| pint.settle(ids, *hops, g, &mut tally));
+    groups.iter().for_each(|((_, hops), g)| pint.settle(about, *hops, g, &mut tally));
     if tally.paths.is_empty() && tally.mixed == 0 {
         // No flow is long enough by itself, as when each packet has another source.
-        lengths.iter().for_each(|(hops, g)| pint.settle(ids, *hops, g, &mut tally));
+        lengths.iter().for_each(|(hops, g)| pint.settle(about, *hops, g, &mut tally));
         // Length alone tells paths apart only if it does so for all of them.
         if tally.mixed > 0 {
             return Err(Gap::Mixed { packets: tally.mixed });
@@ -57,7 +59,13 @@ impl Tally {
 
 impl Pint {
     /// Decodes one group of packets that should share a path.
-    fn settle(&self, ids: &[RouterId], hops: u8, group: &[Seen], tally: &mut Tally) {
+    fn settle(
+        &self,
+        (case, ids): (&Case, &[RouterId]),
+        hops: u8,
+        group: &[Seen],
+        tally: &mut Tally,
+    ) {
         if hops == 0 || hops > MAX_HOPS {
             return;
         }
@@ -75,11 +83,18 @@ impl Pint {
             decoder.add(packet.digest, Mark(packet.mark.to_be_bytes()));
         }
         match (decoder.contradicted(), decoder.path()) {
-            (true, _) => tally.mixed += packets,
-            (false, Some(path)) => tally.paths.push(path),
+            (false, Some(path)) if leads_there(case, &path) => tally.paths.push(path),
+            // Few packets, or forged ones, may spell what is no way to the victim.
+            (true, _) | (false, Some(_)) => tally.mixed += packets,
             (false, None) => tally.open += packets,
         }
     }
+}
+
+/// Whether a path ends at the gateway and follows links of the map; routers of one name are one after the other.
+fn leads_there(case: &Case, path: &[RouterId]) -> bool {
+    let linked = |a, b| a == b || case.map.neighbours(b).any(|near| near == a);
+    path.last() == Some(&case.gateway) && path.windows(2).all(|pair| linked(pair[0], pair[1]))
 }
 
 /// Decodes packets of one path, one after the other (pint2020 section 4.2, "decoding").
