@@ -5,7 +5,6 @@
 
 use super::actor::Actor;
 use super::lease::{End, Lease};
-use super::site::QUIET;
 use super::straits::longest_wait;
 use crate::clock::nanos;
 use crate::plan::{Plan, slow_departure};
@@ -22,6 +21,8 @@ use traceback::router::ETHERNET;
 const BUFFER: usize = 8 << 20;
 /// Longest frame that is looked at; our packets are shorter.
 const FRAME: usize = 2 << 10;
+/// How long nothing may come once all was due before what is missing counts as lost: senders on a busy host are late.
+const QUIET: Duration = Duration::from_secs(5);
 /// How long it listens at most before it looks after its lease.
 const NAP: Duration = Duration::from_millis(20);
 

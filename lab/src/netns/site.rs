@@ -40,7 +40,7 @@ use traceback::Nanos;
 /// How long a slow beginning may take: a minute, and some time to spare.
 pub(crate) const RAMP: Duration = Duration::from_secs(90);
 /// How long nothing may arrive before what is missing counts as lost.
-pub(super) const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = Duration::from_millis(1500);
 /// How long agents may take to be back after a fault.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 /// How long to wait for quiet at most.
