@@ -29,7 +29,6 @@ pub enum Refused {
 /// One reflector in one turn.
 #[derive(Debug)]
 pub struct Reflector {
-    key: u64,
     /// Flows that set it off, by number.
     flows: BTreeMap<u32, Answered>,
 }
@@ -57,7 +56,7 @@ impl Reflector {
             Some((reflects.flow, Answered { with: flow.id, times, seen }))
         };
         let flows: BTreeMap<_, _> = plan.flows.iter().filter_map(answers).collect();
-        (!flows.is_empty()).then_some(Self { key: plan.key.0, flows })
+        (!flows.is_empty()).then_some(Self { flows })
     }
 
     /// The answers to a packet that came: a flow and the numbers of its packets.
@@ -69,7 +68,7 @@ impl Reflector {
         plan: &Plan,
         packet: &Packet<T>,
     ) -> Result<(u32, Range<u64>), Refused> {
-        let Tag { flow, seq } = traffic::tag(self.key, packet).ok_or(Refused::Stranger)?;
+        let Tag { flow, seq } = traffic::tag(plan.key.0, packet).ok_or(Refused::Stranger)?;
         let answered = self.flows.get_mut(&flow).ok_or(Refused::Stranger)?;
         let target = plan.flows[answered.with as usize].to;
         if packet.source() != plan.hosts[target].address {

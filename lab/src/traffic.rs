@@ -36,6 +36,11 @@ pub fn departure(flow: &Flow, seq: u64) -> Nanos {
     Nanos(flow.start.0 + flow.gap.0 * (seq / flow.at_once()))
 }
 
+/// When the last packet of a flow leaves, or the one that it answers.
+pub fn last_departure(flow: &Flow) -> Nanos {
+    departure(flow, flow.packets.saturating_sub(1))
+}
+
 /// Builds the IP packet `seq` of a flow into `out`, with every checksum in place.
 pub fn build(out: &mut Vec<u8>, plan: &Plan, flow: &Flow, seq: u64) {
     out.clear();

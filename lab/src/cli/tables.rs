@@ -212,5 +212,5 @@ fn per_second(flow: &Flow) -> f64 {
 
 /// When the last packet leaves, in seconds.
 fn end(flow: &Flow) -> f64 {
-    traffic::departure(flow, flow.packets.saturating_sub(1)).0 as f64 / 1e9
+    traffic::last_departure(flow).0 as f64 / 1e9
 }

@@ -212,9 +212,7 @@ impl<'a> Actor<'a> {
                 return Ok(Err(end));
             }
         }
-        if self.ear.is_some()
-            && let Err(end) = self.answer(lease, zero, true)?
-        {
+        if let Err(end) = self.answer(lease, zero, true)? {
             return Ok(Err(end));
         }
         self.ramped = true;
@@ -239,8 +237,7 @@ impl<'a> Actor<'a> {
                 return Ok(end);
             }
         }
-        let answered = if self.ear.is_some() { self.answer(lease, zero, false)? } else { Ok(()) };
-        Ok(answered.err().unwrap_or(End::Done))
+        Ok(self.answer(lease, zero, false)?.err().unwrap_or(End::Done))
     }
 
     /// Sends one packet when it is due, `at` after `zero`.

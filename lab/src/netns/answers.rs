@@ -70,7 +70,7 @@ impl Ear {
 
 impl Actor<'_> {
     /// Answers what comes, until everything is answered that the plan has by then (of its slow beginning, or in all), or
-    /// nothing more comes for a while after the last of it was due.
+    /// nothing more comes for a while after the last of it was due. At once where the host stands for no reflector.
     pub(super) fn answer(
         &mut self,
         lease: &Lease,

@@ -152,15 +152,15 @@ impl Sink {
         let mut ends = None;
         let most = 2 * self.plan.flows.iter().map(|f| f.packets).sum::<u64>() + 10_000;
         loop {
-            match socket.recv(&mut frame, NAP).context("cannot receive")? {
-                Some(len) => self.take(&frame[..len.min(FRAME)], &mut drained),
-                None if self.end.load(Ordering::Relaxed) => break,
-                None => {}
+            // Asked before it receives: what came by then is read, too.
+            let over = self.end.load(Ordering::Relaxed);
+            let came = socket.recv(&mut frame, NAP).context("cannot receive")?;
+            if let Some(len) = came {
+                self.take(&frame[..len.min(FRAME)], &mut drained);
             }
             // Who goes on sending does not keep it from ending.
-            if self.end.load(Ordering::Relaxed)
-                && ends.get_or_insert_with(Instant::now).elapsed() > REST
-            {
+            let mut late = || ends.get_or_insert_with(Instant::now).elapsed() > REST;
+            if over && (came.is_none() || late()) {
                 break;
             }
             if drained.tape.len() > most {

@@ -360,8 +360,7 @@ impl Site {
 
 /// How long a plan's traffic may take on a host that is slower than the plan.
 pub(crate) fn limit(plan: &Plan) -> Duration {
-    let last = |f: &crate::plan::Flow| traffic::departure(f, f.packets.saturating_sub(1)).0;
-    let planned = plan.flows.iter().map(last).max().unwrap_or(0);
+    let planned = plan.flows.iter().map(|f| traffic::last_departure(f).0).max().unwrap_or(0);
     3 * Duration::from_nanos(planned) + Duration::from_secs(60)
 }
 

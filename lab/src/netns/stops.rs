@@ -28,11 +28,10 @@ impl Stops {
     /// # Errors
     /// [`Exit::Stopped`] with the condition.
     pub(super) fn look(&mut self, caution: &Caution, lost: usize) -> Result<()> {
-        let asked = |measure| caution.stop_if.iter().any(|stop| stop.measure == measure);
-        let lost = asked(Measure::AgentsLost).then_some((Measure::AgentsLost, lost as f64));
-        let idle = if asked(Measure::CpuIdle) { self.idle() } else { None };
+        let watched = caution.stop_if.iter().any(|stop| stop.measure == Measure::CpuIdle);
+        let idle = if watched { self.idle() } else { None };
         let idle = idle.map(|share| (Measure::CpuIdle, share));
-        for (measure, is) in lost.into_iter().chain(idle) {
+        for (measure, is) in [(Measure::AgentsLost, lost as f64)].into_iter().chain(idle) {
             if let Some(why) = caution.stops_at(measure, is) {
                 return Err(Exit::Stopped.refuse(why));
             }

@@ -70,7 +70,8 @@ fn facts(summary: &Summary, plan: &Plan) -> Markup {
             ", " (format!("{:.1}", summary.duration_s)) " s. "
             (plan.routers.len()) " routers, " (plan.hosts.len()) " hosts, " (plan.domains.len())
             " domains. " (packets.attack) " attack packets ("
-            (packets.reflected) " of them by reflectors) and " (packets.legit) " honest ones sent, " (packets.forwarded) " times forwarded, " (packets.dropped)
+            (packets.reflected) " of them by reflectors) and " (packets.legit) " honest ones sent, "
+            (packets.forwarded) " times forwarded, " (packets.dropped)
             " dropped, " (packets.leaked) " leaked. Left behind: "
             (summary.left_behind.map_or_else(|| "kept".into(), |n| n.to_string())) "."
         }

@@ -35,7 +35,7 @@ impl Load {
             }
         }
         let busiest = load.into_iter().max().unwrap_or(0);
-        let last = |f: &Flow| traffic::departure(f, f.packets.saturating_sub(1)).0;
+        let last = |f: &Flow| traffic::last_departure(f).0;
         let beside = plan.attacks().map(|f| beside(plan, f)).max().unwrap_or(0);
         Self {
             packets: busiest + busiest / 8 + UNFORESEEN,

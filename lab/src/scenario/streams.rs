@@ -35,8 +35,7 @@ pub(super) fn check(spec: &Spec, problems: &mut Problems<'_>) {
             problems.add(format!("{path}.spoof"), "honest traffic forges no address", mend);
         }
         volume(traffic, &path, problems);
-        let (flows, each) = traffic.share();
-        let count = each.saturating_mul(u64::try_from(flows).unwrap_or(u64::MAX));
+        let count = traffic.packets_each().saturating_mul(senders.len() as u64);
         per_second += traffic.rate.per_second() * count as f64;
         packets = packets.saturating_add(traffic.packets.saturating_mul(count));
         if per_second > MOST_PER_SECOND {

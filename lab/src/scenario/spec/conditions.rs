@@ -131,12 +131,11 @@ impl Traffic {
         self.through.as_ref().map_or(vec![], Names::each)
     }
 
-    /// Flows that senders make, and packets that these and reflectors send for each that one of them sends.
-    pub fn share(&self) -> (usize, u64) {
-        let (senders, reflectors) = (self.senders().len(), self.reflectors().len());
-        match reflectors {
-            0 => (senders, 1),
-            _ => (senders * reflectors, 1 + u64::from(self.amplify)),
+    /// Packets that are sent for each that the file gives a sender: towards every reflector, and its answers.
+    pub fn packets_each(&self) -> u64 {
+        match self.reflectors().len() as u64 {
+            0 => 1,
+            reflectors => reflectors * (1 + u64::from(self.amplify)),
         }
     }
 }
