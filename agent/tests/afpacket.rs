@@ -233,7 +233,7 @@ fn marks_are_those_of_the_library(datapath: Datapath) {
         out.send(&packet).unwrap();
         let got = hear(&dst, |f| f.ends_with(&n.to_be_bytes())).expect("arrives");
         let verdict = pure.forward(0, &mut packet, Nanos(0), &mut ());
-        assert_eq!(verdict, Verdict::Send { port: 1, via: None });
+        assert_eq!(verdict, Verdict::Send(&NextHop { port: 1, via: None }));
         assert_eq!(got[14..], packet[14..], "packet {n}");
         marked += u32::from(packet[18..20] != [0x1f, 0]);
     }

@@ -37,7 +37,7 @@ struct Erases {
 impl Vantage for Erases {
     fn forward_known(
         &mut self,
-        _: Hop,
+        _: &mut Hop,
         packet: &mut Packet<&mut [u8]>,
         _: &mut Option<Invariant>,
     ) -> bool {
@@ -73,7 +73,7 @@ struct Denies(Box<dyn Vantage>);
 impl Vantage for Denies {
     fn forward_known(
         &mut self,
-        hop: Hop,
+        hop: &mut Hop,
         packet: &mut Packet<&mut [u8]>,
         known: &mut Option<Invariant>,
     ) -> bool {

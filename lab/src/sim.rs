@@ -32,6 +32,7 @@ use tally::Tally;
 use traceback::Nanos;
 use traceback::case::Case;
 use traceback::disclose::Cut;
+use traceback::fib::NextHop;
 use traceback::invariant::Invariant;
 use traceback::packet::Packet;
 use traceback::router::{Router, Verdict};
@@ -347,7 +348,7 @@ impl Network {
         let port = u16::try_from(port).unwrap_or(u16::MAX);
         let packet = moving.packet.lend();
         match self.routers[router].pass_on((port, at), packet, &mut moving.known) {
-            Verdict::Send { port, .. } => {
+            Verdict::Send(&NextHop { port, .. }) => {
                 if plan.routers[router].nat {
                     let mut bytes = moving.packet.as_bytes().to_vec();
                     nat::translate(plan.routers[router].id, &mut bytes);

@@ -55,22 +55,31 @@ pub fn of(bytes: &[u8]) -> u16 {
     !fold(sum(bytes))
 }
 
-/// The checksum after one 16-bit word changed from `old` to `new`.
+/// The checksum field after one word of the header changed from `old` to `new`; all as they stand in the packet.
 ///
-/// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`. Of the two ways to write zero it gives 0, never
-/// 0xffff, whatever the words are: several changes repaired at once come out as one after the other.
+/// Source: RFC 1624 equation 3, `HC' = ~(~HC + ~m + m')`, and RFC 1071 section 2 (B): the order of bytes does not
+/// matter. Of the two ways to write zero it gives 0, never 0xffff, whatever the words are: several changes
+/// repaired at once come out as one after the other.
 #[inline]
-pub fn repair(check: u16, old: u16, new: u16) -> u16 {
-    !fold(0xffff + u32::from(!check) + u32::from(!old) + u32::from(new))
+pub fn repair(check: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
+    let [check, old, new] = [check, old, new].map(u16::from_ne_bytes);
+    remainder(u32::from(check) + u32::from(old) + u32::from(!new))
 }
 
-/// The checksum after a byte in an even place fell by one, as the TTL does at every router: [`repair`] where
-/// both words and two folds are known beforehand.
+/// The checksum field after a byte in an even place fell by one, as the TTL does at every router: [`repair`]
+/// where the difference of both words is known beforehand.
 #[inline]
-pub fn lowered(check: u16) -> u16 {
-    let sum = u32::from(check) + 0x100;
+pub fn lowered(check: [u8; 2]) -> [u8; 2] {
+    let sum = u32::from(u16::from_ne_bytes(check)) + u32::from(u16::from_ne_bytes([1, 0]));
     // The carry, and 0 in place of the other zero.
-    low(sum + u32::from(sum >= 0xffff))
+    low(sum + u32::from(sum >= 0xffff)).to_ne_bytes()
+}
+
+/// The remainder of a sum of three words or fewer after division by 0xffff, in the machine's own order.
+#[inline]
+fn remainder(sum: u32) -> [u8; 2] {
+    let once = (sum & 0xffff) + (sum >> 16);
+    low(once + u32::from(once >= 0xffff)).to_ne_bytes()
 }
 
 #[cfg(test)]
@@ -79,9 +88,10 @@ mod tests {
 
     #[test]
     fn a_lowered_byte_is_a_repair() {
-        for check in 0..=u16::MAX {
-            for old in [0x0100, 0x4011, 0xff00, 0xffff] {
-                assert_eq!(lowered(check), repair(check, old, old - 0x100), "{check:#06x}");
+        for check in (0..=u16::MAX).map(u16::to_be_bytes) {
+            for old in [0x0100_u16, 0x4011, 0xff00, 0xffff] {
+                let [before, after] = [old, old - 0x100].map(u16::to_be_bytes);
+                assert_eq!(lowered(check), repair(check, before, after), "{check:?}");
             }
         }
     }
@@ -89,7 +99,22 @@ mod tests {
     #[test]
     fn rfc1624_section_4_example() {
         // The example that equation 2 of RFC 1141 gets wrong.
-        assert_eq!(repair(0xdd2f, 0x5555, 0x3285), 0x0000);
+        assert_eq!(repair([0xdd, 0x2f], [0x55, 0x55], [0x32, 0x85]), [0, 0]);
+    }
+
+    #[test]
+    fn a_repair_is_equation_3_of_rfc1624_for_all_kinds_of_words() {
+        let equation = |check: u16, old: u16, new: u16| {
+            !fold(0xffff + u32::from(!check) + u32::from(!old) + u32::from(new))
+        };
+        let edges = [0, 1, 2, 0xff, 0x100, 0x7fff, 0x8000, 0xfeff, 0xff00, 0xfffd, 0xfffe, 0xffff];
+        for check in 0..=u16::MAX {
+            for (old, new) in edges.iter().flat_map(|old| edges.map(|new| (*old, new))) {
+                let repaired = repair(check.to_be_bytes(), old.to_be_bytes(), new.to_be_bytes());
+                let wanted = equation(check, old, new);
+                assert_eq!(u16::from_be_bytes(repaired), wanted, "{check:#x} {old:#x} {new:#x}");
+            }
+        }
     }
 
     #[test]
@@ -100,9 +125,9 @@ mod tests {
         for id in 0..=u16::MAX {
             let new = id.to_be_bytes();
             header[4..6].copy_from_slice(&new);
-            let repaired = repair(before, 0x1234, id);
+            let repaired = repair(before.to_be_bytes(), [0x12, 0x34], new);
             // 0x0000 and 0xffff are one number in ones' complement; a header never sums to zero.
-            assert_eq!(repaired, of(&header), "id {id:#06x}");
+            assert_eq!(repaired, of(&header).to_be_bytes(), "id {id:#06x}");
         }
     }
 

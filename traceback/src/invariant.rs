@@ -96,9 +96,8 @@ impl Invariant {
     #[inline]
     pub fn under<T: AsRef<[u8]>>(packet: &Packet<T>, schedule: &Schedule) -> Self {
         let bytes = packet.as_bytes();
-        let payload = payload_words(packet.payload());
-        let (sport, dport) = packet.ports();
-        let ([a, b], [c, d]) = (sport.to_be_bytes(), dport.to_be_bytes());
+        let ([a, b, c, d], payload) = packet.opened();
+        let payload = payload_words(payload);
         let what = u64::from_le_bytes([packet.protocol(), 0, 0, 0, a, b, c, d]);
         let (flow, at) = if packet.is_v6() {
             let [a, b, c, d] = [8, 16, 24, 32].map(|at| word(bytes, at));

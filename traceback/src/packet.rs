@@ -5,6 +5,7 @@
 //! [`crate::room`], the part of a packet that nobody on the way changes in [`crate::invariant`].
 
 use crate::checksum;
+use std::hint::select_unpredictable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A lawful IPv4 or IPv6 packet over some bytes (Ethernet padding behind it is allowed).
@@ -14,15 +15,16 @@ pub struct Packet<T> {
     head: Head,
 }
 
-/// What parsing found, so that nobody looks twice. Offsets count bytes from the IP header.
+/// What parsing found, so that nobody looks twice. Offsets count bytes from the IP header, in few bits, since each
+/// router that a packet is lent to gets a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head {
     v6: bool,
     proto: u8,
     part: Part,
     /// IPv4: header length with options. IPv6: 40 and the extension headers walked.
-    l4: usize,
-    total: usize,
+    l4: u32,
+    total: u32,
 }
 
 /// Whether a packet is a fragment.
@@ -64,6 +66,9 @@ pub enum Malformed {
 /// lets hosts set such limits.
 pub const MAX_EXTENSIONS: usize = 8;
 
+/// Why a TTL is never lowered from 0.
+const SPENT: &str = "invariant: callers drop packets whose TTL is spent";
+
 /// Protocol numbers that the testbed names.
 pub mod proto {
     /// ICMP for IPv4.
@@ -103,7 +108,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// The packet's own bytes, without what follows it in the frame.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes.as_ref()[..self.head.total]
+        &self.bytes.as_ref()[..self.total_len()]
+    }
+
+    /// Bytes of the packet itself.
+    #[inline]
+    pub fn total_len(&self) -> usize {
+        self.head.total as usize
     }
 
     /// Whether this is IPv6.
@@ -172,52 +183,59 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// Bytes behind the IP header and its extensions: transport header and payload.
     #[inline]
     pub fn transport(&self) -> &[u8] {
-        &self.as_bytes()[self.head.l4..]
+        &self.as_bytes()[self.transport_offset()..]
     }
 
     /// Offset of the transport header from the first byte of the IP header.
     pub fn transport_offset(&self) -> usize {
-        self.head.l4
+        self.head.l4 as usize
     }
 
     /// Source and destination port of TCP and UDP; type and code of ICMP, then 0; else zeros.
     #[inline]
     pub fn ports(&self) -> (u16, u16) {
-        let (l4, known) = (self.transport(), !self.lacks_transport());
-        match (self.head.proto, l4) {
-            (proto::TCP | proto::UDP, [a, b, c, d, ..]) if known => {
-                (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
-            }
-            (proto::ICMP | proto::ICMP6, [kind, code, ..]) if known => {
-                (u16::from_be_bytes([*kind, *code]), 0)
-            }
-            _ => (0, 0),
-        }
+        let [a, b, c, d] = self.opened().0;
+        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
     }
 
     /// Bytes behind the transport header; all of [`Self::transport`] where the protocol is unknown
     /// or the header is in another fragment.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        &self.transport()[self.transport_header().min(self.transport().len())..]
+        self.opened().1
     }
 
-    #[inline]
-    pub(crate) fn transport_header(&self) -> usize {
+    /// [`Self::ports`] as they stand in the packet, and [`Self::payload`].
+    #[inline(always)]
+    pub(crate) fn opened(&self) -> ([u8; 4], &[u8]) {
+        let l4 = self.transport();
         if self.lacks_transport() {
-            return 0;
+            return ([0; 4], l4);
         }
-        match self.head.proto {
-            proto::TCP => self.transport().get(12).map_or(0, |b| usize::from(b >> 4) * 4),
-            proto::UDP | proto::ICMP | proto::ICMP6 => 8,
-            _ => 0,
-        }
+        let (ports, header) = match (self.head.proto, l4) {
+            (proto::UDP, [a, b, c, d, ..]) => ([*a, *b, *c, *d], 8),
+            (proto::TCP, [a, b, c, d, rest @ ..]) => {
+                let words = rest.get(8).map_or(0, |byte| byte >> 4);
+                ([*a, *b, *c, *d], 4 * usize::from(words))
+            }
+            (proto::ICMP | proto::ICMP6, [kind, code, ..]) => ([*kind, *code, 0, 0], 8),
+            (proto::UDP | proto::ICMP | proto::ICMP6, _) => ([0; 4], 8),
+            _ => ([0; 4], 0),
+        };
+        (ports, l4.get(header..).unwrap_or_default())
     }
 
     /// "Don't fragment" of IPv4; true for IPv6, whose routers never fragment.
     #[inline]
     pub fn df(&self) -> bool {
         self.head.v6 || self.byte(6) & 0x40 != 0
+    }
+
+    /// Says what parsing found: a whole fixed header. Who says so once spares every access after it a look of its
+    /// own.
+    #[inline(always)]
+    pub(crate) fn has_header(&self) {
+        assert!(self.bytes.as_ref().len() >= 20, "invariant: shorter ones are no packets");
     }
 
     #[inline]
@@ -274,17 +292,18 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     /// If the TTL is 0: a router answers such packets instead of forwarding them.
     #[inline]
     pub fn decrement_ttl(&mut self) {
-        assert!(self.ttl() > 0, "invariant: callers drop packets whose TTL is spent");
         if self.head.v6 {
-            self.bytes.as_mut()[7] -= 1;
+            let ttl = &mut self.bytes.as_mut()[7];
+            *ttl = ttl.checked_sub(1).expect(SPENT);
             return;
         }
         let Some(head) = self.bytes.as_mut().first_chunk_mut::<20>() else { return };
-        let check = checksum::lowered(u16::from_be_bytes([head[10], head[11]]));
         // The whole word, as others write and read it.
-        let ttl = u16::from_le_bytes([head[8], head[9]]) - 1;
-        head[8..10].copy_from_slice(&ttl.to_le_bytes());
-        head[10..12].copy_from_slice(&check.to_be_bytes());
+        let ttl = u16::from_le_bytes([head[8], head[9]]);
+        assert!(ttl & 0xff > 0, "{SPENT}");
+        let check = checksum::lowered([head[10], head[11]]);
+        head[8..10].copy_from_slice(&(ttl - 1).to_le_bytes());
+        head[10..12].copy_from_slice(&check);
     }
 
     /// Writes the TTL or hop limit.
@@ -312,13 +331,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     pub(crate) fn set_word4(&mut self, at: usize, new: u16) {
         debug_assert!(!self.head.v6 && at.is_multiple_of(2) && at != 10);
         let Some(head) = self.bytes.as_mut().first_chunk_mut::<20>() else { return };
-        let old = u16::from_be_bytes([head[at], head[at + 1]]);
-        if old == new {
-            return;
-        }
-        let check = checksum::repair(u16::from_be_bytes([head[10], head[11]]), old, new);
-        head[at..at + 2].copy_from_slice(&new.to_be_bytes());
-        head[10..12].copy_from_slice(&check.to_be_bytes());
+        let (old, new) = ([head[at], head[at + 1]], new.to_be_bytes());
+        // No branch: whether a mark changes may be chance, which a processor cannot guess.
+        let check = [head[10], head[11]];
+        let check = select_unpredictable(old == new, check, checksum::repair(check, old, new));
+        head[at..at + 2].copy_from_slice(&new);
+        head[10..12].copy_from_slice(&check);
     }
 }
 
@@ -327,15 +345,15 @@ fn parse_v4(bytes: &[u8]) -> Result<Head, Malformed> {
     if bytes.len() < 20 {
         return Err(Malformed::Truncated);
     }
-    let l4 = usize::from(bytes[0] & 0x0f) * 4;
-    let total = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
+    let l4 = u32::from(bytes[0] & 0x0f) * 4;
+    let total = u32::from(u16::from_be_bytes([bytes[2], bytes[3]]));
     if l4 < 20 || l4 > total {
         return Err(Malformed::HeaderLength);
     }
-    if total > bytes.len() {
+    if total as usize > bytes.len() {
         return Err(Malformed::Truncated);
     }
-    if !checksum::is_right(&bytes[..l4]) {
+    if !checksum::is_right(&bytes[..l4 as usize]) {
         return Err(Malformed::Checksum);
     }
     Ok(Head { v6: false, proto: bytes[9], part: Part::Said, l4, total })
@@ -345,29 +363,27 @@ fn parse_v6(bytes: &[u8]) -> Result<Head, Malformed> {
     if bytes.len() < 40 {
         return Err(Malformed::Truncated);
     }
-    let total = 40 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
-    if total > bytes.len() {
-        return Err(Malformed::Truncated);
-    }
+    let total = 40 + u32::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    let bytes = bytes.get(..total as usize).ok_or(Malformed::Truncated)?;
     let mut head = Head { v6: true, proto: bytes[6], part: Part::Whole, l4: 40, total };
     for _ in 0..MAX_EXTENSIONS {
-        let at = head.l4;
+        let at = head.l4 as usize;
         let len = match head.proto {
             _ if head.part == Part::Later => return Ok(head),
             proto::HOP_BY_HOP | proto::ROUTING | proto::DESTINATION => {
-                8 + 8 * usize::from(*bytes[..total].get(at + 1).ok_or(Malformed::Truncated)?)
+                8 + 8 * u32::from(*bytes.get(at + 1).ok_or(Malformed::Truncated)?)
             }
             proto::FRAGMENT => 8,
             _ => return Ok(head),
         };
-        if at + len > total {
+        if head.l4 + len > total {
             return Err(Malformed::Truncated);
         }
         if head.proto == proto::FRAGMENT {
             let offset = u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]) & 0xfff8;
             head.part = if offset == 0 { Part::First } else { Part::Later };
         }
-        (head.proto, head.l4) = (bytes[at], at + len);
+        (head.proto, head.l4) = (bytes[at], head.l4 + len);
     }
     Err(Malformed::Extensions)
 }

@@ -106,11 +106,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
 
     /// Writes a word of the room and balances it.
     fn patch(&mut self, place: Place, at: usize, new: [u8; 2]) {
-        let (old, balance) = (self.word(at), place.balance());
-        let balanced = checksum::repair(self.word(balance), old, u16::from_be_bytes(new));
         let bytes = self.bytes.as_mut();
+        let two = |at: usize| [bytes[at], bytes[at + 1]];
+        let balance = place.balance();
+        let balanced = checksum::repair(two(balance), two(at), new);
         bytes[at..at + 2].copy_from_slice(&new);
-        bytes[balance..balance + 2].copy_from_slice(&balanced.to_be_bytes());
+        bytes[balance..balance + 2].copy_from_slice(&balanced);
     }
 }
 
@@ -191,7 +192,7 @@ fn find_payload<T: AsRef<[u8]>>(packet: &Packet<T>) -> Option<Place> {
     {
         return None;
     }
-    Some(Place::of(packet.transport_offset() + packet.transport_header() + PAYLOAD, len))
+    Some(Place::of(packet.total_len() - payload.len() + PAYLOAD, len))
 }
 
 #[cfg(test)]

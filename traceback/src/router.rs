@@ -81,13 +81,9 @@ impl Stopwatch for () {
 /// What to do with a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
-    /// Send the frame, as changed in place, by this port to this neighbour.
-    Send {
-        /// Egress port.
-        port: u16,
-        /// Whose link-layer address it needs; `None`: its receiver's, who is on the link.
-        via: Option<IpAddr>,
-    },
+    /// Send the frame, as changed in place, by this port to this neighbour, whose link-layer address it needs;
+    /// to its receiver where that is on the link.
+    Send(&'a NextHop),
     /// Send this IP packet by this port: an error message to the frame's sender.
     Answer {
         /// The whole IP packet.
@@ -281,38 +277,59 @@ impl Router {
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
         let (kind, sound) = Kind::of(port, &packet);
-        let (ttl, len) = (packet.ttl(), packet.as_bytes().len());
-        let decided = sound && ttl > 1 && self.decisions.hold_for(kind);
-        if !decided || len > usize::from(self.decisions.last(kind).mtu) {
-            match self.decide(port, (kind, sound), &packet) {
-                Ok(()) => {}
-                Err(Refused::Local) => return self.local(),
-                Err(Refused::For(problem)) => return self.complain(port, &packet, problem, at),
-            }
+        let known_way = sound && packet.ttl() > 1;
+        if known_way && self.decisions.hold_for(kind, packet.total_len()) {
+            return self.send_on((port, at), kind.place(), &mut packet, known, watch);
         }
-        let &Decision { ref hop, out, silent, via, .. } = self.decisions.last(kind);
-        let hop = Hop { at, ttl, ..*hop };
+        self.route_anew((port, at), &mut packet, known, watch)
+    }
+
+    /// The same for a packet about whose kind nothing is decided yet.
+    #[cold]
+    fn route_anew(
+        &mut self,
+        (port, at): (u16, Nanos),
+        packet: &mut Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+        watch: &mut impl Stopwatch,
+    ) -> Verdict<'_> {
+        match self.decide(port, packet) {
+            Ok(place) => self.send_on((port, at), place, packet, known, watch),
+            Err(Refused::Local) => self.local(),
+            Err(Refused::For(problem)) => self.complain(port, packet, problem, at),
+        }
+    }
+
+    /// Does the work on a packet that goes where the decision at a place says.
+    #[inline(always)]
+    fn send_on(
+        &mut self,
+        (port, at): (u16, Nanos),
+        place: usize,
+        packet: &mut Packet<&mut [u8]>,
+        known: &mut Option<Invariant>,
+        watch: &mut impl Stopwatch,
+    ) -> Verdict<'_> {
+        // The scheme is told in place: a copy for each packet would cost more than what is new in it.
+        let Decision { hop, next, silent, .. } = self.decisions.at(place);
+        (hop.at, hop.ttl) = (at, packet.ttl());
+        let out = next.port;
         watch.start();
-        let speaks = !silent
-            && self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, &mut packet, known));
+        let speaks =
+            !*silent && self.vantage.as_mut().is_some_and(|v| v.forward_known(hop, packet, known));
         watch.stop();
         if speaks {
-            self.speak(&packet, (port, out));
+            self.speak(packet, (port, out));
         }
         packet.decrement_ttl();
         self.counters.forwarded += 1;
-        Verdict::Send { port: out, via }
+        Verdict::Send(&self.decisions.at(place).next)
     }
 
-    /// Looks up where a packet goes on, for itself and those of its kind. `sound`: its source is one from which
-    /// packets may come.
+    /// Looks up where a packet goes on, for itself and those of its kind, and says where the decision stands.
     #[cold]
-    fn decide<T: AsRef<[u8]>>(
-        &mut self,
-        port: u16,
-        (kind, sound): (Kind, bool),
-        packet: &Packet<T>,
-    ) -> Result<(), Refused> {
+    fn decide<T: AsRef<[u8]>>(&mut self, port: u16, packet: &Packet<T>) -> Result<usize, Refused> {
+        let (kind, sound) = Kind::of(port, packet);
         let to = packet.destination();
         if !sound || self.own.keeps(to) {
             return Err(Refused::Local);
@@ -325,22 +342,22 @@ impl Router {
             None => self.fib.lookup(to),
             Some(spread) => self.fib.spread(to, || spread.hash(self.place.id, &self.read(packet))),
         };
-        let Some(&NextHop { port: out, via }) = next else {
+        let Some(&next) = next else {
             self.counters.unroutable += 1;
             return Err(Refused::For(Problem::NoRoute));
         };
-        let mtu = self.ports.get(usize::from(out)).map_or(0, |p| p.mtu);
+        let mtu = self.ports.get(usize::from(next.port)).map_or(0, |p| p.mtu);
         let silent = self.ports.get(usize::from(port)).is_some_and(|p| p.far.silent);
-        let hop = self.hop((port, out), 0, Nanos(0));
+        let hop = self.hop((port, next.port), 0, Nanos(0));
         // Where packets of one destination part, each is decided about by itself.
         let holds = self.spread.is_none() || !self.fib.forks();
-        self.decisions.take(kind, holds, Decision { hop, out, mtu, silent, via });
+        self.decisions.take(kind, holds, Decision { hop, next, mtu, silent });
         if packet.as_bytes().len() > usize::from(mtu) {
             // Departs: a router would fragment a packet that allows it; this one counts and answers.
             self.counters.expired += 1;
             return Err(Refused::For(Problem::TooBig(mtu)));
         }
-        Ok(())
+        Ok(kind.place())
     }
 
     /// A packet as it was sent: bits that a mark took from it choose no way.

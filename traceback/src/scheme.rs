@@ -342,6 +342,9 @@ pub trait Scheme: Sized + Send + Sync + 'static {
     const CARD: Card;
     /// Whether routers send messages of their own ([`Marked::tell`]).
     const SPEAKS: bool = false;
+    /// Whether it is chance if a router changes the mark that it finds, so that no processor guesses it: the mark is
+    /// written either way then. Not for slots that grow with what is written.
+    const CHANGES_BY_CHANCE: bool = false;
     /// Whom it needs on every way.
     const RELIES_ON: Reliance = Reliance::Nobody;
     /// Parameters as a scenario gives them; `Default` is what the paper uses.

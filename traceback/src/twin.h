@@ -54,9 +54,15 @@ static __always_inline __u64 mix(__u64 z)
 	return z ^ (z >> 31);
 }
 
+/* What mix2 adds for its second word. */
+static __always_inline __u64 addend(__u64 b)
+{
+	return 0x9e3779b97f4a7c15ULL * (b + 1);
+}
+
 static __always_inline __u64 mix2(__u64 a, __u64 b)
 {
-	return mix(a + 0x9e3779b97f4a7c15ULL * (b + 1));
+	return mix(a + addend(b));
 }
 
 /* Number of this hop from the sender, 1 for the first router. */

@@ -58,17 +58,18 @@ impl Harms {
 
 /// One scheme at one place.
 pub trait Vantage: Send {
-    /// The router's step: marks and, where routers keep the ledger, logs. `hop.draw` is filled in.
-    /// Says whether the router has a message to send about the packet.
-    fn forward(&mut self, hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
-        self.forward_known(hop, packet, &mut None)
+    /// The router's step: marks and, where routers keep the ledger, logs. Says whether the router has a message
+    /// to send about the packet.
+    fn forward(&mut self, mut hop: Hop, packet: &mut Packet<&mut [u8]>) -> bool {
+        self.forward_known(&mut hop, packet, &mut None)
     }
 
     /// The same for a packet whose hashes a router before it may have left in `known`, or that leaves them
-    /// there: no router on the way changes what they are made of. All share a scheme and the run's key.
+    /// there: no router on the way changes what they are made of. All share a scheme and the run's key. What the
+    /// step itself draws and finds is filled in, whatever stood there.
     fn forward_known(
         &mut self,
-        hop: Hop,
+        hop: &mut Hop,
         packet: &mut Packet<&mut [u8]>,
         known: &mut Option<Invariant>,
     ) -> bool;
@@ -164,37 +165,53 @@ impl<S: Scheme> At<S> {
         (word >> 32) as u32
     }
 
-    fn write(&mut self, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
+    /// Writes the mark; the one that the packet goes on with, if it has a slot.
+    #[inline(always)]
+    fn write(
+        &mut self,
+        hop: &Hop,
+        inv: &Invariant,
+        packet: &mut Packet<&mut [u8]>,
+    ) -> Option<S::Mark> {
         // Each with a constant slot, so that little is left of reading and writing it.
         if packet.is_v6() {
-            self.write_to(S::CARD.v6, hop, inv, packet);
+            self.write_to(S::CARD.v6, hop, inv, packet)
         } else {
-            self.write_to(S::CARD.v4, hop, inv, packet);
+            self.write_to(S::CARD.v4, hop, inv, packet)
         }
     }
 
     #[inline(always)]
-    fn write_to(&mut self, slot: Slot, hop: &Hop, inv: &Invariant, packet: &mut Packet<&mut [u8]>) {
+    fn write_to(
+        &mut self,
+        slot: Slot,
+        hop: &Hop,
+        inv: &Invariant,
+        packet: &mut Packet<&mut [u8]>,
+    ) -> Option<S::Mark> {
         let Some(bits) = slot.read(packet) else {
             self.harms.no_slot += 1;
-            return;
+            return None;
         };
-        if slot.breaks_fragments() && packet.is_fragment() {
-            self.harms.fragments_skipped += 1;
-            return;
-        }
         let before = S::Mark::unpack(bits);
+        if slot.breaks_fragments() && hop.fragment != 0 {
+            self.harms.fragments_skipped += 1;
+            return Some(before);
+        }
         let after = self.step(hop, inv, before);
-        if after.mark != before {
+        let changed = after.mark != before;
+        let mut mark = before;
+        if S::CHANGES_BY_CHANCE || changed {
             if slot.write(packet, bits & !field_mask::<S::Mark>() | after.mark.pack()) {
-                self.harms.marked += 1;
+                self.harms.marked += u64::from(changed);
+                mark = after.mark;
             } else {
                 self.harms.no_room += 1;
             }
-            if slot != Slot::IdFlagsOffset && !packet.df() {
-                packet.set_df();
-                self.harms.df_set += 1;
-            }
+        }
+        if changed & !packet.df() && slot != Slot::IdFlagsOffset {
+            packet.set_df();
+            self.harms.df_set += 1;
         }
         if let Some(ttl) = after.other_ttl(packet.ttl()) {
             packet.set_ttl(ttl);
@@ -208,6 +225,7 @@ impl<S: Scheme> At<S> {
             packet.push_record(record);
             self.harms.no_room += u64::from(packet.records().len() == room);
         }
+        Some(mark)
     }
 
     /// Takes a message of the scheme's to the victim, and says whether it was one.
@@ -245,11 +263,11 @@ impl<S: Scheme> Vantage for At<S> {
 
     fn forward_known(
         &mut self,
-        mut hop: Hop,
+        hop: &mut Hop,
         packet: &mut Packet<&mut [u8]>,
         known: &mut Option<Invariant>,
     ) -> bool {
-        let slot = S::CARD.slot(packet.is_v6());
+        packet.has_header();
         if self.owns_fragment_bits() {
             packet.own_fragment_bits();
         }
@@ -269,16 +287,15 @@ impl<S: Scheme> Vantage for At<S> {
             hop.wanted = self.scheme.wants(packet.destination()).into();
             self.telling = None;
         }
-        if S::Mark::BITS > 0 || S::CARD.records || S::SPEAKS {
-            self.write(&hop, &inv, packet);
-        }
+        let writes = S::Mark::BITS > 0 || S::CARD.records || S::SPEAKS;
+        let mark = if writes { self.write(hop, &inv, packet) } else { None };
         if S::CARD.keeper == Keeper::Routers {
-            let mark = slot.read(packet);
+            let slot = S::CARD.slot(packet.is_v6());
             // A mark that found no slot was counted when it was to be written.
-            self.harms.no_slot += u64::from(S::Mark::BITS == 0 && mark.is_none());
+            self.harms.no_slot += u64::from(!writes && !slot.fits(packet));
             let option = if slot == Slot::IoamExport { slot.records(packet) } else { &[] };
-            let mark = S::Mark::unpack(mark.unwrap_or(0));
-            self.scheme.observe(&hop, &inv, mark, option, &mut self.ledger);
+            let mark = mark.unwrap_or_else(|| S::Mark::unpack(0));
+            self.scheme.observe(hop, &inv, mark, option, &mut self.ledger);
         }
         S::SPEAKS && self.telling.is_some()
     }

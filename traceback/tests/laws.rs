@@ -151,7 +151,7 @@ fn lent_packets_fare_as_parsed_ones() {
                     let one = parsing.forward(0, &mut bytes, Nanos(seq), &mut ());
                     let other = lent.pass_on((0, Nanos(seq)), packet.lend(), &mut known);
                     assert_eq!(one, other, "{}", scheme.card().id);
-                    let ended = !matches!(one, Verdict::Send { .. });
+                    let ended = !matches!(one, Verdict::Send(_));
                     assert_eq!(bytes[ETHERNET..], *packet.as_bytes(), "{}", scheme.card().id);
                     assert_eq!(parsing.take_message(), lent.take_message());
                     if ended {

@@ -21,6 +21,7 @@ use crate::latency::{Nanoseconds, Watch};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use traceback::case::{Answer, Query};
+use traceback::fib::NextHop;
 use traceback::report::Counters;
 use traceback::router::{ETHERNET, Far, Router, Spread, Verdict, ethertype};
 use traceback::vantage::{Harms, Vantage};
@@ -151,7 +152,7 @@ impl Rest {
             finish(body);
         }
         match self.router.forward(port, frame, at, &mut self.watch) {
-            Verdict::Send { port, via } => {
+            Verdict::Send(&NextHop { port, via }) => {
                 frame.truncate(ETHERNET + total(&frame[ETHERNET..]));
                 let to = via.unwrap_or_else(|| destination(&frame[ETHERNET..]));
                 Decision::Forward((port, to))

@@ -99,7 +99,7 @@ pub(crate) fn marks_are_those_of_the_library(datapath: Datapath) {
             let ours = |f: &[u8]| f[12..14] == kind && f.ends_with(&payload);
             let got = hear(&dst, ours).expect("arrives");
             let verdict = pure.forward(0, packet, Nanos(0), &mut ());
-            assert_eq!(verdict, Verdict::Send { port: 1, via: None });
+            assert_eq!(verdict, Verdict::Send(&NextHop { port: 1, via: None }));
             assert_eq!(got[14..], packet[14..], "packet {n} to {to}");
             marked += u64::from(before[14..22] != packet[14..22]);
         }

@@ -1,5 +1,6 @@
 //! What a router decided about packets before: those of one flow fare alike, and nothing is looked up twice.
 
+use crate::fib::NextHop;
 use crate::packet::Packet;
 use crate::router::own::{routable, routable4};
 use crate::scheme::Hop;
@@ -19,7 +20,7 @@ impl Kind {
     const V6: u64 = 1 << 32;
 
     /// The kind of a packet, and whether routers pass packets on that claim to come from where it does.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of<T: AsRef<[u8]>>(port: u16, packet: &Packet<T>) -> (Self, bool) {
         if let Some((from, to)) = packet.addresses4() {
             return (Self([port.into(), 0, to.into()]), routable4(from));
@@ -43,7 +44,7 @@ impl Kind {
 
     /// Where a decision about packets of this kind is kept.
     #[inline]
-    fn place(self) -> usize {
+    pub(super) fn place(self) -> usize {
         let [port, _, host] = self.0.map(|word| (word & 0xffff_ffff) as u32);
         // Destinations differ in their last bits, or in those of the network before the last byte.
         (host ^ host >> 8 ^ port << 2) as usize % KEPT
@@ -51,18 +52,15 @@ impl Kind {
 }
 
 /// Where packets of one kind go on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Decision {
-    /// What the scheme is told of them, but for time and TTL.
+    /// What the scheme is told of them; time, TTL and what the scheme's work adds are the last packet's.
     pub(super) hop: Hop,
-    /// Egress port.
-    pub(super) out: u16,
+    pub(super) next: NextHop,
     /// Largest packet that the link takes, in bytes.
     pub(super) mtu: u16,
     /// Whether such packets are forwarded and nothing else.
     pub(super) silent: bool,
-    /// The neighbour's address; `None` where the destination itself is on the link.
-    pub(super) via: Option<IpAddr>,
 }
 
 /// The last decisions, each at the place of its kind.
@@ -71,21 +69,24 @@ pub(super) struct Decisions(Box<[(Kind, Decision); KEPT]>);
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self(Box::new([(Kind::NONE, Decision::default()); KEPT]))
+        let next = NextHop { port: 0, via: None };
+        let none = Decision { hop: Hop::default(), next, mtu: 0, silent: true };
+        Self(Box::new([(Kind::NONE, none); KEPT]))
     }
 }
 
 impl Decisions {
-    /// Whether the last decision at the place of a kind holds for all packets of that kind.
+    /// Whether the last decision at the place of a kind holds for a packet of that kind with so many bytes.
     #[inline]
-    pub(super) fn hold_for(&self, kind: Kind) -> bool {
-        self.0[kind.place()].0.is(kind)
+    pub(super) fn hold_for(&self, kind: Kind, len: usize) -> bool {
+        let (last, decision) = &self.0[kind.place()];
+        last.is(kind) && len <= usize::from(decision.mtu)
     }
 
-    /// The last decision at the place of a kind.
+    /// The last decision at a place.
     #[inline]
-    pub(super) fn last(&self, kind: Kind) -> &Decision {
-        &self.0[kind.place()].1
+    pub(super) fn at(&mut self, place: usize) -> &mut Decision {
+        &mut self.0[place % KEPT].1
     }
 
     /// Takes a decision about a packet; whether it holds for others of its kind.
@@ -129,7 +130,7 @@ mod tests {
         bytes.resize(len.into(), seq);
         let packet = Packet::parse(&mut bytes[..]).unwrap();
         match router.pass_on((0, Nanos(0)), packet, &mut None) {
-            Verdict::Send { port, .. } => Some(port),
+            Verdict::Send(next) => Some(next.port),
             _ => None,
         }
     }

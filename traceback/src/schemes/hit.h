@@ -32,6 +32,6 @@ static __always_inline __u32 mark(const volatile struct scheme *scheme, const st
 /* A packet is logged under its neighbour, where the mark says so, and every fragment. */
 static __always_inline int log_key(const struct hop *hop, __u32 mark, __u64 *digest)
 {
-	*digest = mix2(*digest, hop->from);
+	*digest += addend(hop->from);
 	return hop->fragment || mark & 1;
 }

@@ -23,7 +23,7 @@ use super::pages::{Pages, Params};
 use crate::case::{Case, Evidence, Gap, Query, Sample, Step};
 use crate::graph::{AttackGraph, Edge, Finding};
 use crate::handed::Handed;
-use crate::invariant::{Invariant, mix, mix2};
+use crate::invariant::{Invariant, addend, mix};
 use crate::packet::Packet;
 use crate::scheme::{
     BadParams, Card, Field, Hop, Keeper, LogPage, LogShape, Marked, Names, Place, RouterId, Scheme,
@@ -66,9 +66,9 @@ pub fn name(router: RouterId) -> u16 {
     (mix(router.0.into()) & 0x7fff) as u16
 }
 
-/// What a packet from this neighbour is logged under.
+/// What a packet from this neighbour is logged under. Pages mix what they are given, so it need only differ.
 fn key(digest: u64, from: RouterId) -> u64 {
-    mix2(digest, from.0.into())
+    digest.wrapping_add(addend(from.0.into()))
 }
 
 impl Scheme for Hit {

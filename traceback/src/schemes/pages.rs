@@ -71,7 +71,7 @@ impl Params {
 
     /// Cells that a digest takes in a page with this salt.
     pub(super) fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
-        cells(self.bits, self.hashes, salt, digest).collect()
+        cells(self.bits, self.hashes, salt, digest).map(u64::from).collect()
     }
 }
 
@@ -95,37 +95,85 @@ impl Page {
 
     /// Remembers a digest.
     pub fn insert(&mut self, digest: u64) {
-        for cell in cells(self.bits, self.hashes, self.salt, digest) {
-            self.words[(cell >> 6) as usize] |= 1 << (cell & 63);
-        }
+        cells(self.bits, self.hashes, self.salt, digest).for_each(|cell| self.set(cell));
         self.inserted += 1;
     }
 
     /// Whether the digest may have been remembered; never wrong when it says no.
     pub fn contains(&self, digest: u64) -> bool {
+        self.contains_with(digest, &[])
+    }
+
+    /// The same for a page where some more cells are to be set.
+    fn contains_with(&self, digest: u64, late: &[u32]) -> bool {
+        let is_set = |cell: u32| self.words[cell as usize >> 6] & 1 << (cell & 63) != 0;
         let mut cells = cells(self.bits, self.hashes, self.salt, digest);
-        cells.all(|cell| self.words[(cell >> 6) as usize] & 1 << (cell & 63) != 0)
+        cells.all(|cell| is_set(cell) || late.contains(&cell))
+    }
+
+    fn set(&mut self, cell: u32) {
+        self.words[cell as usize >> 6] |= 1 << (cell & 63);
     }
 }
 
 /// Bits of a page that a digest sets, by double hashing: Kirsch and Mitzenmacher, ESA 2006.
-fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u64> {
+#[inline]
+fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u32> {
     let both = mix2(digest, salt);
     let (first, step) = (both >> 32, both | 1);
     let walk = (0..u64::from(hashes)).map(move |i| first.wrapping_add(step.wrapping_mul(i)));
     // Uniform over 0..bits without a division; 32 bits of hash suffice for as many cells.
-    walk.map(move |hash| ((hash & 0xffff_ffff) * bits) >> 32)
+    walk.map(move |hash| (((hash & 0xffff_ffff) * bits) >> 32) as u32)
 }
 
+/// Cells that are set together. A router that sets each as it comes waits for memory eight times a packet, while
+/// the work behind it stands still; many at once are waited for at once.
+const TOGETHER: usize = 128;
+
 /// The pages of one router, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Pages {
     pages: Vec<Page>,
+    /// Cells that are yet to be set in the youngest page: the first so many of these.
+    late: [u32; TOGETHER],
+    waiting: usize,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self { pages: vec![], late: [0; TOGETHER], waiting: 0 }
+    }
+}
+
+impl PartialEq for Pages {
+    fn eq(&self, other: &Self) -> bool {
+        self.clone().settled().pages == other.clone().settled().pages
+    }
 }
 
 impl Pages {
+    fn late(&self) -> &[u32] {
+        &self.late[..self.waiting]
+    }
+
+    /// The same with nothing left to be set.
+    fn settled(mut self) -> Self {
+        self.settle();
+        self
+    }
+
+    /// Sets what is yet to be set.
+    #[cold]
+    fn settle(&mut self) {
+        if let Some(page) = self.pages.last_mut() {
+            self.late[..self.waiting].iter().for_each(|cell| page.set(*cell));
+        }
+        self.waiting = 0;
+    }
+
     /// Keeps a page, the youngest; the oldest goes where there are too many.
     fn add(&mut self, page: Page, most: usize) {
+        self.settle();
         if self.pages.len() >= most {
             self.pages.remove(0);
         }
@@ -137,6 +185,7 @@ impl Pages {
         let LogPage { window, salt, inserted, words } = page;
         let Params { bits, hashes, pages, .. } = *params;
         let page = Page { window, salt, hashes, inserted, bits, words: words.to_vec() };
+        self.settle();
         match self.pages.iter_mut().find(|p| p.salt == salt) {
             Some(known) => *known = page,
             None => self.add(page, pages),
@@ -144,32 +193,53 @@ impl Pages {
     }
 
     /// Logs a digest at a router.
+    #[inline]
     pub(super) fn log(&mut self, params: &Params, hop: &Hop, digest: u64) {
-        let full = self.pages.last().is_none_or(|p| {
-            p.inserted >= params.packets
-                || hop.at.0.saturating_sub(p.window.0.0) >= params.epoch_ms * 1_000_000
-        });
-        if full {
-            // A hash family of its own for each page and router (snoeren2001 section 4.2).
-            let salt = mix2(hop.at.0, u64::from(hop.me.0) << 32 | self.pages.len() as u64);
-            self.add(Page::new(params.bits, params.hashes, salt, hop.at), params.pages);
+        let open = |p: &Page| {
+            p.inserted < params.packets
+                && hop.at.0.saturating_sub(p.window.0.0) < params.epoch_ms * 1_000_000
+        };
+        let end = self.waiting + params.hashes as usize;
+        if end > TOGETHER || !self.pages.last().is_some_and(open) {
+            self.make_room(params, hop, open);
         }
-        let page = self.pages.last_mut().expect("invariant: a page was pushed if there was none");
+        let (from, Some(page)) = (self.waiting, self.pages.last_mut()) else { return };
         page.window.1 = page.window.1.max(hop.at);
-        page.insert(digest);
+        page.inserted += 1;
+        self.waiting = from + page.hashes as usize;
+        let cells = cells(page.bits, page.hashes, page.salt, digest);
+        self.late[from..self.waiting].iter_mut().zip(cells).for_each(|(late, cell)| *late = cell);
+    }
+
+    /// Makes room for a digest: in a new page where the youngest is not open any more.
+    #[cold]
+    fn make_room(&mut self, params: &Params, hop: &Hop, open: impl Fn(&Page) -> bool) {
+        self.settle();
+        if !self.pages.last().is_some_and(open) {
+            self.open(params, hop);
+        }
+    }
+
+    /// Opens a page.
+    fn open(&mut self, params: &Params, hop: &Hop) {
+        // A hash family of its own for each page and router (snoeren2001 section 4.2).
+        let salt = mix2(hop.at.0, u64::from(hop.me.0) << 32 | self.pages.len() as u64);
+        self.add(Page::new(params.bits, params.hashes, salt, hop.at), params.pages);
     }
 }
 
 impl Ledger for Pages {
     fn merge(&mut self, other: &Self) {
-        self.pages.extend(other.pages.iter().cloned());
+        self.settle();
+        self.pages.extend(other.clone().settled().pages);
         self.pages.sort();
         self.pages.dedup();
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.pages.len() as u64);
-        for page in &self.pages {
+        let Self { pages, .. } = self.clone().settled();
+        put_varint(out, pages.len() as u64);
+        for page in &pages {
             for n in [page.window.0.0, page.window.1.0, page.salt, page.inserted, page.bits] {
                 put_varint(out, n);
             }
@@ -195,7 +265,7 @@ impl Ledger for Pages {
             pages.push(Page { window, salt, hashes, inserted, bits, words });
         }
         read.end()?;
-        if pages.is_sorted() { Ok(Self { pages }) } else { Err(BadBytes) }
+        if pages.is_sorted() { Ok(Self { pages, ..Self::default() }) } else { Err(BadBytes) }
     }
 
     fn footprint(&self) -> usize {
@@ -204,8 +274,11 @@ impl Ledger for Pages {
 
     fn answer(&self, query: &Query) -> Answer {
         let asked = Window { from: query.from, to: query.to };
-        let open = |p: &&Page| asked.meets(&Window { from: p.window.0, to: p.window.1 });
-        let seen = |key: &u64| self.pages.iter().filter(open).any(|p| p.contains(*key));
+        let meets = |p: &Page| asked.meets(&Window { from: p.window.0, to: p.window.1 });
+        let youngest = self.pages.len().saturating_sub(1);
+        let late = |at: usize| if at == youngest { self.late() } else { &[] };
+        let has = |(at, p): (usize, &Page), key| meets(p) && p.contains_with(key, late(at));
+        let seen = |key: &u64| self.pages.iter().enumerate().any(|page| has(page, *key));
         Answer { values: query.keys.iter().map(|k| seen(k).then_some(1)).collect() }
     }
 }

@@ -249,6 +249,7 @@ impl Scheme for Pint {
         harms: "overwrites the IPv4 Identification: fragments are left unmarked, marked packets get DF; believes the TTL",
         state: "none",
     };
+    const CHANGES_BY_CHANCE: bool = true;
     const RELIES_ON: Reliance = Reliance::Everybody;
     type Params = Params;
     type Local = RouterId;

@@ -159,10 +159,10 @@ pub(crate) fn walk(routers: &mut [Router], frame: &mut [u8], at: Nanos) -> Vec<V
     let mut said: Vec<Vec<u8>> = vec![];
     for router in routers {
         for message in &mut said {
-            assert!(matches!(router.forward(0, message, at, &mut ()), Verdict::Send { .. }));
+            assert!(matches!(router.forward(0, message, at, &mut ()), Verdict::Send(_)));
         }
         let verdict = router.forward(0, frame, at, &mut ());
-        assert!(matches!(verdict, Verdict::Send { port: 1, .. }), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Send(NextHop { port: 1, .. })), "{verdict:?}");
         if let Some((1, _, message)) = router.take_message() {
             let version = if message[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
             said.push([&[0; 12], &version[..], &message].concat());
