@@ -107,7 +107,8 @@ mod tests {
         let equation = |check: u16, old: u16, new: u16| {
             !fold(0xffff + u32::from(!check) + u32::from(!old) + u32::from(new))
         };
-        let edges = [0, 1, 2, 0xff, 0x100, 0x7fff, 0x8000, 0xfeff, 0xff00, 0xfffd, 0xfffe, 0xffff];
+        let edges =
+            [0_u16, 1, 2, 0xff, 0x100, 0x7fff, 0x8000, 0xfeff, 0xff00, 0xfffd, 0xfffe, 0xffff];
         for check in 0..=u16::MAX {
             for (old, new) in edges.iter().flat_map(|old| edges.map(|new| (*old, new))) {
                 let repaired = repair(check.to_be_bytes(), old.to_be_bytes(), new.to_be_bytes());

@@ -23,7 +23,7 @@ use super::pages::{Pages, Params};
 use crate::case::{Case, Evidence, Gap, Query, Sample, Step};
 use crate::graph::{AttackGraph, Edge, Finding};
 use crate::handed::Handed;
-use crate::invariant::{Invariant, addend, mix};
+use crate::invariant::{Invariant, addend};
 use crate::packet::Packet;
 use crate::scheme::{
     BadParams, Card, Field, Hop, Keeper, LogPage, LogShape, Marked, Names, Place, RouterId, Scheme,
@@ -61,9 +61,10 @@ impl Field for Mark {
     }
 }
 
-/// A router's name.
+/// A router's name. Multiplied by the golden ratio, identities that follow each other, as those of neighbours do,
+/// come as far apart as they can.
 pub fn name(router: RouterId) -> u16 {
-    (mix(router.0.into()) & 0x7fff) as u16
+    (router.0.wrapping_mul(0x9e37_79b9) >> 17) as u16
 }
 
 /// What a packet from this neighbour is logged under. Pages mix what they are given, so it need only differ.

@@ -3,14 +3,19 @@
 //! ```text
 //! page: m bits; a digest sets k bits at  h1 + i * h2  (i = 0..k), scaled to m;  h1, h2 by page salt
 //! ```
-//! A page closes when it holds its packets or its epoch ends. `pages.h` is the same for kernel twins.
+//! One page is in `pages/page.rs`. A page closes when it holds its packets or its epoch ends. `pages.h` is the same for kernel twins.
 //!
 //! Source: snoeren2001 section 4.2.
+
+mod page;
+
+pub use page::Page;
 
 use crate::case::{Answer, Query, Window};
 use crate::invariant::mix2;
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{BadParams, Hop, LogPage, LogShape, Nanos};
+use page::cells;
 use serde::{Deserialize, Serialize};
 
 /// Bits of a page at most.
@@ -73,57 +78,6 @@ impl Params {
     pub(super) fn cells(&self, salt: u64, digest: u64) -> Vec<u64> {
         cells(self.bits, self.hashes, salt, digest).map(u64::from).collect()
     }
-}
-
-/// One Bloom filter and when it was filled.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Page {
-    window: (Nanos, Nanos),
-    salt: u64,
-    hashes: u32,
-    inserted: u64,
-    bits: u64,
-    words: Vec<u64>,
-}
-
-impl Page {
-    /// An empty page of `bits` bits.
-    pub fn new(bits: u64, hashes: u32, salt: u64, at: Nanos) -> Self {
-        let words = usize::try_from(bits.div_ceil(64)).unwrap_or(usize::MAX);
-        Self { window: (at, at), salt, hashes, inserted: 0, bits, words: vec![0; words] }
-    }
-
-    /// Remembers a digest.
-    pub fn insert(&mut self, digest: u64) {
-        cells(self.bits, self.hashes, self.salt, digest).for_each(|cell| self.set(cell));
-        self.inserted += 1;
-    }
-
-    /// Whether the digest may have been remembered; never wrong when it says no.
-    pub fn contains(&self, digest: u64) -> bool {
-        self.contains_with(digest, &[])
-    }
-
-    /// The same for a page where some more cells are to be set.
-    fn contains_with(&self, digest: u64, late: &[u32]) -> bool {
-        let is_set = |cell: u32| self.words[cell as usize >> 6] & 1 << (cell & 63) != 0;
-        let mut cells = cells(self.bits, self.hashes, self.salt, digest);
-        cells.all(|cell| is_set(cell) || late.contains(&cell))
-    }
-
-    fn set(&mut self, cell: u32) {
-        self.words[cell as usize >> 6] |= 1 << (cell & 63);
-    }
-}
-
-/// Bits of a page that a digest sets, by double hashing: Kirsch and Mitzenmacher, ESA 2006.
-#[inline]
-fn cells(bits: u64, hashes: u32, salt: u64, digest: u64) -> impl Iterator<Item = u32> {
-    let both = mix2(digest, salt);
-    let (first, step) = (both >> 32, both | 1);
-    let walk = (0..u64::from(hashes)).map(move |i| first.wrapping_add(step.wrapping_mul(i)));
-    // Uniform over 0..bits without a division; 32 bits of hash suffice for as many cells.
-    walk.map(move |hash| (((hash & 0xffff_ffff) * bits) >> 32) as u32)
 }
 
 /// Cells that are set together. A router that sets each as it comes waits for memory eight times a packet, while
@@ -195,20 +149,19 @@ impl Pages {
     /// Logs a digest at a router.
     #[inline]
     pub(super) fn log(&mut self, params: &Params, hop: &Hop, digest: u64) {
-        let open = |p: &Page| {
-            p.inserted < params.packets
-                && hop.at.0.saturating_sub(p.window.0.0) < params.epoch_ms * 1_000_000
-        };
-        let end = self.waiting + params.hashes as usize;
-        if end > TOGETHER || !self.pages.last().is_some_and(open) {
+        let age_ms = |p: &Page| hop.at.0.saturating_sub(p.window.0.0) / 1_000_000;
+        let open = |p: &Page| p.inserted < params.packets && age_ms(p) < params.epoch_ms;
+        let hashes = params.hashes as usize;
+        if self.waiting + hashes > TOGETHER || !self.pages.last().is_some_and(open) {
             self.make_room(params, hop, open);
         }
-        let (from, Some(page)) = (self.waiting, self.pages.last_mut()) else { return };
+        let Some(page) = self.pages.last_mut() else { return };
         page.window.1 = page.window.1.max(hop.at);
         page.inserted += 1;
-        self.waiting = from + page.hashes as usize;
-        let cells = cells(page.bits, page.hashes, page.salt, digest);
-        self.late[from..self.waiting].iter_mut().zip(cells).for_each(|(late, cell)| *late = cell);
+        let late = &mut self.late[self.waiting..][..hashes];
+        let cells = cells(params.bits, params.hashes, page.salt, digest);
+        late.iter_mut().zip(cells).for_each(|(late, cell)| *late = cell);
+        self.waiting += hashes;
     }
 
     /// Makes room for a digest: in a new page where the youngest is not open any more.
@@ -289,6 +242,12 @@ mod tests {
     use crate::invariant::mix;
     use crate::scheme::RouterId;
 
+    fn encoded(pages: &Pages) -> Vec<u8> {
+        let mut bytes = vec![];
+        pages.encode(&mut bytes);
+        bytes
+    }
+
     #[test]
     fn pages_never_forget_what_they_keep() {
         let params = Params { packets: 100, bits: 1200, pages: 3, ..Params::default() };
@@ -302,6 +261,12 @@ mod tests {
             pages.answer(&query).values[0].is_some()
         };
         assert!((0..300).all(|n| ask(0, 1000, n)));
+        // Of the last packets the cells are yet to be set, which nobody can tell.
+        assert!(pages.waiting > 0);
+        let settled = pages.clone().settled();
+        assert_eq!((settled.waiting, &settled), (0, &pages));
+        assert_ne!(settled.pages, pages.pages);
+        assert_eq!(encoded(&settled), encoded(&pages));
         // The window leaves out other pages.
         assert!(!ask(250, 1000, 50));
         // The fourth page pushes the first out.
