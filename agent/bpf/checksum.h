@@ -5,16 +5,16 @@
 #pragma once
 #include <linux/types.h>
 
-/* Folds carries into 16 bits, of a sum below 2^36. */
-static __always_inline __u32 fold(__u64 sum)
+/* The remainder of a sum below 2^36 after division by 0xffff. */
+static __always_inline __u16 remainder(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
+	return sum + (sum >= 0xffff);
 }
 
 /* RFC 1624 equation 3; byte order does not matter as long as it is one. Never 0xffff: checksum.rs. */
 static __always_inline __u16 repair(__u16 check, __u16 old, __u16 new)
 {
-	return ~fold(0xffffULL + (__u16)~check + (__u16)~old + new);
+	return remainder((__u64)check + old + (__u16)~new);
 }

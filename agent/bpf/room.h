@@ -110,11 +110,11 @@ static __always_inline struct room find_room(const struct view *v, struct packet
 	return room.used ? room : find_payload(v, p);
 }
 
-/* Makes up for what other words of the room gain: `gain` is the sum of new words and of the complements
- * of old ones. Order of bytes does not matter as long as it is one. */
-static __always_inline __u16 balanced(__u16 balance, __u64 gain)
+/* Makes up for what other words of the room lose: `loss` is the sum of old words and of the complements
+ * of new ones. Order of bytes does not matter as long as it is one. */
+static __always_inline __u16 balanced(__u16 balance, __u64 loss)
 {
-	return ~fold(0xffffULL + (__u16)~balance + gain);
+	return remainder(balance + loss);
 }
 
 /* The first two records, if the packet has them. */
@@ -131,15 +131,15 @@ static __always_inline int get_room(const struct view *v, const struct room *roo
 /* Writes them, which are known to lie in the packet. */
 static __always_inline void set_room(struct view *v, const struct room *room, __be32 old, __be32 new)
 {
-	__u64 gain = (__u64)(__u32)~old + new;
+	__u64 loss = (__u64)old + (__u32)~new;
 	__u32 at = room->used + 2;
 	__u16 balance;
 
 	if (room->first) {
 		*(__be32 *)room->first = new;
-		*(__u16 *)(room->first - 2) = balanced(*(__u16 *)(room->first - 2), gain);
+		*(__u16 *)(room->first - 2) = balanced(*(__u16 *)(room->first - 2), loss);
 	} else if (!take(v, at, &balance, 2)) {
-		put(v, at, balanced(balance, gain));
+		put(v, at, balanced(balance, loss));
 		put(v, at + 2, new);
 		put(v, at + 4, new >> 16);
 	}
@@ -152,14 +152,14 @@ static __always_inline int push_linear(struct room *room, __u8 *to, __u16 record
 	__u16 *used = (__u16 *)(room->first - 4), *balance = (__u16 *)(room->first - 2);
 	int fits = (*used & 0xff) < room->records;
 	__u16 old = *used, new = fits ? old + 1 : old | 1 << 8;
-	__u64 gain = (__u16)~old + new;
+	__u64 loss = old + (__u16)~new;
 
 	*used = new;
 	if (fits) {
-		gain += (__u16)~*(__u16 *)to + record;
+		loss += *(__u16 *)to + (__u16)~record;
 		*(__u16 *)to = record;
 	}
-	*balance = balanced(*balance, gain);
+	*balance = balanced(*balance, loss);
 	return fits;
 }
 
@@ -168,7 +168,7 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 {
 	struct room room = find_room(v, p);
 	__u16 old, new, was, balance;
-	__u64 gain;
+	__u64 loss;
 	__u32 at;
 	int fits;
 
@@ -185,12 +185,12 @@ static __always_inline int push_record(struct view *v, struct packet *p, __u16 r
 	at = room.used + HEAD - 2 + 2 * (old & 0xff);
 	fits = (old & 0xff) < room.records && !take(v, at, &was, 2);
 	new = fits ? old + 1 : old | 1 << 8;
-	gain = (__u16)~old + new;
+	loss = old + (__u16)~new;
 	put(v, room.used, new);
 	if (fits) {
-		gain += (__u16)~was + record;
+		loss += was + (__u16)~record;
 		put(v, at, record);
 	}
-	put(v, room.used + 2, balanced(balance, gain));
+	put(v, room.used + 2, balanced(balance, loss));
 	return fits;
 }

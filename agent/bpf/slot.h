@@ -81,16 +81,14 @@ static __always_inline __u64 slot_write(int slot, __u64 head, __u32 value)
  * by word costs more than the mark. `slot` is all that differs. */
 static __always_inline void set_head(__u8 *ip, int v6, int slot, __u64 old, __u64 new)
 {
-	__u64 sum = (__u16)~*(__u16 *)(ip + 10);
+	__u64 sum = *(__u16 *)(ip + 10);
 
 	*(__u64 *)ip = new;
 	if (v6)
 		return;
-	sum += (__u64)(__u32)(~old >> 32) + (new >> 32);
+	sum += (old >> 32) + (__u32)(~new >> 32);
 	/* Only one slot begins before the Identification. */
 	if (slot == SLOT_ID_TOS_RESERVED)
-		sum += (__u64)(__u32)~old + (__u32)new;
-	else
-		sum += 0xffff;
-	*(__u16 *)(ip + 10) = ~fold(sum);
+		sum += (__u64)(__u32)old + (__u32)~new;
+	*(__u16 *)(ip + 10) = remainder(sum);
 }
