@@ -7,6 +7,7 @@
 //!
 //! Source: snoeren2001 section 4.2.
 
+mod late;
 mod page;
 
 pub use page::Page;
@@ -15,6 +16,7 @@ use crate::case::{Answer, Query, Window};
 use crate::invariant::mix2;
 use crate::ledger::{BadBytes, Ledger, Reader, put_varint};
 use crate::scheme::{BadParams, Hop, LogPage, LogShape, Nanos};
+use late::Late;
 use page::cells;
 use serde::{Deserialize, Serialize};
 
@@ -80,54 +82,49 @@ impl Params {
     }
 }
 
-/// Cells that are set together. A router that sets each as it comes waits for memory eight times a packet, while
-/// the work behind it stands still; many at once are waited for at once.
-const TOGETHER: usize = 128;
-
 /// The pages of one router, oldest first.
 #[derive(Debug, Clone)]
 pub struct Pages {
     pages: Vec<Page>,
-    /// Cells that are yet to be set in the youngest page: the first so many of these.
-    late: [u32; TOGETHER],
-    waiting: usize,
+    /// What is yet to be written into the youngest page.
+    late: Late,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { pages: vec![], late: [0; TOGETHER], waiting: 0 }
+        Self { pages: vec![], late: Late::NONE }
     }
 }
 
 impl PartialEq for Pages {
     fn eq(&self, other: &Self) -> bool {
-        self.clone().settled().pages == other.clone().settled().pages
+        self.clone().settled() == other.clone().settled()
     }
 }
 
 impl Pages {
-    fn late(&self) -> &[u32] {
-        &self.late[..self.waiting]
-    }
-
-    /// The same with nothing left to be set.
-    fn settled(mut self) -> Self {
+    /// All pages, with nothing left to be written.
+    fn settled(mut self) -> Vec<Page> {
         self.settle();
-        self
+        self.pages
     }
 
-    /// Sets what is yet to be set.
+    /// Writes what is yet to be written.
     #[cold]
     fn settle(&mut self) {
         if let Some(page) = self.pages.last_mut() {
-            self.late[..self.waiting].iter().for_each(|cell| page.set(*cell));
+            self.late.write(page);
         }
-        self.waiting = 0;
+    }
+
+    /// The same, and whatever page was open is closed.
+    fn close(&mut self) {
+        self.settle();
+        self.late = Late::NONE;
     }
 
     /// Keeps a page, the youngest; the oldest goes where there are too many.
     fn add(&mut self, page: Page, most: usize) {
-        self.settle();
         if self.pages.len() >= most {
             self.pages.remove(0);
         }
@@ -139,7 +136,7 @@ impl Pages {
         let LogPage { window, salt, inserted, words } = page;
         let Params { bits, hashes, pages, .. } = *params;
         let page = Page { window, salt, hashes, inserted, bits, words: words.to_vec() };
-        self.settle();
+        self.close();
         match self.pages.iter_mut().find(|p| p.salt == salt) {
             Some(known) => *known = page,
             None => self.add(page, pages),
@@ -149,48 +146,37 @@ impl Pages {
     /// Logs a digest at a router.
     #[inline]
     pub(super) fn log(&mut self, params: &Params, hop: &Hop, digest: u64) {
-        let age_ms = |p: &Page| hop.at.0.saturating_sub(p.window.0.0) / 1_000_000;
-        let open = |p: &Page| p.inserted < params.packets && age_ms(p) < params.epoch_ms;
-        let hashes = params.hashes as usize;
-        if self.waiting + hashes > TOGETHER || !self.pages.last().is_some_and(open) {
-            self.make_room(params, hop, open);
+        if !self.late.has_room(params, hop.at) {
+            self.make_room(params, hop);
         }
-        let Some(page) = self.pages.last_mut() else { return };
-        page.window.1 = page.window.1.max(hop.at);
-        page.inserted += 1;
-        let late = &mut self.late[self.waiting..][..hashes];
-        let cells = cells(params.bits, params.hashes, page.salt, digest);
-        late.iter_mut().zip(cells).for_each(|(late, cell)| *late = cell);
-        self.waiting += hashes;
+        self.late.add(params, hop.at, digest);
     }
 
-    /// Makes room for a digest: in a new page where the youngest is not open any more.
+    /// Makes room for a packet: in a new page where the youngest is not open any more.
     #[cold]
-    fn make_room(&mut self, params: &Params, hop: &Hop, open: impl Fn(&Page) -> bool) {
+    fn make_room(&mut self, params: &Params, hop: &Hop) {
         self.settle();
-        if !self.pages.last().is_some_and(open) {
-            self.open(params, hop);
+        if self.late.is_open(hop.at) {
+            return;
         }
-    }
-
-    /// Opens a page.
-    fn open(&mut self, params: &Params, hop: &Hop) {
         // A hash family of its own for each page and router (snoeren2001 section 4.2).
         let salt = mix2(hop.at.0, u64::from(hop.me.0) << 32 | self.pages.len() as u64);
-        self.add(Page::new(params.bits, params.hashes, salt, hop.at), params.pages);
+        let page = Page::new(params.bits, params.hashes, salt, hop.at);
+        self.late = Late::opened(&page, params);
+        self.add(page, params.pages);
     }
 }
 
 impl Ledger for Pages {
     fn merge(&mut self, other: &Self) {
-        self.settle();
-        self.pages.extend(other.clone().settled().pages);
+        self.close();
+        self.pages.extend(other.clone().settled());
         self.pages.sort();
         self.pages.dedup();
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let Self { pages, .. } = self.clone().settled();
+        let pages = self.clone().settled();
         put_varint(out, pages.len() as u64);
         for page in &pages {
             for n in [page.window.0.0, page.window.1.0, page.salt, page.inserted, page.bits] {
@@ -227,11 +213,15 @@ impl Ledger for Pages {
 
     fn answer(&self, query: &Query) -> Answer {
         let asked = Window { from: query.from, to: query.to };
-        let meets = |p: &Page| asked.meets(&Window { from: p.window.0, to: p.window.1 });
-        let youngest = self.pages.len().saturating_sub(1);
-        let late = |at: usize| if at == youngest { self.late() } else { &[] };
-        let has = |(at, p): (usize, &Page), key| meets(p) && p.contains_with(key, late(at));
-        let seen = |key: &u64| self.pages.iter().enumerate().any(|page| has(page, *key));
+        let has = |p: &Page, last, late: &[u32], key| {
+            asked.meets(&Window { from: p.window.0, to: p.window.1.max(last) })
+                && p.contains_with(key, late)
+        };
+        let (youngest, older) = self.pages.split_last().unzip();
+        let young =
+            |key| youngest.is_some_and(|p| has(p, self.late.last(), self.late.cells(), key));
+        let old = |key| older.unwrap_or_default().iter().any(|p| has(p, Nanos(0), &[], key));
+        let seen = |key: &u64| young(*key) || old(*key);
         Answer { values: query.keys.iter().map(|k| seen(k).then_some(1)).collect() }
     }
 }
@@ -262,11 +252,11 @@ mod tests {
         };
         assert!((0..300).all(|n| ask(0, 1000, n)));
         // Of the last packets the cells are yet to be set, which nobody can tell.
-        assert!(pages.waiting > 0);
-        let settled = pages.clone().settled();
-        assert_eq!((settled.waiting, &settled), (0, &pages));
-        assert_ne!(settled.pages, pages.pages);
-        assert_eq!(encoded(&settled), encoded(&pages));
+        assert!(!pages.late.cells().is_empty());
+        let mut settled = pages.clone();
+        settled.settle();
+        assert!(settled.late.cells().is_empty() && settled.pages != pages.pages);
+        assert_eq!((&settled, encoded(&settled)), (&pages, encoded(&pages)));
         // The window leaves out other pages.
         assert!(!ask(250, 1000, 50));
         // The fourth page pushes the first out.
