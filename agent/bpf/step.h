@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * One router's step on one packet: At::forward of vantage.rs. SCHEME names the twin's header.
+ * One router's step on one packet: At::forward_known of vantage/at.rs. SCHEME names the twin's header.
  */
 #pragma once
 #include SCHEME
