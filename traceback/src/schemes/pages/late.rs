@@ -9,7 +9,7 @@ use crate::scheme::Nanos;
 
 /// Cells that are set together.
 const TOGETHER: usize = 128;
-const _: () = assert!(MAX_HASHES as usize <= TOGETHER);
+const _: () = assert!(MAX_HASHES <= TOGETHER as u64);
 
 /// The last packets that a log took, and what they need to know of the open page.
 #[derive(Debug, Clone)]
