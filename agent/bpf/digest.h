@@ -9,7 +9,7 @@
 /* The first bytes of the payload as words, zeros behind its end. */
 static __always_inline void payload_words(const struct view *v, const struct packet *p, __u64 *to)
 {
-	__u32 left = p->total - p->payload, at = p->payload & (FARTHEST * 2 - 1), odd;
+	__u32 left = p->total - p->payload, at = bounded(p->payload), odd;
 	const __u8 *from = v->data + ETH_HLEN + at, *last;
 
 	if (left >= PAYLOAD && (const void *)(from + PAYLOAD) <= v->end) {
@@ -24,6 +24,9 @@ static __always_inline void payload_words(const struct view *v, const struct pac
 		return;
 	if (left > PAYLOAD)
 		left = PAYLOAD;
+	/* Verifiers before Linux 6.8 forget it on the way, and would let nobody read behind a pointer that far. */
+	barrier_var(left);
+	left &= 31;
 	/* The last bytes come with those before them, of which there are headers at least. */
 	last = from + left - 8;
 	if ((const void *)(last + 8) > v->end) {
