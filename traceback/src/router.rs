@@ -277,8 +277,8 @@ impl Router {
         watch: &mut impl Stopwatch,
     ) -> Verdict<'_> {
         let (kind, sound) = Kind::of(port, &packet);
-        let known_way = sound && packet.ttl() > 1;
-        if known_way && self.decisions.hold_for(kind, packet.total_len()) {
+        let may_go_on = sound && packet.ttl() > 1;
+        if may_go_on && self.decisions.hold_for(kind, packet.total_len()) {
             return self.send_on((port, at), kind.place(), &mut packet, known, watch);
         }
         self.route_anew((port, at), &mut packet, known, watch)

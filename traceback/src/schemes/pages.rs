@@ -3,7 +3,8 @@
 //! ```text
 //! page: m bits; a digest sets k bits at  h1 + i * h2  (i = 0..k), scaled to m;  h1, h2 by page salt
 //! ```
-//! One page is in `pages/page.rs`. A page closes when it holds its packets or its epoch ends. `pages.h` is the same for kernel twins.
+//! A page closes when it holds its packets or its epoch ends. One page is in `pages/page.rs`, what waits to be
+//! written into it in `pages/late.rs`; `pages.h` is the same for kernel twins, where nothing waits.
 //!
 //! Source: snoeren2001 section 4.2.
 
