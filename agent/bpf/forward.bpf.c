@@ -8,6 +8,7 @@
 #define LOAD(ctx, at, to, len) bpf_xdp_load_bytes(ctx, at, to, len)
 #define STORE(ctx, at, from, len) bpf_xdp_store_bytes(ctx, at, from, len)
 #define LOWERED 0 /* by nobody yet, from the TTL on arrival */
+#define WAYS 256
 #include "step.h"
 #include "way.h"
 
@@ -71,14 +72,15 @@ static __always_inline int send(struct view *v, const struct packet *p, const st
 
 // What to do with a packet that the router would forward.
 static __always_inline int forward(struct view *v, struct packet *p, const struct port *port,
-				   struct counters *count)
+				   struct own *own)
 {
+	struct counters *count = &own->counters;
 	int answer = BPF_FIB_LKUP_RET_NO_NEIGH; // the kernel decides
 	struct hop hop = {};
 	struct way *way = 0;
 
 	if (known()->forwards || NEEDS_ROUTE)
-		answer = find_way(v, p, port, &way, count);
+		answer = find_way(v, p, port, &way, own);
 	if (known()->forwards && answer != BPF_FIB_LKUP_RET_SUCCESS &&
 	    answer != BPF_FIB_LKUP_RET_NO_NEIGH) {
 		if (answer == BPF_FIB_LKUP_RET_BLACKHOLE || answer == BPF_FIB_LKUP_RET_PROHIBIT ||
@@ -100,8 +102,9 @@ static __always_inline int forward(struct view *v, struct packet *p, const struc
 
 // An IP packet that came to this router's address on the link.
 static __always_inline int take_packet(struct view *v, const struct port *port,
-				       struct counters *count, int v6)
+				       struct own *own, int v6)
 {
+	struct counters *count = &own->counters;
 	struct packet p = {};
 
 	if (!parse(v, &p, v6)) {
@@ -117,7 +120,7 @@ static __always_inline int take_packet(struct view *v, const struct port *port,
 		count->expired++;
 		return XDP_PASS;
 	}
-	return forward(v, &p, port, count);
+	return forward(v, &p, port, own);
 }
 
 // The port at which the frame came in, if it is for that: in promiscuous mode others come by, too.
@@ -134,15 +137,16 @@ static __always_inline const struct port *port_of(const struct view *v, __u32 in
 SEC("xdp.frags")
 int mark_and_forward(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct own *kept = own();
+	struct counters *count;
 	const struct port *port;
 	struct view v;
 
-	look(&v, ctx);
-	if (!count)
+	if (!kept)
 		return XDP_PASS;
+	count = &kept->counters;
 	count->received++;
+	look(&v, ctx);
 	if (v.data + ETH_HLEN > v.end) {
 		count->malformed++;
 		return XDP_DROP;
@@ -150,9 +154,9 @@ int mark_and_forward(struct xdp_md *ctx)
 	port = port_of(&v, ctx->ingress_ifindex);
 	// Each version by itself: what is known about one is not asked again at every turn.
 	if (port && *(__be16 *)(v.data + 12) == bpf_htons(ETH_P_IP))
-		return take_packet(&v, port, count, 0);
+		return take_packet(&v, port, kept, 0);
 	if (port && *(__be16 *)(v.data + 12) == bpf_htons(ETH_P_IPV6))
-		return take_packet(&v, port, count, 1);
+		return take_packet(&v, port, kept, 1);
 	count->local++;
 	return XDP_PASS;
 }

@@ -20,22 +20,17 @@ struct page {
 	__u64 opened; /* when, CLOCK_MONOTONIC in ns, by the coarse clock; 0 while it is free */
 	__u64 state;
 };
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, PAGES);
-	__type(key, __u32);
-	__type(value, struct page);
-} pages SEC(".maps");
-
-/* Number of the open page. */
+struct pages {
+	__u64 open; /* number of the open page */
+	struct page each[PAGES];
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} open_page SEC(".maps");
+	__type(value, struct pages);
+} pages SEC(".maps");
 
 /* The cells of all pages, 64 to a word, and behind those of each page the number of its packets; once for
  * each processor, whose copies the agent puts together, or once for all where there is not the memory. */
@@ -48,15 +43,15 @@ struct {
 } cells SEC(".maps");
 
 #ifdef LOGS
-static __always_inline void open_next(__u64 *open, __u64 now)
+static __always_inline void open_next(struct pages *all, __u32 now)
 {
 	__u32 next = (now + 1) & (PAGES - 1);
-	struct page *page = bpf_map_lookup_elem(&pages, &next);
+	struct page *page = &all->each[next];
 
-	if (!page || page->state != PAGE_FREE)
+	if (page->state != PAGE_FREE)
 		return;
 	/* One of several programs wins; so may the agent. */
-	if (__sync_val_compare_and_swap(open, now, next) == now) {
+	if (__sync_val_compare_and_swap(&all->open, now, next) == now) {
 		page->opened = bpf_ktime_get_coarse_ns();
 		page->state = PAGE_USED;
 	}
@@ -95,16 +90,15 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 {
 	__u64 bits = scheme.bits, hashes = scheme.hashes;
 	__u32 zero = 0, number, base, words = (bits + 63) / 64;
-	__u64 *open = bpf_map_lookup_elem(&open_page, &zero), packets;
+	struct pages *all = bpf_map_lookup_elem(&pages, &zero);
 	struct page *page;
 	struct walk walk;
+	__u64 packets;
 
-	if (!open)
+	if (!all)
 		return;
-	number = *(volatile __u64 *)open & (PAGES - 1);
-	page = bpf_map_lookup_elem(&pages, &number);
-	if (!page)
-		return;
+	number = *(volatile __u64 *)&all->open & (PAGES - 1);
+	page = &all->each[number];
 	walk = start(page->salt, digest);
 	base = number;
 	if (known()->own_cells)
@@ -120,6 +114,6 @@ static __always_inline void log_digest(struct counters *count, __u64 digest)
 	if (packets > page->limit)
 		count->overfull += known()->own_cells ? BATCH : 1;
 	if (packets >= page->limit)
-		open_next(open, number);
+		open_next(all, number);
 }
 #endif

@@ -79,11 +79,11 @@ static __always_inline int take_packet(struct __sk_buff *skb, struct counters *c
 SEC("classifier")
 int mark_forwarded(struct __sk_buff *skb)
 {
-	__u32 zero = 0;
-	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct own *kept = own();
+	struct counters *count = &kept->counters;
 
 	// What came in by no interface is the host's own.
-	if (!count || !skb->ingress_ifindex)
+	if (!kept || !skb->ingress_ifindex)
 		return known()->quiet & QUIET_ERRORS && is_error(skb) ? DROP : NEXT;
 	count->received++;
 	if (skb->protocol == bpf_htons(ETH_P_IP))

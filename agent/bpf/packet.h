@@ -32,7 +32,10 @@ struct packet {
 	__u32 l4, total;
 	__u32 payload; /* where it begins, at most `total` */
 	__u32 ports;   /* of TCP and UDP as they lie in memory; type and code of ICMP */
-	__u8 v6, proto, ttl, df, fragment, later_fragment, options;
+	__u8 v6, proto, ttl;
+	/* Whether it may not be fragmented, is a fragment, one but the first, and has options: 0 where not,
+	 * else anything, since to make 1 of that takes a branch. */
+	__u16 df, fragment, later_fragment, options;
 	__u32 in, out; /* interfaces; where the header sets SPEAKS. `out` is 0 where it is not known */
 };
 
@@ -164,6 +167,7 @@ static __always_inline int header_checksum_is_right(const struct view *v, __u32 
 static __always_inline int parse_v4(const struct view *v, struct packet *p)
 {
 	const __u8 *ip = v->data + ETH_HLEN;
+	__u16 flags;
 
 	if ((const void *)(ip + 20) > v->end || ip[0] >> 4 != 4)
 		return 0;
@@ -171,15 +175,16 @@ static __always_inline int parse_v4(const struct view *v, struct packet *p)
 	p->total = be16(ip + 2);
 	if (p->l4 < 20 || p->l4 > p->total || !holds(v, p->total))
 		return 0;
-	p->options = p->l4 > 20;
+	p->options = p->l4 - 20;
 	/* What the kernel has routed it has checked. */
 	if (!LOWERED && !header_checksum_is_right(v, p->l4))
 		return 0;
 	p->proto = ip[9];
 	p->ttl = ip[8];
-	p->df = ip[6] >> 6 & 1;
-	p->fragment = (be16(ip + 6) & 0x3fff) != 0;
-	p->later_fragment = (be16(ip + 6) & 0x1fff) != 0;
+	flags = be16(ip + 6);
+	p->df = flags & 0x4000;
+	p->fragment = flags & 0x3fff;
+	p->later_fragment = flags & 0x1fff;
 	return 1;
 }
 
@@ -204,7 +209,7 @@ static __always_inline int extension(CTX *ctx, struct packet *p)
 		return -1;
 	if (p->proto == FRAGMENT) {
 		p->fragment = 1;
-		p->later_fragment = (head[2] << 8 | (head[3] & 0xf8)) != 0;
+		p->later_fragment = head[2] << 8 | (head[3] & 0xf8);
 	}
 	p->proto = head[0];
 	p->l4 = at + len;

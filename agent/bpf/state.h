@@ -50,12 +50,36 @@ struct counters {
 	__u64 chance;	/* of the generator behind draws that are not keyed; 0 before the first */
 	__u64 asked;	/* the XDP program: packets whose way the kernel was asked for */
 };
+
+/* A way that packets take: way.h. */
+struct way {
+	__u64 to[2];   /* destination; of IPv4 as it is mapped into IPv6 */
+	__u64 until;   /* tick from which on the kernel is asked anew */
+	__u32 in, out; /* interfaces; `out` is 0 where it is not known */
+	__u8 macs[12]; /* as a frame begins: of the next router or host, and of the port */
+	__u32 mtu;     /* on the way; 0: not to be used again */
+};
+
+/* What each processor keeps for itself, all found by one look-up. A program that keeps ways says how many. */
+struct own {
+	struct counters counters;
+#ifdef WAYS
+	struct way ways[WAYS];
+#endif
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct counters);
-} counters SEC(".maps");
+	__type(value, struct own);
+} owned SEC(".maps");
+
+static __always_inline struct own *own(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&owned, &zero);
+}
 
 /* An interface of this router, by its index. */
 struct port {

@@ -188,7 +188,7 @@ static __always_inline void step(struct view *v, struct packet *p, struct hop *h
 {
 	if (!p->v6 && SLOT4 == SLOT_ID_FLAGS_OFFSET)
 		p->fragment = p->later_fragment = 0; /* they are the mark's */
-	hop->fragment = p->fragment;
+	hop->fragment = p->fragment != 0;
 #if defined(HASHES)
 	__u64 digest = digest_of(v, p);
 #elif defined(DRAWS)

@@ -12,25 +12,6 @@
 
 #define AF_INET 2
 #define AF_INET6 10
-#define WAYS_LOG 8
-
-struct way {
-	__u64 to[2];   /* destination; of IPv4 as it is mapped into IPv6 */
-	__u64 until;   /* tick from which on the kernel is asked anew */
-	__u32 in, out; /* interfaces; `out` is 0 where it is not known */
-	__u8 macs[12]; /* as a frame begins: of the next router or host, and of the port */
-	__u32 mtu;     /* on the way; 0: not to be used again */
-};
-struct ways {
-	struct way each[1 << WAYS_LOG];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ways);
-} ways SEC(".maps");
-
 /* Asks the kernel where the packet would go. */
 static __always_inline int ask(struct view *v, struct packet *p, struct bpf_fib_lookup *to)
 {
@@ -99,26 +80,31 @@ static __noinline int ask_anew(CTX *ctx, struct packet *p, struct way *way, __u6
 	return answer;
 }
 
+static __always_inline __u32 place_of(const __u64 *to, __u32 in)
+{
+	return ((to[0] ^ to[1] ^ in) * 0x9e3779b97f4a7c15ULL >> 32) * WAYS >> 32;
+}
+
 /* The kernel's answer, BPF_FIB_LKUP_RET_..., and the way where there is one. */
 static __always_inline int find_way(struct view *v, const struct packet *p, const struct port *port,
-				    struct way **found, struct counters *count)
+				    struct way **found, struct own *own)
 {
 	__u64 to[2];
-	__u32 zero = 0, in = v->ctx->ingress_ifindex;
-	struct ways *all = bpf_map_lookup_elem(&ways, &zero);
+	__u32 in = v->ctx->ingress_ifindex;
 	struct packet asked;
 	struct way *way;
 
-	if (!all || destination(v, p, to))
+	if (destination(v, p, to))
 		return BPF_FIB_LKUP_RET_NOT_FWDED;
-	way = &all->each[((to[0] ^ to[1] ^ in) * 0x9e3779b97f4a7c15ULL) >> (64 - WAYS_LOG)];
-	/* Else the compiler would find the place anew for each field. */
+	/* Where nothing is kept, any place will do. */
+	way = &own->ways[known()->kept ? place_of(to, in) : 0];
+	/* Else the compiler would find it anew for each field. */
 	barrier_var(way);
 	*found = way;
-	if (!((way->to[0] ^ to[0]) | (way->to[1] ^ to[1]) | (way->in ^ in)) &&
+	if (known()->kept && !((way->to[0] ^ to[0]) | (way->to[1] ^ to[1]) | (way->in ^ in)) &&
 	    bpf_jiffies64() < way->until && p->total <= way->mtu)
 		return BPF_FIB_LKUP_RET_SUCCESS;
-	count->asked++;
+	own->counters.asked++;
 	asked = *p;
 	return ask_anew(v->ctx, &asked, way, port->by_destination ? known()->kept : 0);
 }

@@ -142,6 +142,16 @@ impl Counts {
     }
 }
 
+/// What the XDP program keeps on one processor: `struct own` of `state.h`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct CountsAndWays {
+    /// Its packets.
+    pub counts: Counts,
+    /// Ways that packets take, which nobody but the program reads.
+    ways: [[u64; 6]; 256],
+}
+
 /// An interface of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -180,6 +190,8 @@ unsafe impl Pod for Setting {}
 // SAFETY: as above.
 unsafe impl Pod for Counts {}
 // SAFETY: as above.
+unsafe impl Pod for CountsAndWays {}
+// SAFETY: as above.
 unsafe impl Pod for PortEntry {}
 // SAFETY: as above.
 unsafe impl bytemuck::Zeroable for Counts {}
@@ -187,4 +199,5 @@ unsafe impl bytemuck::Zeroable for Counts {}
 unsafe impl bytemuck::Pod for Counts {}
 
 const _: () = assert!(size_of::<Setting>() == 136 && size_of::<Counts>() == 17 * 8);
+const _: () = assert!(size_of::<CountsAndWays>() == 17 * 8 + 256 * 48);
 const _: () = assert!(size_of::<PortEntry>() == 20);

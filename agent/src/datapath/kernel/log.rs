@@ -72,8 +72,8 @@ impl Drop for Words {
 /// The log of one program.
 #[derive(Debug)]
 pub struct Log {
+    /// `struct pages`.
     heads: Words,
-    open: Words,
     cells: Words,
     shape: LogShape,
     /// Words of one page in one copy: cells, and behind them the number of packets.
@@ -118,17 +118,16 @@ impl Log {
     /// # Errors
     /// When the maps cannot be had in memory.
     pub fn start(
-        maps: [&MapData; 3],
+        maps: [&MapData; 2],
         shape: LogShape,
         seed: u64,
         now: Nanos,
     ) -> anyhow::Result<Self> {
         let stride = usize::try_from(stride(&shape))?;
         let copies = Self::copies(&shape);
-        let [heads, open, cells] = maps;
+        let [heads, cells] = maps;
         let mut log = Self {
-            heads: Words::of(heads, HEAD * PAGES)?,
-            open: Words::of(open, 1)?,
+            heads: Words::of(heads, 1 + HEAD * PAGES)?,
             cells: Words::of(cells, stride * PAGES * copies)?,
             shape,
             stride,
@@ -144,7 +143,12 @@ impl Log {
     }
 
     fn head(&self, page: usize) -> &[AtomicU64] {
-        &self.heads.all()[page * HEAD..][..HEAD]
+        &self.heads.all()[1 + page * HEAD..][..HEAD]
+    }
+
+    /// Number of the open page.
+    fn open(&self) -> &AtomicU64 {
+        &self.heads.all()[0]
     }
 
     /// The cells of a page and the number of its packets, copy by copy.
@@ -163,7 +167,7 @@ impl Log {
     }
 
     fn open_page(&self) -> usize {
-        usize::try_from(self.open.all()[0].load(Ordering::Acquire)).unwrap_or(0) % PAGES
+        usize::try_from(self.open().load(Ordering::Acquire)).unwrap_or(0) % PAGES
     }
 
     /// Makes a page ready for use.
@@ -241,8 +245,7 @@ impl Log {
             return;
         }
         let (from, to) = (page as u64, next as u64);
-        let open = &self.open.all()[0];
-        if open.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if self.open().compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             self.head(next)[OPENED].store(now, Ordering::Relaxed);
             self.head(next)[STATE].store(USED, Ordering::Release);
         }

@@ -1,6 +1,6 @@
 //! One loaded kernel program and its maps.
 
-use super::layout::{CELLS, Counts, PortEntry, Setting};
+use super::layout::{CELLS, Counts, CountsAndWays, PortEntry, Setting};
 use super::log::Log;
 use super::objects;
 use crate::datapath::socket::interface_index;
@@ -190,10 +190,17 @@ impl Program {
     /// # Errors
     /// When the kernel does not say.
     pub fn counts(&self) -> anyhow::Result<Counts> {
-        let map = self.ebpf.map("counters").context("no map of counters")?;
-        let counters: PerCpuArray<&MapData, Counts> = map.try_into()?;
-        let each = counters.get(&0, 0)?;
-        Ok(each.iter().fold(Counts::default(), |sum, c| sum.plus(c)))
+        let map = self.ebpf.map("owned").context("no map of counters")?;
+        let sum = |each: &mut dyn Iterator<Item = &Counts>| {
+            each.fold(Counts::default(), |sum, c| sum.plus(c))
+        };
+        Ok(match self.hook {
+            Hook::Tc => sum(&mut PerCpuArray::<_, Counts>::try_from(map)?.get(&0, 0)?.iter()),
+            Hook::Xdp => {
+                let owned = PerCpuArray::<_, CountsAndWays>::try_from(map)?.get(&0, 0)?;
+                sum(&mut owned.iter().map(|o| &o.counts))
+            }
+        })
     }
 
     /// The cells of the marking step's histogram since loading, over all processors.
@@ -260,7 +267,7 @@ impl Program {
             Some(Map::Array(map)) => Ok(map),
             _ => Err(anyhow!("no map {name}")),
         };
-        Log::start([map("pages")?, map("open_page")?, map("cells")?], shape, seed, now)
+        Log::start([map("pages")?, map("cells")?], shape, seed, now)
     }
 }
 
