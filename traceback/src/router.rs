@@ -4,66 +4,31 @@
 //! no link-layer addresses: the shell that calls it resolves the neighbour it names and sends.
 
 mod decisions;
+mod messages;
 mod own;
+mod port;
+mod spread;
 
+pub use messages::Chosen;
 pub use own::routable;
+pub use port::{Far, Port, ranks};
+pub use spread::Spread;
 
 use crate::fib::{Fib, NextHop};
-use crate::icmp::{self, Problem};
-use crate::invariant::{Invariant, Key, mix2};
+use crate::icmp::Problem;
+use crate::invariant::Invariant;
 use crate::packet::Packet;
 use crate::report::Counters;
-use crate::scheme::{Hop, Nanos, Place, RouterId};
-use crate::scope;
+use crate::scheme::{Hop, Nanos, Place};
 use crate::vantage::Vantage;
 use decisions::{Decision, Decisions, Kind};
 use own::Own;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// Error messages a router sends at most in a second. Source: RFC 1812 section 4.3.2.8 asks for a
-/// limit and leaves its size open.
-const ANSWERS_PER_SECOND: u64 = 100;
-
-/// The other end of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Far {
-    /// The router there; `None` where the link leads to hosts.
-    pub neighbour: Option<RouterId>,
-    /// Whether that router belongs to another autonomous system.
-    pub border: bool,
-    /// Whether that router takes no part in any scheme.
-    pub legacy: bool,
-    /// Whether packets from there are forwarded and nothing else, since the router's domain does not show it
-    /// to them.
-    pub silent: bool,
-    /// Rank of the neighbour among all of the router's, where its ports do not show all of them: routers that
-    /// act under a common name have common neighbours.
-    pub link: Option<u16>,
-}
-
-/// Ranks of the neighbours at some ports among all of them, ordered by identity; 0 for hosts.
-pub fn ranks(ports: &[Far]) -> Vec<u16> {
-    let known: BTreeSet<RouterId> = ports.iter().filter_map(|far| far.neighbour).collect();
-    let rank = |far: &Far| known.iter().position(|id| Some(*id) == far.neighbour).unwrap_or(0);
-    let rank = |far: &Far| far.link.unwrap_or(u16::try_from(rank(far)).unwrap_or(u16::MAX));
-    ports.iter().map(rank).collect()
-}
-
-/// One side of a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Who is at the other end.
-    pub far: Far,
-    /// The router's own addresses on the link.
-    pub addresses: Vec<IpAddr>,
-    /// Largest IP packet that the link takes, in bytes.
-    pub mtu: u16,
-}
 
 /// Measures the marking step; the simulator passes `()`, which does nothing.
 pub trait Stopwatch {
@@ -97,45 +62,6 @@ pub enum Verdict<'a> {
     Local,
     /// Gone, and counted.
     Dropped,
-}
-
-/// How a router spreads packets over next hops that are equally near.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Spread {
-    /// By addresses and ports: all packets of a flow take one way.
-    Flow,
-    /// By the payload, too: every packet chooses anew.
-    Packet,
-}
-
-impl Spread {
-    /// The choice of a router for a packet.
-    pub fn hash<T: AsRef<[u8]>>(self, me: RouterId, packet: &Packet<T>) -> u64 {
-        let inv = Invariant::of(packet, Key(0, 0));
-        let what = match self {
-            Self::Flow => inv.flow,
-            Self::Packet => inv.digest,
-        };
-        mix2(what, me.0.into())
-    }
-}
-
-/// A packet that a program in the kernel has sent on and chosen for a message of the scheme's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chosen {
-    /// The port by which it came.
-    pub port: u16,
-    /// The port by which it left, where the program knew.
-    pub out: Option<u16>,
-    /// When.
-    pub at: Nanos,
-    /// The step's draw.
-    pub draw: u32,
-    /// What the program's account had for the step: [`Hop::cell`].
-    pub cell: u32,
-    /// TTL on arrival.
-    pub ttl: u8,
 }
 
 /// Why a packet does not go on.
@@ -196,23 +122,6 @@ impl Router {
             answers: (0, 0),
             message: vec![],
         }
-    }
-
-    /// Takes the message that the scheme makes this router send after the frame just forwarded: a whole IP
-    /// packet, its egress port, and the neighbour whose link-layer address it needs. None leaves
-    /// [`scope`], whatever addresses a packet claims, nor one that the router has no way for.
-    pub fn take_message(&mut self) -> Option<(u16, IpAddr, Vec<u8>)> {
-        if self.message.is_empty() {
-            return None;
-        }
-        let message = std::mem::take(&mut self.message);
-        let to = Packet::parse(&message[..]).ok()?.destination();
-        if !scope::contains(to) || self.own.contains(to) {
-            return None;
-        }
-        let next = self.fib.lookup(to)?;
-        self.counters.answered += 1;
-        Some((next.port, next.via.unwrap_or(to), message))
     }
 
     /// Gives the router another forwarding table.
@@ -389,30 +298,6 @@ impl Router {
         }
     }
 
-    /// Lets the scheme write its message about a packet that goes from one port to another.
-    fn speak(&mut self, packet: &Packet<&mut [u8]>, (port, out): (u16, u16)) {
-        self.message.clear();
-        let from = self.ports.get(usize::from(port)).map_or(&[][..], |p| &p.addresses);
-        let said = |v: &mut Box<dyn Vantage>| v.speak(packet, out, from, &mut self.message);
-        if !self.vantage.as_mut().is_some_and(said) {
-            self.message.clear();
-        }
-    }
-
-    /// Lets the scheme write its message about a packet that a kernel program chose; [`Self::take_message`]
-    /// has it then.
-    pub fn retell(&mut self, chosen: Chosen, packet: &mut Packet<&mut [u8]>) {
-        let Chosen { port, at, draw, cell, ttl, .. } = chosen;
-        let to = || self.fib.lookup(packet.destination()).map(|next| next.port);
-        let out = chosen.out.or_else(to).unwrap_or(u16::MAX);
-        // As it was before it was sent on.
-        packet.set_ttl(ttl);
-        let hop = Hop { draw, cell, ..self.hop((port, out), ttl, at) };
-        if self.vantage.as_mut().is_some_and(|v| v.retell(hop, packet)) {
-            self.speak(packet, (port, out));
-        }
-    }
-
     fn malformed(&mut self) -> Verdict<'_> {
         self.counters.malformed += 1;
         Verdict::Dropped
@@ -421,37 +306,6 @@ impl Router {
     fn local(&mut self) -> Verdict<'_> {
         self.counters.local += 1;
         Verdict::Local
-    }
-
-    /// Answers the sender of a packet that cannot go on, as often as the limit allows.
-    #[cold]
-    fn complain<T: AsRef<[u8]>>(
-        &mut self,
-        port: u16,
-        packet: &Packet<T>,
-        problem: Problem,
-        at: Nanos,
-    ) -> Verdict<'_> {
-        if self.mute {
-            return Verdict::Dropped;
-        }
-        let second = at.0 / 1_000_000_000;
-        if self.answers.0 != second {
-            self.answers = (second, 0);
-        }
-        let addresses = self.ports.get(usize::from(port)).map_or(&[][..], |p| &p.addresses);
-        let from = addresses.iter().find(|a| a.is_ipv6() == packet.is_v6() && routable(**a));
-        let next = self.fib.lookup(packet.source());
-        let (Some(from), Some(next)) = (from, next) else { return Verdict::Dropped };
-        if self.answers.1 >= ANSWERS_PER_SECOND
-            || !icmp::answer(&mut self.scratch, packet, problem, *from)
-        {
-            return Verdict::Dropped;
-        }
-        self.answers.1 += 1;
-        self.counters.answered += 1;
-        let to = next.via.unwrap_or(packet.source());
-        Verdict::Answer { packet: &self.scratch, port: next.port, to }
     }
 }
 
