@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * What every kernel twin builds on: the hop, the packet's identity, and the hashes. The same
- * definitions as scheme.rs and invariant.rs; the twins' tests prove them equal. Compiled for the
+ * definitions as scheme/hop.rs and invariant.rs; the twins' tests prove them equal. Compiled for the
  * kernel by agent/build.rs and for the host by tests. Little-endian machines only, as the agent is.
  */
 #pragma once

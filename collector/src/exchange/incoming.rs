@@ -8,34 +8,29 @@
 //! ```
 //! Every step is in the book before anything follows from it, so an inquiry goes on after a crash.
 
-use super::book::{BookError, Page};
-use super::check::{No, check};
+mod enter;
+mod recover;
+mod sweep;
+
+pub(super) use enter::question;
+pub(super) use recover::recover;
+pub(super) use sweep::sweep;
+
 use super::http::Given;
-use super::office::{Office, ahead_ms, document, now_ms, secret};
-use super::tell::{Told, about};
-use super::{Inquiry, Justification, Reply, Status, Subject, deliver, letter, work};
+use super::office::{Office, ahead_ms, document, now_ms};
+use super::tell::Told;
+use super::{Inquiry, Reply, Status, Subject, deliver, letter, work};
+use enter::{Entered, enter};
 use hyper::StatusCode;
-use rusqlite::{OptionalExtension, params};
-use serde_json::json;
-use sha2::{Digest, Sha256};
+use rusqlite::params;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
-use traceback::disclose::{Approval, Ask, Terms};
+use traceback::disclose::Terms;
 
 /// Longest time that an inquiry may wait, in milliseconds.
 const LONGEST_MS: u64 = 7 * 86_400_000;
-
-/// What becomes of an inquiry that came.
-enum Entered {
-    /// It is answered at once: refused, or seen before.
-    Closed(Reply),
-    /// It is looked into.
-    Work(Box<Terms>),
-    /// The answer comes later: people decide first (the first time that it is said), or it was put again.
-    Later { token: String, acknowledge: bool },
-}
 
 /// Takes in an inquiry, and answers it or says that the answer comes later.
 pub(super) async fn receive(
@@ -161,235 +156,9 @@ pub(super) async fn close(
     Some(reply)
 }
 
-/// Notes an inquiry, and judges it.
-async fn enter(
-    office: &Arc<Office>,
-    peer: &str,
-    inquiry: &Inquiry,
-    (now, ahead): (u64, Option<i64>),
-    room: bool,
-) -> Result<Entered, BookError> {
-    let (office_, peer, inquiry) = (office.clone(), peer.to_owned(), inquiry.clone());
-    let asked = question(&inquiry);
-    let work = move |page: &Page<'_>| {
-        let office = office_;
-        if let Some(ahead) = ahead {
-            page.note("clock", json!({ "from": peer, "id": inquiry.id, "ahead_ms": ahead }));
-        }
-        if let Some(again) = again(&office, page, &peer, (&inquiry, &asked))? {
-            return Ok(again);
-        }
-        let no = |why, what: &str| Err(No::Refused(why, what.to_owned()));
-        let checked = check(&office.domain, &peer, &inquiry, now).and_then(|()| {
-            let full = "so many inquiries are at work that none can be taken; try later";
-            if room { Ok(()) } else { no(Justification::SystemResource, full) }
-        });
-        let judged = checked.and_then(|()| judge(&office, page, &peer, &inquiry, now));
-        match judged {
-            Ok(terms) => admit(&office, page, (&peer, &inquiry, &asked), terms, now),
-            Err(No::Seen) => Ok(Entered::Closed(seen(&office, page, &peer, &inquiry))),
-            Err(No::Refused(why, what)) => {
-                // A word is only used up by what was looked into, so that it can be put again when there is room.
-                let line = json!({ "from": peer, "id": inquiry.id, "origin": inquiry.origin,
-                    "justification": why, "why": what, "about": about(&inquiry),
-                    "exercise": inquiry.exercise, "until": office.until(now) });
-                page.note("refused", line);
-                let status = Status::Refused { justification: why, why: what };
-                Ok(Entered::Closed(bare(&office, &inquiry, status, 0)))
-            }
-        }
-    };
-    office.book.write(work).await
-}
-
-/// What is said to an inquiry that was put before, or that came round in a circle.
-fn again(
-    office: &Office,
-    page: &Page<'_>,
-    peer: &str,
-    (inquiry, asked): (&Inquiry, &str),
-) -> rusqlite::Result<Option<Entered>> {
-    let known = page
-        .t
-        .query_row(
-            "SELECT state, peer, token, id = ?1 AND question = ?2 FROM incoming
-             WHERE id = ?1 OR question = ?2 ORDER BY id <> ?1",
-            params![inquiry.id, asked],
-            |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get(2)?, r.get(3)?)),
-        )
-        .optional()?;
-    let Some((state, from, token, same)) = known else { return Ok(None) };
-    match state.as_str() {
-        // The connection broke before the asker knew: it may put the same question again.
-        "broken" if from == peer && same => {
-            page.t.execute("DELETE FROM incoming WHERE id = ?", [&inquiry.id])?;
-            Ok(None)
-        }
-        "working" | "pending" if from == peer && same => {
-            page.t.execute("UPDATE incoming SET later = 1 WHERE id = ?", [&inquiry.id])?;
-            Ok(Some(Entered::Later { token, acknowledge: false }))
-        }
-        _ => Ok(Some(Entered::Closed(seen(office, page, peer, inquiry)))),
-    }
-}
-
-fn seen(office: &Office, page: &Page<'_>, peer: &str, inquiry: &Inquiry) -> Reply {
-    page.note(
-        "already-seen",
-        json!({ "from": peer, "id": inquiry.id, "until": office.until(now_ms()) }),
-    );
-    bare(office, inquiry, Status::AlreadySeen, 0)
-}
-
-fn judge(
-    office: &Office,
-    page: &Page<'_>,
-    peer: &str,
-    inquiry: &Inquiry,
-    now: u64,
-) -> Result<Terms, No> {
-    let count = "SELECT COUNT(*) FROM incoming WHERE peer = ? AND received_ms > ?";
-    let before = signed(now.saturating_sub(3_600_000));
-    let asked = page.t.query_row(count, params![peer, before], |row| row.get::<_, u32>(0));
-    let ask = Ask {
-        requester: peer,
-        origin: &inquiry.origin,
-        purpose: &inquiry.purpose,
-        tlp: inquiry.tlp,
-        region: office.domain.peer(peer).map(|p| p.region).unwrap_or_default(),
-        at_unix_s: now / 1_000,
-        // What cannot be counted counts as too much.
-        asked_in_last_hour: asked.unwrap_or(u32::MAX),
-    };
-    office.domain.policy.judge(&ask).map_err(|no| No::Refused(no.justification, no.why))
-}
-
-fn admit(
-    office: &Office,
-    page: &Page<'_>,
-    (peer, inquiry, asked): (&str, &Inquiry, &str),
-    terms: Terms,
-    now: u64,
-) -> rusqlite::Result<Entered> {
-    let people = terms.approval != Approval::Auto;
-    let (state, token) = (if people { "pending" } else { "working" }, secret());
-    page.t.execute(
-        "INSERT INTO incoming (id, question, peer, state, token, later, received_ms, acknowledged_ms,
-           deadline_ms, until_ms, inquiry, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            inquiry.id,
-            asked,
-            peer,
-            state,
-            token,
-            people,
-            signed(now),
-            people.then(|| signed(now)),
-            signed(inquiry.deadline_ms),
-            signed(office.until(now) * 1_000),
-            to_text(inquiry)?,
-            to_text(&terms)?,
-        ],
-    )?;
-    let line = json!({ "from": peer, "id": inquiry.id, "origin": inquiry.origin, "rule": terms.rule,
-        "purpose": inquiry.purpose, "tlp": inquiry.tlp, "about": about(inquiry), "state": state,
-        "exercise": inquiry.exercise, "until": office.until(now) });
-    page.note("received", line);
-    Ok(if people {
-        Entered::Later { token, acknowledge: true }
-    } else {
-        Entered::Work(Box::new(terms))
-    })
-}
-
-/// Goes on with what was under way when the collector went down.
-pub(super) async fn recover(office: &Arc<Office>) -> Result<(), BookError> {
-    type Row = (String, String, Option<String>, String, String);
-    let open = office.book.write(|page| {
-        // Nobody was told yet that an answer would come: the asker's connection broke, and it asks again.
-        page.t.execute(
-            "UPDATE incoming SET state = 'broken' WHERE state = 'working' AND later = 0",
-            [],
-        )?;
-        let sql = "SELECT inquiry, terms, reply, peer, token FROM incoming
-            WHERE later = 1 AND delivered_ms IS NULL AND state <> 'pending'";
-        let mut query = page.t.prepare(sql)?;
-        let row = |r: &rusqlite::Row<'_>| {
-            Ok((
-                r.get(0)?,
-                r.get::<_, Option<String>>(1)?.unwrap_or_default(),
-                r.get(2)?,
-                r.get(3)?,
-                r.get(4)?,
-            ))
-        };
-        query.query_map([], row)?.collect::<rusqlite::Result<Vec<Row>>>()
-    });
-    for (inquiry, terms, reply, peer, token) in open.await? {
-        let Ok(inquiry) = serde_json::from_str::<Inquiry>(&inquiry) else { continue };
-        let office = office.clone();
-        if let Some(reply) = reply.and_then(|r| serde_json::from_str::<Reply>(&r).ok()) {
-            let letter = letter::answer(&reply, &peer, &inquiry.origin);
-            let until = patience(now_ms());
-            tokio::spawn(deliver::answer(office, (inquiry.id, peer, token), until, letter));
-        } else if let Ok(terms) = serde_json::from_str(&terms) {
-            tokio::spawn(async move {
-                let _place = office.room.clone().acquire_owned().await;
-                finish(&office, inquiry, terms).await
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Ends what nobody decided in time, and forgets what may be kept no longer.
-pub(super) async fn sweep(office: &Arc<Office>) -> Result<(), BookError> {
-    let now = now_ms();
-    let late = office.book.write(move |page| {
-        let mut query = page.t.prepare_cached(
-            "SELECT inquiry FROM incoming WHERE state = 'pending' AND deadline_ms <= ?",
-        )?;
-        let rows = query.query_map([signed(now)], |row| row.get::<_, String>(0))?;
-        let late = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        // The word stays known until its deadline: what is forgotten can still not be put again.
-        let forgotten =
-            "UPDATE incoming SET state = 'forgotten', inquiry = '', reply = NULL, terms = NULL,
-            votes = '[]' WHERE until_ms <= ? AND reply IS NOT NULL";
-        let gone = page.t.execute(forgotten, [signed(now)])?
-            + page.t.execute("DELETE FROM cases WHERE until_ms <= ?", [signed(now)])?;
-        let over = "DELETE FROM incoming WHERE state = 'forgotten' AND deadline_ms <= ?";
-        page.t.execute(over, [signed(now)])?;
-        let hour = (now / 1_000).is_multiple_of(3_600);
-        if gone > 0 || hour {
-            page.forget(now / 1_000);
-        }
-        Ok(late)
-    });
-    for inquiry in late.await?.iter().filter_map(|text| serde_json::from_str::<Inquiry>(text).ok())
-    {
-        let why = "nobody decided in time".into();
-        let status = Status::Refused { justification: Justification::Other, why };
-        let told = Told::nothing(bare(office, &inquiry, status, 0), &office.domain);
-        close(office, inquiry, told, "expired").await;
-    }
-    Ok(())
-}
-
 /// A reply of this domain that tells nothing but what came of an inquiry.
 pub(super) fn bare(office: &Office, inquiry: &Inquiry, status: Status, took_ms: u64) -> Reply {
     Reply::bare(inquiry.id.clone(), office.domain.id(), status, inquiry.tlp, took_ms)
-}
-
-/// What makes two inquiries of one root the same question: a circle cannot hide behind a new word.
-pub(super) fn question(inquiry: &Inquiry) -> String {
-    let root = inquiry.id.split('.').next().unwrap_or_default();
-    let mut hash = Sha256::new();
-    for part in [root, &inquiry.origin, &inquiry.asker] {
-        hash.update(part);
-        hash.update([0]);
-    }
-    hash.update(serde_json::to_vec(&inquiry.subject).expect("invariant: subjects are JSON"));
-    hex::encode(hash.finalize())
 }
 
 /// How long it is tried to tell an answer that is ready.

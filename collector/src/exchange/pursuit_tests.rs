@@ -1,5 +1,6 @@
 use super::*;
-use crate::exchange::{Justification, Passage};
+use crate::exchange::{Justification, Passage, Subject};
+use traceback::disclose::Origin;
 
 /// A world of domains, each with what it would say; the machine is driven by hand.
 struct World {

@@ -1,6 +1,6 @@
 //! Conditions of an experiment: who takes part, how packets find their way, what changes meanwhile.
 
-use super::{Link, Names, Spec, Traffic, clean};
+use super::{Link, Spec, clean};
 use crate::plan::{Class, Conduct, StopIf};
 use crate::units::{Quantity, Share, Span};
 use schemars::JsonSchema;
@@ -113,30 +113,6 @@ impl Spec {
             }
         }
         calm
-    }
-}
-
-impl Traffic {
-    /// Hosts that send, each with the step that leads to it from the key's path.
-    pub fn senders(&self) -> Vec<(String, &str)> {
-        let mut senders = self.from.each();
-        senders.truncate(
-            self.senders.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
-        );
-        senders
-    }
-
-    /// Reflectors, each with the step that leads to it from the key's path.
-    pub fn reflectors(&self) -> Vec<(String, &str)> {
-        self.through.as_ref().map_or(vec![], Names::each)
-    }
-
-    /// Packets that are sent for each that the file gives a sender: towards every reflector, and its answers.
-    pub fn packets_each(&self) -> u64 {
-        match self.reflectors().len() as u64 {
-            0 => 1,
-            reflectors => reflectors * (1 + u64::from(self.amplify)),
-        }
     }
 }
 

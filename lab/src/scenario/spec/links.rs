@@ -1,7 +1,6 @@
 //! Links, and what they do to packets: rate, queue, delay, jitter, loss, each way by itself where need be.
 
-use super::{ethernet, nothing};
-use crate::units::{BitRate, Share, Size, Span};
+use crate::units::{BitRate, Quantity, Share, Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,4 +116,12 @@ impl Direction {
             jitter: other.jitter.or(self.jitter),
         }
     }
+}
+
+fn ethernet() -> Size {
+    Quantity::of(1500)
+}
+
+fn nothing() -> Share {
+    Quantity::of(0)
 }
