@@ -80,11 +80,12 @@ SEC("classifier")
 int mark_forwarded(struct __sk_buff *skb)
 {
 	struct own *kept = own();
-	struct counters *count = &kept->counters;
+	struct counters *count;
 
 	// What came in by no interface is the host's own.
 	if (!kept || !skb->ingress_ifindex)
 		return known()->quiet & QUIET_ERRORS && is_error(skb) ? DROP : NEXT;
+	count = &kept->counters;
 	count->received++;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return take_packet(skb, count, 0);

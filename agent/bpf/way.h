@@ -12,6 +12,7 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+
 /* Asks the kernel where the packet would go. */
 static __always_inline int ask(struct view *v, struct packet *p, struct bpf_fib_lookup *to)
 {
