@@ -6,6 +6,7 @@
 //! their path instead ([`law`]).
 
 mod answers;
+mod build;
 mod deaths;
 mod flight;
 mod inquiry;
@@ -13,17 +14,17 @@ pub mod law;
 mod nat;
 mod straits;
 mod tally;
+mod travel;
 
-use crate::conduct;
 use crate::imitate::Imitator;
 use crate::interrupt;
 use crate::plan::{DrawKind, Node, Plan};
 use crate::reflect::Reflector;
-use crate::resolve::ways;
 use crate::run;
 use crate::traffic::{self, Tag};
 use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result};
+use build::vantage;
 use deaths::Deaths;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -31,13 +32,10 @@ use straits::Straits;
 use tally::Tally;
 use traceback::Nanos;
 use traceback::case::Case;
-use traceback::disclose::Cut;
-use traceback::fib::NextHop;
 use traceback::invariant::Invariant;
 use traceback::packet::Packet;
-use traceback::router::{Router, Verdict};
-use traceback::schemes::AnyScheme;
-use traceback::vantage::{Draws, Setting, Vantage};
+use traceback::router::Router;
+use traceback::vantage::Vantage;
 
 /// Time from one node to the next.
 pub const HOP: Nanos = Nanos(100_000);
@@ -191,213 +189,4 @@ struct Landing {
     at: Nanos,
     link: usize,
     to: Node,
-}
-
-impl Network {
-    fn new(plan: &Plan, scheme: &dyn AnyScheme) -> Result<Self> {
-        let cut = plan.acting(scheme)?;
-        let map = cut.whole();
-        let mut routers = vec![];
-        for (i, spec) in plan.routers.iter().enumerate() {
-            let place = map.place(spec.id).context("the map holds every router")?;
-            let own = [std::net::Ipv4Addr::from(spec.id).into()];
-            let mut router = Router::new(place, plan.acting_ports(i, &cut), &own, plan.fib(i));
-            (router.spread, router.mute) = (plan.spread, plan.is_mute(i));
-            if spec.works() {
-                router.vantage = Some(vantage(plan, &cut, scheme, i)?);
-            }
-            routers.push(router);
-        }
-        let place = map.place(plan.gateway()).context("the map holds the gateway")?;
-        let (key, draws) = (plan.key, draws(plan));
-        let setting = Setting { place, key, draws, filter: Some(plan.case.filter) };
-        let ports = (0..routers.len()).map(|i| plan.ports(Node::Router(i))).collect();
-        let (observer, victim) = (scheme.vantage(setting), plan.case.victim);
-        let reflectors = (0..plan.hosts.len()).map(|host| Reflector::of(plan, host)).collect();
-        let (chosen, scheme) = (scheme, scheme.card().id.into());
-        let (straits, deaths) = (Straits::of(plan), Deaths::of(plan, &cut, chosen)?);
-        let (epoch, tally) = (0, Tally::of(plan));
-        Ok(Self {
-            routers,
-            ports,
-            observer,
-            victim,
-            reflectors,
-            scheme,
-            epoch,
-            straits,
-            deaths,
-            tally,
-        })
-    }
-
-    /// Gives routers the routes of the epoch in which a packet leaves.
-    fn keep_time(&mut self, plan: &Plan, at: Nanos) {
-        let epoch = ways::epoch(plan, at);
-        if epoch == self.epoch {
-            return;
-        }
-        self.epoch = epoch;
-        for (i, router) in self.routers.iter_mut().enumerate() {
-            router.reroute(match epoch.checked_sub(1) {
-                Some(epoch) => plan.fib_of(i, &plan.epochs[epoch].routes[i]),
-                // Where packets overtake one another, an earlier time may come again.
-                None => plan.fib(i),
-            });
-        }
-    }
-
-    /// Makes a packet that leaves now, in place of other bytes.
-    fn launch(
-        &mut self,
-        plan: &Plan,
-        imitator: &mut Imitator,
-        at: Nanos,
-        tag: Tag,
-        mut bytes: Vec<u8>,
-    ) -> Result<Moving> {
-        let flow = &plan.flows[tag.flow as usize];
-        traffic::build(&mut bytes, plan, flow, tag.seq);
-        imitator.forge(flow, at, &mut bytes);
-        self.tally.sent(tag.flow);
-        Moving::new(bytes, Some(tag)).context("our own packet parses")
-    }
-
-    /// Takes a packet to wherever it ends, with every answer it provokes.
-    fn carry(&mut self, plan: &Plan, start: Leg, moving: &mut Moving, log: &mut Traffic) {
-        let mut said = vec![];
-        self.travel(plan, start, moving, log, &mut said);
-        // Messages about messages would be sent, too; schemes make none.
-        while let Some((leg, mut message)) = said.pop() {
-            self.travel(plan, leg, &mut message, log, &mut said);
-        }
-    }
-
-    /// Takes a packet from one leg of its way to the end; what schemes make routers say about it is put aside.
-    fn travel(
-        &mut self,
-        plan: &Plan,
-        mut leg: Leg,
-        moving: &mut Moving,
-        log: &mut Traffic,
-        said: &mut Vec<(Leg, Moving)>,
-    ) {
-        while let Some(landing) = self.depart(plan, leg, moving, log) {
-            let Some(next) = self.land(plan, landing, moving, log, said) else { return };
-            leg = next;
-        }
-    }
-
-    /// Puts a packet on a link; `None` where the link loses it.
-    fn depart(
-        &mut self,
-        plan: &Plan,
-        leg: Leg,
-        moving: &Moving,
-        log: &mut Traffic,
-    ) -> Option<Landing> {
-        let Leg { at, from, link } = leg;
-        let Some(out) = self.straits.pass(plan, leg, moving) else {
-            log.lost += 1;
-            return None;
-        };
-        let at = Nanos(at.max(out).0 + HOP.0);
-        Some(Landing { at, link, to: plan.links[link].seen_from(from).1.node })
-    }
-
-    /// Takes a packet in at the end of a link; the next leg of its way where there is one. What schemes
-    /// make the router say about it is put aside.
-    fn land(
-        &mut self,
-        plan: &Plan,
-        landing: Landing,
-        moving: &mut Moving,
-        log: &mut Traffic,
-        said: &mut Vec<(Leg, Moving)>,
-    ) -> Option<Leg> {
-        let Landing { at, link, to } = landing;
-        let to = match to {
-            Node::Host(to) => {
-                self.arrive(at, to, moving, log);
-                self.reflect(plan, Leg::of_host(plan, to, at), to, moving, said);
-                return None;
-            }
-            Node::Router(to) => to,
-        };
-        if let Some(tag) = moving.tag {
-            self.tally.passed(tag.flow, moving.passed, to);
-        }
-        moving.passed += 1;
-        let port = self.ports[to].iter().position(|l| *l == link).unwrap_or(usize::MAX);
-        let out = self.pass(plan, (to, port, at), moving)?;
-        let leg = Leg { at, from: Node::Router(to), link: self.ports[to][usize::from(out)] };
-        if let Some((port, _, message)) = self.routers[to].take_message() {
-            let link = self.ports[to][usize::from(port)];
-            said.extend(Moving::new(message, None).map(|message| (Leg { link, ..leg }, message)));
-        }
-        Some(leg)
-    }
-
-    /// Lets a router decide about a packet; the port by which it, or the answer that takes its place, leaves.
-    fn pass(
-        &mut self,
-        plan: &Plan,
-        (router, port, at): (usize, usize, Nanos),
-        moving: &mut Moving,
-    ) -> Option<u16> {
-        let port = u16::try_from(port).unwrap_or(u16::MAX);
-        let packet = moving.packet.lend();
-        match self.routers[router].pass_on((port, at), packet, &mut moving.known) {
-            Verdict::Send(&NextHop { port, .. }) => {
-                if plan.routers[router].nat {
-                    let mut bytes = moving.packet.as_bytes().to_vec();
-                    nat::translate(plan.routers[router].id, &mut bytes);
-                    (moving.packet, moving.known) = (Packet::parse(bytes).ok()?, None);
-                }
-                Some(port)
-            }
-            Verdict::Answer { packet, port, .. } => {
-                // The offender is gone; its error message travels on in its place.
-                *moving = Moving::new(packet.to_vec(), None)?;
-                Some(port)
-            }
-            Verdict::Local | Verdict::Dropped => None,
-        }
-    }
-
-    fn arrive(&mut self, at: Nanos, host: usize, moving: &Moving, log: &mut Traffic) {
-        if let Some(tag) = moving.tag {
-            self.tally.arrived(tag.flow);
-        }
-        if host != self.victim {
-            return;
-        }
-        let Ok(packet) = Packet::parse(moving.packet.as_bytes()) else { return };
-        self.observer.see(at, &packet);
-        log.tape.push(at, packet.as_bytes());
-    }
-}
-
-fn draws(plan: &Plan) -> Draws {
-    match plan.draws {
-        DrawKind::Keyed => Draws::Keyed,
-        DrawKind::Kernel | DrawKind::Law => Draws::Seeded(plan.seed),
-    }
-}
-
-/// The scheme at work at a router, as its owner lets it work.
-fn vantage(
-    plan: &Plan,
-    cut: &Cut,
-    scheme: &dyn AnyScheme,
-    router: usize,
-) -> Result<Box<dyn Vantage>> {
-    let spec = &plan.routers[router];
-    let place = match spec.poses_as {
-        Some(other) => cut.whole().place(plan.routers[other].id),
-        None => plan.acting_place(router, cut),
-    };
-    let place = place.context("the map holds every router")?;
-    let setting = Setting { place, key: plan.key, draws: draws(plan), filter: None };
-    Ok(conduct::of(spec.conduct, scheme, scheme.vantage(setting)))
 }
