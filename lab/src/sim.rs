@@ -2,8 +2,8 @@
 //!
 //! It carries real packets through the same routers, vantages and codecs as the agent, one after the other
 //! in order of departure; where links make packets wait, in order of time instead ([`flight`]).
-//! Links take [`HOP`] and what the plan says, and routers change their routes between two packets. Where a plan asks for it, packets are drawn from the law of
-//! their path instead ([`law`]).
+//! Links take [`HOP`] and what the plan says, and routers change their routes between two packets. Where a
+//! plan asks for it, packets are drawn from the law of their path instead ([`law`]).
 
 mod answers;
 mod build;
@@ -24,7 +24,6 @@ use crate::run;
 use crate::traffic::{self, Tag};
 use crate::world::{Outcome, Traffic, World};
 use anyhow::{Context, Result};
-use build::vantage;
 use deaths::Deaths;
 use std::collections::BinaryHeap;
 use std::sync::Arc;

@@ -26,6 +26,7 @@ pub use topology::{Host, Router, Topology};
 pub use traffic::{Names, Per, Spoof, Traffic};
 
 use crate::plan::{DrawKind, HostKind, Purpose, Role, StartMark};
+use crate::units::{Quantity, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -160,4 +161,10 @@ fn is_plain<T: Default + PartialEq>(value: &T) -> bool {
 
 fn clean() -> StartMark {
     StartMark::Clean
+}
+fn yes() -> bool {
+    true
+}
+fn at_once() -> Span {
+    Quantity::of(0)
 }

@@ -2,8 +2,9 @@
 //!
 //! The router itself forwards on, as a kernel does; that of world `netns` in user space does not.
 
+use super::Network;
+use super::build::vantage;
 use super::inquiry::report;
-use super::{Network, vantage};
 use crate::plan::Plan;
 use anyhow::Result;
 use traceback::Nanos;

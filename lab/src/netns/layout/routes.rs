@@ -27,9 +27,7 @@ impl Layout {
         }
         Ok(())
     }
-}
 
-impl Layout {
     /// What routes of the plan become in a router's space; `also` are further next hops of theirs.
     ///
     /// # Errors

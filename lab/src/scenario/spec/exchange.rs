@@ -1,5 +1,6 @@
 //! How domains ask each other.
 
+use super::yes;
 use crate::plan::Asking;
 use crate::units::Span;
 use schemars::JsonSchema;
@@ -37,8 +38,4 @@ fn within() -> Span {
 
 fn purpose() -> String {
     "traceback".into()
-}
-
-fn yes() -> bool {
-    true
 }

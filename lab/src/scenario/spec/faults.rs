@@ -1,6 +1,7 @@
 //! Faults: what fails while packets flow, from when on and for how long.
 
-use crate::units::{BitRate, Quantity, Share, Span, Step};
+use super::at_once;
+use crate::units::{BitRate, Share, Span, Step};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,8 +83,4 @@ pub struct Slow {
     pub domain: String,
     /// How late each of its routers' answers comes.
     pub delay: Span,
-}
-
-fn at_once() -> Span {
-    Quantity::of(0)
 }

@@ -1,6 +1,6 @@
 //! Routers and hosts, and the topology that they make with links.
 
-use super::{HostLink, Link};
+use super::{HostLink, Link, yes};
 use crate::plan::{Conduct, HostKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,8 +57,4 @@ pub struct Host {
     /// Conditions of its link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<HostLink>,
-}
-
-fn yes() -> bool {
-    true
 }

@@ -1,8 +1,8 @@
 //! Streams of packets: from whom, to whom, how many, and what is forged in them.
 
-use super::clean;
+use super::{at_once, clean};
 use crate::plan::{Class, StartMark};
-use crate::units::{Quantity, Rate, Size, Span};
+use crate::units::{Rate, Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -133,9 +133,6 @@ pub enum Per {
 
 fn discard() -> u16 {
     9
-}
-fn at_once() -> Span {
-    Quantity::of(0)
 }
 fn usual_ttl() -> u8 {
     64
