@@ -9,11 +9,13 @@
 #define STORE(ctx, at, from, len) bpf_skb_store_bytes(ctx, at, from, len, 0)
 #define LOWERED 1 /* by the kernel, from the TTL on arrival */
 #include "step.h"
+#include "behind.h"
 
 // Headers that are looked at in place; what else there is, is loaded.
 #define LINEAR (ETH_HLEN + 128)
 // TCX_NEXT: the next program of the interface decides; in a filter of clsact, the action's default.
 #define NEXT -1
+#define PASS 0 /* TC_ACT_OK */
 #define DROP 2 /* TC_ACT_SHOT */
 
 // Whether the host's own packet is an error about somebody else's: ICMP's destination unreachable, redirect, time
@@ -73,7 +75,7 @@ static __always_inline int take_packet(struct __sk_buff *skb, struct counters *c
 		timed_step(&v, &p, &hop, count);
 	}
 	count->forwarded++;
-	return NEXT;
+	return is_last(skb) ? PASS : NEXT;
 }
 
 SEC("classifier")

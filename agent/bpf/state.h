@@ -22,6 +22,7 @@ struct setting {
 	__u32 ahead;	/* 1 where some neighbour takes no part: only then the next router matters */
 	__u32 by_ports; /* the XDP program: 1 where the kernel looks at ports to choose a route */
 	__u32 quiet;	/* QUIET_PORTS, QUIET_ERRORS */
+	__u64 tcx;	/* the tc program: number of the kernel's struct tcx_entry; 0: behind.h looks nothing up */
 	__u64 kept;	/* the XDP program: ticks for which the kernel's word about a way is good; 0: never */
 };
 const volatile struct setting setting = {};

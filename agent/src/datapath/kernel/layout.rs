@@ -37,6 +37,8 @@ pub struct Setting {
     pub by_ports: u32,
     /// [`QUIET_PORTS`] and [`QUIET_ERRORS`], where they apply.
     pub quiet: u32,
+    /// tc: number of the kernel's `struct tcx_entry`; 0 where nothing is looked up. [`super::behind`] finds it.
+    pub tcx: u64,
     /// XDP: ticks of the kernel's clock for which its word about a packet's way is good; 0: never.
     pub kept: u64,
 }
@@ -64,6 +66,7 @@ impl Setting {
             ahead: 0,
             by_ports: 0,
             quiet: 0,
+            tcx: 0,
             kept: 0,
         }
     }
@@ -198,6 +201,6 @@ unsafe impl bytemuck::Zeroable for Counts {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Counts {}
 
-const _: () = assert!(size_of::<Setting>() == 136 && size_of::<Counts>() == 17 * 8);
+const _: () = assert!(size_of::<Setting>() == 144 && size_of::<Counts>() == 17 * 8);
 const _: () = assert!(size_of::<CountsAndWays>() == 17 * 8 + 256 * 48);
 const _: () = assert!(size_of::<PortEntry>() == 20);

@@ -10,6 +10,7 @@
 //!
 //! Programs and maps are owned by file descriptors: they go when the agent ends, however it ends.
 
+pub mod behind;
 pub mod layout;
 pub mod log;
 pub mod meter;

@@ -1,5 +1,6 @@
 //! One loaded kernel program and its maps.
 
+use super::behind;
 use super::layout::{CELLS, Counts, CountsAndWays, PortEntry, Setting};
 use super::log::Log;
 use super::objects;
@@ -73,8 +74,11 @@ impl Program {
         }
         let copies = scheme.log().map_or(1, |shape| Log::copies(&shape));
         let entries = scheme.entries().unwrap_or(0);
-        let setting = Setting { own_cells: u32::from(copies > 1), entries, ..*setting };
+        let mut object = object.to_vec();
+        let tcx = behind::prepare(&mut object).into();
+        let setting = Setting { own_cells: u32::from(copies > 1), entries, tcx, ..*setting };
         let mut loader = EbpfLoader::new();
+        loader.btf(behind::KERNEL.as_ref());
         loader.override_global("setting", &setting, true).map_max_entries("ports", ports);
         if !twin.is_empty() {
             loader.override_global("scheme", &twin[..], true);
@@ -85,7 +89,7 @@ impl Program {
         if entries > 0 {
             loader.map_max_entries("table", entries);
         }
-        let ebpf = loader.load(object).map_err(|e| explain(id, hook, &e.into()))?;
+        let ebpf = loader.load(&object).map_err(|e| explain(id, hook, &e.into()))?;
         let mut loaded = Self { links: vec![], ebpf, hook };
         loaded.enter_kernel().map_err(|e| explain(id, hook, &e))?;
         Ok(loaded)
